@@ -1,0 +1,327 @@
+/*
+ * dao.h - DAO FIFO shared memory: the C interface.
+ *
+ * A segment is a file, by habit /tmp/<name>.im.shm or /dev/shm/<name>.im.shm, which holds the
+ * last N frames of a stream (N is the FIFO's depth):
+ *
+ *     [ IMAGE_METADATA x N ][ pixels of slot 0 .. N-1 ][ IMAGE_KEYWORD x NBkw ]
+ *
+ * One writer fills slot after slot; any number of readers follow, each with its own tail (slot and
+ * count of the frame last read) in its own IMAGE. A writer never waits for a reader: who is more
+ * than a whole cycle behind is told so by DAO_OVERWRITE.
+ *
+ * Return values. Functions return DAO_SUCCESS or one of the other DAO_* codes; those that fail
+ * say why on stderr (see daoSetLogLevel). Outputs are untouched unless the text says otherwise.
+ * No function exits the process.
+ *
+ * Threads. Different IMAGEs are independent. Through one IMAGE one thread may read while another
+ * writes; two readers or two writers on one IMAGE need a lock of their own (or an IMAGE each). An
+ * IMAGE may be copied as a struct: the copy has a tail of its own and shares everything else, so
+ * close only one of them, the last one used.
+ *
+ * SIGBUS. Where a foreign program truncates a segment's file, a load through a pointer given out
+ * here would kill the process. The first open or create installs a handler that puts zero pages
+ * under our own mappings in that case and hands every other fault to the handler that was there
+ * before. Later calls then return DAO_ERROR.
+ *
+ * The structures are fixed to the byte (64-bit little-endian Linux) and shared by C11 and C++17.
+ */
+#ifndef DAO_H
+#define DAO_H
+
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DLL_EXPORT __attribute__((visibility("default")))
+
+#define __FILENAME__                                                                               \
+    (__builtin_strrchr(__FILE__, '/') ? __builtin_strrchr(__FILE__, '/') + 1 : __FILE__)
+
+/* ---- return codes ---- */
+
+#define DAO_SUCCESS   0
+#define DAO_ERROR     1
+#define DAO_TIMEOUT   (-1)
+#define DAO_OVERWRITE (-2) /* frames were overwritten before they were read */
+#define DAO_NOTREADY  (-3) /* no new frame yet */
+
+/* ---- limits and defaults ---- */
+
+#define IMAGE_NB_SEMAPHORE       10   /* semaphores beside a segment */
+#define SEMAPHORE_MAXVAL         1    /* a writer posts a semaphore while it is below this */
+#define DAO_MAX_COMBINE_CHANNELS 1024
+#define CIRCULAR_BUFFER_SIZE     1000
+#define SHAREDMEMDIR             ""   /* names are paths as they stand */
+
+/* ---- element types ---- */
+
+#define _DATATYPE_UINT8          1
+#define _DATATYPE_INT8           2
+#define _DATATYPE_UINT16         3
+#define _DATATYPE_INT16          4
+#define _DATATYPE_UINT32         5
+#define _DATATYPE_INT32          6
+#define _DATATYPE_UINT64         7
+#define _DATATYPE_INT64          8
+#define _DATATYPE_FLOAT          9
+#define _DATATYPE_DOUBLE         10
+#define _DATATYPE_COMPLEX_FLOAT  11
+#define _DATATYPE_COMPLEX_DOUBLE 12
+
+#define SIZEOF_DATATYPE_UINT8          1
+#define SIZEOF_DATATYPE_INT8           1
+#define SIZEOF_DATATYPE_UINT16         2
+#define SIZEOF_DATATYPE_INT16          2
+#define SIZEOF_DATATYPE_UINT32         4
+#define SIZEOF_DATATYPE_INT32          4
+#define SIZEOF_DATATYPE_UINT64         8
+#define SIZEOF_DATATYPE_INT64          8
+#define SIZEOF_DATATYPE_FLOAT          4
+#define SIZEOF_DATATYPE_DOUBLE         8
+#define SIZEOF_DATATYPE_COMPLEX_FLOAT  8
+#define SIZEOF_DATATYPE_COMPLEX_DOUBLE 16
+
+#define Dtype  9  /* default real type: _DATATYPE_FLOAT */
+#define CDtype 11 /* default complex type: _DATATYPE_COMPLEX_FLOAT */
+
+/* ---- log levels ---- */
+
+#define LOG_LEVEL_ERROR   0
+#define LOG_LEVEL_WARNING 1
+#define LOG_LEVEL_INFO    2
+#define LOG_LEVEL_DEBUG   3
+#define LOG_LEVEL_TRACE   4
+#define DEFAULT_LOG_LEVEL LOG_LEVEL_INFO
+
+#define DAO_WARNING 0
+#define DAO_INFO    1
+#define DAO_DEBUG   2
+#define DAO_TRACE   3
+
+#define ANSI_COLOR_RED     "\x1b[31m"
+#define ANSI_COLOR_GREEN   "\x1b[32m"
+#define ANSI_COLOR_YELLOW  "\x1b[33m"
+#define ANSI_COLOR_BLUE    "\x1b[34m"
+#define ANSI_COLOR_MAGENTA "\x1b[35m"
+#define ANSI_COLOR_CYAN    "\x1b[36m"
+#define ANSI_COLOR_RESET   "\x1b[0m"
+
+/* ---- structures ---- */
+
+typedef struct {
+    float re;
+    float im;
+} complex_float;
+
+typedef struct {
+    double re;
+    double im;
+} complex_double;
+
+typedef struct {
+    int64_t firstlong;  /* 0, or (a program filled atime.ts) seconds */
+    int64_t secondlong; /* nanoseconds since the Unix epoch, CLOCK_REALTIME */
+} TIMESPECFIXED;
+
+/* One keyword, 120 bytes. In a segment it can be misaligned: copy it out before use. */
+typedef struct {
+    char name[16];
+    char type; /* 'N' unused, 'L' int64, 'D' double, 'S' string of 16, perhaps without NUL */
+    union {
+        int64_t numl;
+        double numf;
+        char valstr[16];
+    } value;
+    char comment[80];
+} IMAGE_KEYWORD;
+
+/* Metadata of one slot, 4304 bytes. Shared by processes: values may change under you. */
+typedef struct {
+    char name[80];
+    uint8_t naxis;        /* 1..3 */
+    uint32_t size[3];     /* unused axes 0 */
+    uint64_t nelement;    /* product of the sizes */
+    uint8_t atype;        /* _DATATYPE_* */
+    double creation_time; /* s since the Unix epoch; the same in every slot */
+    double last_access;   /* s since the Unix epoch */
+    union {
+        struct timespec ts;
+        TIMESPECFIXED tsfixed;
+    } atime;              /* when the frame was published; see TIMESPECFIXED */
+    uint8_t shared;       /* 1: in a file, 0: private memory */
+    uint8_t status;
+    uint8_t logflag;
+    uint16_t sem;         /* number of semaphores; slot 0 only */
+    uint64_t cnt0;        /* count of the frame in this slot, 0: none yet */
+    uint64_t cnt1;
+    uint64_t cnt2;        /* frame id of the source, where it has one */
+    uint8_t write;        /* 1 while the slot is being written */
+    uint16_t NBkw;        /* number of keywords */
+    uint32_t lastPos;
+    uint32_t lastNb;
+    uint32_t packetNb;
+    uint32_t packetTotal; /* packets in a frame; 0 where frames are written whole */
+    uint64_t lastNbArray[512];
+    uint32_t fifo_size;         /* depth N; slot 0 only */
+    uint32_t fifo_last_written; /* slot of the newest frame; slot 0 only */
+} IMAGE_METADATA;
+
+/* A process's handle of a segment, 168 bytes. */
+typedef struct {
+    char name[80];
+    uint8_t used;                 /* 1 while open */
+    int32_t shmfd;                /* -1 for private memory */
+    uint64_t memsize;             /* bytes of the mapping */
+    sem_t *semlog;                /* NULL where there is none */
+    IMAGE_METADATA *md;           /* metadata of slot 0; of slot i: md[i] */
+    union {
+        uint8_t *UI8;
+        int8_t *SI8;
+        uint16_t *UI16;
+        int16_t *SI16;
+        uint32_t *UI32;
+        int32_t *SI32;
+        uint64_t *UI64;
+        int64_t *SI64;
+        float *F;
+        double *D;
+        complex_float *CF;
+        complex_double *CD;
+        void *V;
+    } array;                      /* pixels of slot 0; the other slots follow */
+    sem_t **semptr;               /* IMAGE_NB_SEMAPHORE of them, each NULL where there is none */
+    IMAGE_KEYWORD *kw;            /* NULL where NBkw is 0; may be misaligned */
+    pid_t *semReadPID;            /* IMAGE_NB_SEMAPHORE entries; the library finds its own data */
+    pid_t *semWritePID;           /* through this pointer: do not change it */
+    uint32_t fifo_last_read;      /* the tail: slot of the frame last read ... */
+    uint64_t fifo_last_read_cnt0; /* ... and its count */
+} IMAGE;
+
+/* ---- messages ---- */
+
+/* Errors always reach stderr; warnings where daoLogLevel >= DAO_WARNING, and so on. Default 0. */
+extern DLL_EXPORT int daoLogLevel;
+
+DLL_EXPORT void daoSetLogLevel(int logLevel);
+DLL_EXPORT int daoGetLogLevel(void);
+
+/* ---- create, open, close ---- */
+
+/*
+ * Create a segment of fifo_size slots and open it read-write. *image is output only: it need not
+ * be initialised, and what it refers to is not closed.
+ *
+ *   name       path of the file; with shared = 0 only a name
+ *   naxis      1..3;  size: naxis entries, each at least 1
+ *   atype      _DATATYPE_*
+ *   shared     1: a file that others open, with its semaphores; 0: private memory, no semaphores
+ *   NBkw       0..32767 keywords, all created of type 'N'
+ *   fifo_size  depth N, at least 1
+ *
+ * Afterwards every count is 0, the pixels are 0, fifo_last_written is N-1 (so the first frame goes
+ * to slot 0, with count 1) and the tail is at (slot N-1, count 0). A file of the same geometry is
+ * set back in place, and readers that have it open go on; any other regular file is replaced.
+ * Mode 0666 under the umask. Memory of a new file is reserved here: no surprise later.
+ *
+ * DAO_SUCCESS, or DAO_ERROR: an argument is wrong, no room, no permission, not a regular file;
+ * then image->used is 0 and image->md NULL. Free with daoShmCloseShm.
+ */
+DLL_EXPORT int_fast8_t daoShmImageCreate_FIFO(IMAGE *image, const char *name, long naxis,
+                                              uint32_t *size, uint8_t atype, int shared, int NBkw,
+                                              uint32_t fifo_size);
+
+/* The same with a depth of 1. */
+DLL_EXPORT int_fast8_t daoShmImageCreate(IMAGE *image, const char *name, long naxis, uint32_t *size,
+                                         uint8_t atype, int shared, int NBkw);
+
+/*
+ * Open an existing segment; read-write, or where that is not permitted read-only (writing calls
+ * then return DAO_ERROR). *image is output only. The tail is at the newest frame: the first
+ * daoShmGetNextSegment gives the next one published.
+ *
+ * DAO_SUCCESS, or DAO_ERROR: missing, not permitted, not a FIFO segment, still being created; then
+ * image->used is 0 and image->md NULL. Free with daoShmCloseShm.
+ */
+DLL_EXPORT int_fast8_t daoShmShm2Img(const char *name, IMAGE *image);
+
+/*
+ * Unmap and close; the file and its semaphores stay. Pointers into the segment become invalid.
+ * *image is zeroed. DAO_SUCCESS, or DAO_ERROR where the image is zeroed or closed already.
+ */
+DLL_EXPORT int_fast8_t daoShmCloseShm(IMAGE *image);
+
+/* ---- writing ---- */
+
+/*
+ * Write one frame into the next slot, publish it and post the semaphores. im: nbVal elements of
+ * the segment's type. nbVal below nelement writes the first ones and leaves the slot's old rest.
+ * The frame's count is that of the slot before it plus 1, its atime is now. Does not block.
+ * One writer at a time is the caller's affair.
+ *
+ * DAO_SUCCESS, or DAO_ERROR with nothing written: nbVal above nelement, opened read-only, the
+ * segment was truncated or holds a damaged fifo_last_written.
+ */
+DLL_EXPORT int_fast8_t daoShmImage2Shm(void *im, uint32_t nbVal, IMAGE *image);
+
+/* ---- reading ----
+ *
+ * *segment_ptr becomes a pointer to nelement elements in shared memory, which a writer overwrites
+ * in time: copy, then ask daoShmCheckSegmentOverwrite. segment_idx and segment_cnt0 may be NULL.
+ * All of these return DAO_ERROR where the segment was truncated, removed, replaced or reshaped:
+ * close it and open it again.
+ */
+
+/*
+ * The next frame after the tail; moves the tail to it. Does not block.
+ * DAO_SUCCESS; DAO_NOTREADY: none yet, nothing changed; DAO_OVERWRITE: more than a full cycle
+ * behind, or the source restarted: outputs and tail are the newest frame's, frames in between are
+ * lost; DAO_ERROR. A source that skips counts itself is no overwrite: the counts show it.
+ */
+DLL_EXPORT int_fast8_t daoShmGetNextSegment(IMAGE *image, void **segment_ptr,
+                                            uint32_t *segment_idx, uint64_t *segment_cnt0);
+
+/*
+ * The newest frame; moves the tail to it. Does not block. On a fresh segment that is slot N-1 with
+ * count 0 and zero pixels. DAO_SUCCESS or DAO_ERROR.
+ */
+DLL_EXPORT int_fast8_t daoShmGetNewestSegment(IMAGE *image, void **segment_ptr,
+                                              uint32_t *segment_idx, uint64_t *segment_cnt0);
+
+/* The pixels of slot fifo_idx modulo N, whatever they hold; the tail stays. DAO_SUCCESS/ERROR. */
+DLL_EXPORT int_fast8_t daoShmGetArbitrarySegment(IMAGE *image, void **segment_ptr,
+                                                 uint_fast32_t fifo_idx);
+
+/*
+ * Block until daoShmGetNextSegment has something other than DAO_NOTREADY to say. Looks at the
+ * counts (for some microseconds without pause, then every 20 us or so); waits on no semaphore.
+ * DAO_SUCCESS, or DAO_ERROR; with errno EINTR where a signal handler ran. The tail stays.
+ */
+DLL_EXPORT int_fast8_t daoShmWaitForNextSegment(IMAGE *image);
+
+/*
+ * Has the frame at the tail been overwritten since it was read? DAO_SUCCESS: not as far as its
+ * write flag, its count and those around it tell; DAO_OVERWRITE; DAO_ERROR. A writer that has just
+ * begun on the oldest slot cannot be excluded, and at depth 1 nothing is a proof.
+ */
+DLL_EXPORT int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image);
+
+/* Move the tail to the newest frame, whose slot and count are given out. DAO_SUCCESS/ERROR. */
+DLL_EXPORT int_fast8_t daoShmResetTail(IMAGE *image, uint32_t *segment_idx, uint64_t *segment_cnt0);
+
+/* Count of the newest frame; 0 before the first one, and on error. */
+DLL_EXPORT uint64_t daoShmGetCounter(IMAGE *image);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

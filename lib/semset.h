@@ -1,0 +1,32 @@
+/*
+ * semset.h - the ten named semaphores beside a segment and its log semaphore.
+ *
+ * "/<base>_sem00" .. "_sem09" and "/<base>_semlog", base = the file's name up to its first dot.
+ * They wake, they do not count: a writer posts each at every frame while its value is below 1.
+ */
+#ifndef DAO_SEMSET_H
+#define DAO_SEMSET_H
+
+#include <semaphore.h>
+
+#include "lib/layout.h"
+
+struct dao_semset {
+    sem_t *sem[IMAGE_NB_SEMAPHORE]; /* NULL where not opened */
+    sem_t *semlog;
+    char base[256];
+};
+
+/* Open, creating what is missing (mode 0666 under the umask, value 0); with `drain` stale posts
+ * are taken out. 0 or negative errno. Safe to close after failure. */
+int dao_semset_open(struct dao_semset *set, const char *path, bool drain, struct dao_text *text);
+
+/* Post each semaphore whose value is below SEMAPHORE_MAXVAL; index -1: all ten. */
+void dao_semset_post(struct dao_semset *set, int index);
+
+void dao_semset_close(struct dao_semset *set);
+
+/* Remove the names of a segment's semaphores from the system (tests, sim). */
+void dao_semset_unlink(const char *path);
+
+#endif

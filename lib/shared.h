@@ -1,0 +1,57 @@
+/*
+ * shared.h - loads of the fields that a writer changes under a reader. Inside lib/ only.
+ *
+ * Each takes the memory order it is loaded with; the caller's comment names the partner. A value
+ * is loaded once into a local, checked there, and the local is used.
+ */
+#ifndef DAO_SHARED_H
+#define DAO_SHARED_H
+
+#include "lib/segment.h"
+
+static inline uint64_t dao_shared_cnt0(const struct dao_segment *seg, uint32_t slot, int order)
+{
+    return __atomic_load_n(&dao_segment_md(seg, slot)->cnt0, order);
+}
+
+static inline uint8_t dao_shared_write(const struct dao_segment *seg, uint32_t slot, int order)
+{
+    return __atomic_load_n(&dao_segment_md(seg, slot)->write, order);
+}
+
+/* The slot of the newest frame as the segment says: may be out of range. */
+static inline uint32_t dao_shared_head(const struct dao_segment *seg, int order)
+{
+    uint32_t off = seg->geo.layout->fifo_last_written_off;
+
+    /* pre-FIFO: what lies there is pixels */
+    return off ? __atomic_load_n((const uint32_t *)(const void *)(seg->map + off), order) : 0;
+}
+
+/* The depth as the segment says now: only to be compared with what it was at open. */
+static inline uint32_t dao_shared_depth(const struct dao_segment *seg, int order)
+{
+    uint32_t off = seg->geo.layout->fifo_size_off;
+
+    return off ? __atomic_load_n((const uint32_t *)(const void *)(seg->map + off), order) : 1;
+}
+
+/* creation_time as bits: it is compared, never computed with. */
+static inline uint64_t dao_shared_creation(const struct dao_segment *seg, int order)
+{
+    return __atomic_load_n(
+        (const uint64_t *)(const void *)(seg->map + offsetof(IMAGE_METADATA, creation_time)),
+        order);
+}
+
+/* One turn of a polling loop, kind to the other thread of the core. */
+static inline void dao_cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif

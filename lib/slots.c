@@ -1,0 +1,133 @@
+/*
+ * slots.c - finding frames among the slots, and the snapshot of one slot's metadata.
+ *
+ * All loads are acquire or stand behind one, so that a walk over several slots sees them in an
+ * order in which they were written; the partner is the release of cnt0 in dao_writer_publish().
+ */
+#include "lib/slots.h"
+
+#include "lib/reader.h"
+#include "lib/shared.h"
+
+bool dao_slots_newest(const struct dao_segment *seg, struct dao_frame_at *ret)
+{
+    /* acquire: pairs with the release of the head in dao_writer_publish() */
+    uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE), before;
+    uint64_t cnt0, cnt0_before;
+
+    if (head >= seg->geo.depth)
+        return false;
+    cnt0 = dao_shared_cnt0(seg, head, __ATOMIC_ACQUIRE);
+    before = dao_slot_before(seg, head);
+    cnt0_before = dao_shared_cnt0(seg, before, __ATOMIC_ACQUIRE);
+    /* Field writers move the head first and stamp the count last. */
+    if (cnt0 < cnt0_before)
+        *ret = (struct dao_frame_at){before, cnt0_before};
+    else
+        *ret = (struct dao_frame_at){head, cnt0};
+    return true;
+}
+
+void dao_segment_newest(const struct dao_segment *seg, uint32_t *ret_slot, uint64_t *ret_cnt0)
+{
+    struct dao_frame_at newest = {0, 0};
+
+    if (!dao_slots_newest(seg, &newest)) {
+        /* A damaged head says nothing: the largest count it is, then. */
+        for (uint32_t i = 0; i < seg->geo.depth; i++) {
+            uint64_t cnt0 = dao_shared_cnt0(seg, i, __ATOMIC_ACQUIRE);
+
+            if (cnt0 >= newest.cnt0)
+                newest = (struct dao_frame_at){i, cnt0};
+        }
+    }
+    *ret_slot = newest.slot;
+    *ret_cnt0 = newest.cnt0;
+}
+
+struct dao_frame_at dao_slots_oldest_of_run(const struct dao_segment *seg,
+                                            struct dao_frame_at frame)
+{
+    /* acquire: pairs with the release of the head in dao_writer_publish() */
+    uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
+
+    for (uint32_t steps = 1; steps < seg->geo.depth; steps++) {
+        uint32_t before = dao_slot_before(seg, frame.slot);
+        uint64_t cnt0 = dao_shared_cnt0(seg, before, __ATOMIC_ACQUIRE);
+
+        if (dao_slot_before(seg, before) == head || cnt0 == 0 || cnt0 >= frame.cnt0 ||
+            frame.cnt0 - cnt0 > DAO_JUMP_MAX)
+            break;
+        frame = (struct dao_frame_at){before, cnt0};
+    }
+    return frame;
+}
+
+bool dao_slots_oldest_after(const struct dao_segment *seg, uint64_t after, uint32_t margin,
+                            struct dao_frame_at *ret)
+{
+    uint32_t depth = seg->geo.depth, head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
+    struct dao_frame_at newest;
+
+    if (head >= depth || !dao_slots_newest(seg, &newest) || newest.cnt0 <= after)
+        return false;
+    /* Ages: depth-1 would be slot head+1, which can never be proven; 0 is the head. */
+    for (uint32_t age = depth - 1 - (depth > 1) - margin;; age--) {
+        uint32_t slot = head >= age ? head - age : head + (depth - age);
+        uint64_t cnt0 = dao_shared_cnt0(seg, slot, __ATOMIC_ACQUIRE);
+
+        /* At the head a count below the newest is one still to be stamped. */
+        if (cnt0 > after && cnt0 <= newest.cnt0 && !(age == 0 && cnt0 < newest.cnt0) &&
+            !dao_shared_write(seg, slot, __ATOMIC_ACQUIRE)) {
+            *ret = (struct dao_frame_at){slot, cnt0};
+            return true;
+        }
+        if (age == 0)
+            return false;
+    }
+}
+
+/* ---- metadata ---- */
+
+/* Nanoseconds since the epoch; 0 where a program left nonsense. */
+static int64_t read_atime(const IMAGE_METADATA *md)
+{
+    int64_t first = __atomic_load_n(&md->atime.tsfixed.firstlong, __ATOMIC_RELAXED);
+    int64_t second = __atomic_load_n(&md->atime.tsfixed.secondlong, __ATOMIC_RELAXED);
+    int64_t ns;
+
+    if (first == 0)
+        return second;
+    if (second < 0 || second >= 1000000000 || __builtin_mul_overflow(first, 1000000000, &ns) ||
+        __builtin_add_overflow(ns, second, &ns))
+        return 0;
+    return ns;
+}
+
+/* Fewer than packetTotal entries of lastNbArray equal the one at packetNb. */
+static bool packets_are_missing(const struct dao_layout *layout, const IMAGE_METADATA *md)
+{
+    uint32_t total = __atomic_load_n(&md->packetTotal, __ATOMIC_RELAXED);
+    uint32_t last = __atomic_load_n(&md->packetNb, __ATOMIC_RELAXED), arrived = 0;
+    uint64_t frame;
+
+    if (total == 0 || total > layout->last_nb_entries || last >= layout->last_nb_entries)
+        return false;
+    frame = __atomic_load_n(&md->lastNbArray[0] + last, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < layout->last_nb_entries; i++)
+        arrived += __atomic_load_n(&md->lastNbArray[0] + i, __ATOMIC_RELAXED) == frame;
+    return arrived < total;
+}
+
+void dao_segment_snapshot(const struct dao_segment *seg, uint32_t slot, struct dao_take *take)
+{
+    const IMAGE_METADATA *md = dao_segment_md(seg, slot);
+
+    take->slot = slot;
+    take->pixels = dao_segment_pixels(seg, slot);
+    take->cnt0 = __atomic_load_n(&md->cnt0, __ATOMIC_RELAXED);
+    take->cnt1 = __atomic_load_n(&md->cnt1, __ATOMIC_RELAXED);
+    take->cnt2 = __atomic_load_n(&md->cnt2, __ATOMIC_RELAXED);
+    take->atime_ns = read_atime(md);
+    take->partial = packets_are_missing(seg->geo.layout, md);
+}

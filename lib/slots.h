@@ -1,0 +1,50 @@
+/*
+ * slots.h - which slot holds what: newest frame, oldest provable frame. Inside lib/ only.
+ *
+ * Questions about shared memory at one moment; the answer can be out of date when it arrives.
+ * Nothing here is changed. Any thread may call.
+ */
+#ifndef DAO_SLOTS_H
+#define DAO_SLOTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/segment.h"
+
+/* Counts that differ by more than this belong to different runs of a source. */
+#define DAO_JUMP_MAX (1ull << 31)
+
+struct dao_frame_at {
+    uint32_t slot;
+    uint64_t cnt0;
+};
+
+static inline uint32_t dao_slot_next(const struct dao_segment *seg, uint32_t slot)
+{
+    return slot + 1 == seg->geo.depth ? 0 : slot + 1;
+}
+
+static inline uint32_t dao_slot_before(const struct dao_segment *seg, uint32_t slot)
+{
+    return slot == 0 ? seg->geo.depth - 1 : slot - 1;
+}
+
+/* The newest frame by the head; false where the head is out of range. */
+bool dao_slots_newest(const struct dao_segment *seg, struct dao_frame_at *ret);
+
+/*
+ * The oldest frame that can be proven of the run that `frame` (cnt0 > 0) belongs to: as far back
+ * as counts fall from slot to slot, but never into slot head+1.
+ */
+struct dao_frame_at dao_slots_oldest_of_run(const struct dao_segment *seg,
+                                            struct dao_frame_at frame);
+
+/*
+ * After a lap: the oldest frame with a count above `after` that can be proven, `margin` slots
+ * further from the writer than need be. False: none at the moment.
+ */
+bool dao_slots_oldest_after(const struct dao_segment *seg, uint64_t after, uint32_t margin,
+                            struct dao_frame_at *ret);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * writer.c - the stores of one frame, in an order that no reader can misread.
+ *
+ *     write = 1 | release fence | payload, atime | cnt0 | write = 0 | head
+ *
+ * cnt0 changes while write is 1: a rewritten slot never looks untouched. The head comes last: the
+ * slot it names is always stamped. The fence pairs with the acquire fence of dao_reader_finish():
+ * a reader that copied one byte of the new payload then sees write = 1 or what came after it.
+ */
+#include "lib/writer.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "lib/shared.h"
+#include "lib/wait.h"
+
+/* The stress suite breaks one order on purpose, to see the sanitizer notice. */
+#ifdef DAO_TEST_BREAK_ORDER
+#define CNT0_ORDER __ATOMIC_RELAXED
+#else
+#define CNT0_ORDER __ATOMIC_RELEASE
+#endif
+
+int dao_writer_begin(struct dao_segment *seg, struct dao_write *ret)
+{
+    uint32_t head, slot;
+
+    if (seg->access != DAO_ACCESS_WRITE || seg->geo.layout->kind == DAO_LAYOUT_PREFIFO)
+        return -EROFS;
+    if (dao_segment_is_gone(seg))
+        return -ESTALE;
+    /* acquire: pairs with the release in dao_writer_publish(), where the writer before us was
+     * another process. */
+    head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
+    if (head >= seg->geo.depth)
+        return -EBADMSG;
+    slot = head + 1 == seg->geo.depth ? 0 : head + 1;
+    ret->slot = slot;
+    ret->cnt0 = dao_shared_cnt0(seg, head, __ATOMIC_RELAXED) + 1;
+    ret->pixels = dao_segment_pixels(seg, slot);
+    __atomic_store_n(&dao_segment_md(seg, slot)->write, 1, __ATOMIC_RELAXED);
+    atomic_thread_fence(memory_order_release); /* see above for its partner */
+    return 0;
+}
+
+void dao_writer_publish(struct dao_segment *seg, const struct dao_write *w, int64_t atime_ns)
+{
+    IMAGE_METADATA *md = dao_segment_md(seg, w->slot);
+    uint32_t *head = (uint32_t *)(void *)(seg->map + seg->geo.layout->fifo_last_written_off);
+
+    if (atime_ns == 0)
+        atime_ns = dao_clock_real_ns();
+    __atomic_store_n(&md->atime.tsfixed.firstlong, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&md->atime.tsfixed.secondlong, atime_ns, __ATOMIC_RELAXED);
+    /* release: payload and atime before the count; pairs with the acquire in examine() (begin) */
+    __atomic_store_n(&md->cnt0, w->cnt0, CNT0_ORDER);
+    /* release: the count before the flag; pairs with the acquire of write in dao_reader_finish(),
+     * which loads the count after it */
+    __atomic_store_n(&md->write, 0, __ATOMIC_RELEASE);
+    /* release: flag and count before the head; pairs with the acquire of the head there */
+    __atomic_store_n(head, w->slot, __ATOMIC_RELEASE);
+}

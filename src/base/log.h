@@ -1,0 +1,24 @@
+/*
+ * log.h - one line a message, to stderr, prefixed "daorec: ". Never called from the hot path.
+ * Any thread; a line is written by one write(2). While a live line is on the terminal it is wiped
+ * before a message and redrawn by its owner.
+ */
+#ifndef DAOREC_BASE_LOG_H
+#define DAOREC_BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+void log_set_level(enum log_level level);              /* default LOG_INFO */
+void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...)   log_at(LOG_ERROR, __VA_ARGS__)
+#define log_warning(...) log_at(LOG_WARNING, __VA_ARGS__)
+#define log_info(...)    log_at(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)   log_at(LOG_DEBUG, __VA_ARGS__)
+
+/* Replace the live line by `line` (no newline; cut to the terminal's width); NULL removes it. */
+void log_live(const char *line);
+
+#endif

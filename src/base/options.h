@@ -1,0 +1,48 @@
+/*
+ * options.h - command-line options from one table: parsing, ranges, --help and the nearest right
+ * name for a misspelt one. On top of getopt_long.
+ */
+#ifndef DAOREC_BASE_OPTIONS_H
+#define DAOREC_BASE_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum option_kind {
+    OPTION_FLAG,     /* target: bool */
+    OPTION_COUNT,    /* uint64_t */
+    OPTION_BYTES,    /* uint64_t */
+    OPTION_DURATION, /* int64_t, ns */
+    OPTION_DURATION_OR_FLAG, /* int64_t; given without value: INT64_MAX */
+    OPTION_NUMBER,   /* double */
+    OPTION_STRING,   /* const char * */
+};
+
+struct option_spec {
+    const char *name;   /* long name without dashes; NULL ends the table */
+    char letter;        /* short form or 0 */
+    enum option_kind kind;
+    size_t offset;      /* of the target within the verb's option struct */
+    const char *arg;    /* "DIR", "N", ...; NULL for flags */
+    const char *help;   /* one line; may say the default */
+    double min, max;    /* allowed range of numbers (ns for durations); 0, 0: any */
+};
+
+struct verb_usage {
+    const char *verb;      /* "record" */
+    const char *arguments; /* "SHM..." */
+    const char *summary;   /* one line */
+    const struct option_spec *specs;
+};
+
+/*
+ * Parse argv (argv[0] is the verb) into the struct at `target`, which holds the defaults.
+ * Returns the index of the first positional argument in argv (permuted to the end); -EINVAL after
+ * one line on stderr (exit status 2); -ECANCELED after --help or --version was printed (exit 0).
+ */
+int options_parse(const struct verb_usage *usage, int argc, char **argv, void *target);
+
+/* The nearest of `names` (NULL-terminated) to `word` by edit distance, or NULL when none is near. */
+const char *options_nearest(const char *word, const char *const *names);
+
+#endif

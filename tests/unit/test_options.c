@@ -1,0 +1,276 @@
+/* test_options.c - one table gives parsing, ranges, help and the nearest right name. */
+#include <check.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/options.h"
+
+struct target {
+    bool quiet;
+    uint64_t frames, buffer;
+    int64_t duration, wait;
+    double rate;
+    const char *output;
+};
+
+#define AT(member) offsetof(struct target, member)
+
+static const struct option_spec specs[] = {
+    {"quiet", 'q', OPTION_FLAG, AT(quiet), NULL, "say less", 0, 0},
+    {"frames", 'n', OPTION_COUNT, AT(frames), "N", "stop after N frames", 1, 1000000},
+    {"buffer", 0, OPTION_BYTES, AT(buffer), "S", "staging memory", 4096, 1e15},
+    {"duration", 'd', OPTION_DURATION, AT(duration), "T", "stop after T", 1e6, 1e18},
+    {"wait", 0, OPTION_DURATION_OR_FLAG, AT(wait), "T", "wait for the segment", 0, 0},
+    {"rate", 'r', OPTION_NUMBER, AT(rate), "HZ", "frames a second", 0, 1e9},
+    {"output", 'o', OPTION_STRING, AT(output), "DIR", "where to", 0, 0},
+    {"roll-size", 0, OPTION_BYTES, AT(buffer), "S", "", 0, 0},
+    {"roll-time", 0, OPTION_DURATION, AT(duration), "T", "", 0, 0},
+    {NULL, 0, 0, 0, NULL, NULL, 0, 0},
+};
+static const struct verb_usage usage = {"trial", "SHM...", "Try things.", specs};
+static const struct target untouched = {.frames = 7, .rate = 2.5, .output = "here"};
+
+#define ARGUMENTS_MAX 16
+
+/* One call of the parser, with what it wrote to a descriptor. */
+struct call {
+    char text[4096];
+    char copy[512];
+    char *argv[ARGUMENTS_MAX + 1];
+    int argc;
+    int result;
+    struct target target;
+};
+
+/* Split "trial -n 5 a" at the blanks and parse, with `fd` (1 or 2) caught in call->text. */
+static void parse(struct call *call, const char *line, int fd)
+{
+    int file = memfd_create("caught", 0), kept = dup(fd);
+    ssize_t n;
+
+    *call = (struct call){.target = untouched};
+    snprintf(call->copy, sizeof(call->copy), "%s", line);
+    for (char *word = strtok(call->copy, " "); word && call->argc < ARGUMENTS_MAX;
+         word = strtok(NULL, " "))
+        call->argv[call->argc++] = word;
+    fflush(stdout);
+    dup2(file, fd);
+    call->result = options_parse(&usage, call->argc, call->argv, &call->target);
+    fflush(stdout);
+    dup2(kept, fd);
+    n = pread(file, call->text, sizeof(call->text) - 1, 0);
+    call->text[n > 0 ? n : 0] = '\0';
+    close(file);
+    close(kept);
+}
+
+/* Refused: -EINVAL, one line on stderr that holds `part`, nothing changed. */
+static void expect_refusal(const char *line, const char *part)
+{
+    struct call c;
+
+    parse(&c, line, STDERR_FILENO);
+    ck_assert_msg(c.result == -EINVAL, "%s: result %d", line, c.result);
+    ck_assert_msg(strstr(c.text, part) != NULL, "%s: said: %s", line, c.text);
+    ck_assert_msg(strchr(c.text, '\n') == c.text + strlen(c.text) - 1, "not one line: %s", c.text);
+    ck_assert_msg(strncmp(c.text, "daorec: trial: ", 15) == 0, "prefix: %s", c.text);
+    ck_assert_uint_eq(c.target.frames, untouched.frames);
+    ck_assert_str_eq(c.target.output, untouched.output);
+}
+
+START_TEST(every_kind_of_value_reaches_its_place)
+{
+    struct call c;
+
+    parse(&c, "trial -q --frames 12 --buffer=64KiB -d 1.5s --wait=2min -r 1e3 --output there",
+          STDERR_FILENO);
+    ck_assert_int_eq(c.result, c.argc);
+    ck_assert(c.target.quiet);
+    ck_assert_uint_eq(c.target.frames, 12);
+    ck_assert_uint_eq(c.target.buffer, 65536);
+    ck_assert_int_eq(c.target.duration, 1500000000);
+    ck_assert_int_eq(c.target.wait, 120000000000);
+    ck_assert(c.target.rate == 1000.0);
+    ck_assert_str_eq(c.target.output, "there");
+    ck_assert_str_eq(c.text, "");
+}
+END_TEST
+
+START_TEST(what_is_not_given_keeps_its_default)
+{
+    struct call c;
+
+    parse(&c, "trial", STDERR_FILENO);
+    ck_assert_int_eq(c.result, 1);
+    ck_assert_mem_eq(&c.target, &untouched, sizeof(untouched));
+}
+END_TEST
+
+START_TEST(arguments_may_stand_between_options)
+{
+    struct call c;
+
+    parse(&c, "trial first -n 5 second -q third", STDERR_FILENO);
+    ck_assert_int_eq(c.result, 4);
+    ck_assert_str_eq(c.argv[4], "first");
+    ck_assert_str_eq(c.argv[5], "second");
+    ck_assert_str_eq(c.argv[6], "third");
+    ck_assert_uint_eq(c.target.frames, 5);
+}
+END_TEST
+
+START_TEST(two_dashes_end_the_options)
+{
+    struct call c;
+
+    parse(&c, "trial -n 5 -- -q", STDERR_FILENO);
+    ck_assert_int_eq(c.result, 4);
+    ck_assert_str_eq(c.argv[4], "-q");
+    ck_assert(!c.target.quiet);
+}
+END_TEST
+
+START_TEST(a_duration_or_flag_without_value_means_for_ever)
+{
+    struct call c;
+
+    parse(&c, "trial --wait shm", STDERR_FILENO);
+    ck_assert_int_eq(c.target.wait, INT64_MAX);
+    ck_assert_str_eq(c.argv[c.result], "shm");
+}
+END_TEST
+
+START_TEST(a_misspelt_option_names_the_nearest)
+{
+    expect_refusal("trial --frmaes 5", "did you mean '--frames'?");
+    expect_refusal("trial --durration=5", "did you mean '--duration'?");
+    expect_refusal("trial --hepl", "did you mean '--help'?");
+    expect_refusal("trial a b --ouput x", "'--ouput'; did you mean '--output'?");
+    expect_refusal("trial --wavelength 5", "unknown option '--wavelength'; see");
+}
+END_TEST
+
+START_TEST(an_unknown_letter_is_named)
+{
+    expect_refusal("trial -z", "unknown option '-z'");
+    expect_refusal("trial shm -qz", "unknown option '-z'");
+}
+END_TEST
+
+START_TEST(an_ambiguous_abbreviation_lists_what_it_could_be)
+{
+    struct call c;
+
+    expect_refusal("trial --roll 5", "ambiguous: --roll-size, --roll-time");
+    parse(&c, "trial --dur 5", STDERR_FILENO);
+    ck_assert_int_eq(c.target.duration, 5000000000);
+}
+END_TEST
+
+START_TEST(a_wrong_value_is_named_with_its_option_and_a_right_example)
+{
+    expect_refusal("trial --frames many", "--frames 'many': give a whole number");
+    expect_refusal("trial -n -1", "--frames '-1': give a whole number");
+    expect_refusal("trial --buffer 5XB", "--buffer '5XB': give a size such as 64MiB");
+    expect_refusal("trial --duration soon", "--duration 'soon': give a duration such as");
+    expect_refusal("trial --wait=soon", "--wait 'soon': give a duration such as");
+    expect_refusal("trial --rate fast", "--rate 'fast': give a number");
+    expect_refusal("trial --rate nan", "--rate 'nan': give a number");
+    expect_refusal("trial --rate inf", "--rate 'inf': give a number");
+    expect_refusal("trial --output=", "--output '': is empty");
+}
+END_TEST
+
+START_TEST(a_value_out_of_range_is_told_the_bound)
+{
+    expect_refusal("trial --frames 0", "--frames '0': too small, the least is 1");
+    expect_refusal("trial --frames 1000001", "too large, the most is 1000000");
+    expect_refusal("trial --frames 99999999999999999999", "too large");
+    expect_refusal("trial --buffer 1k", "too small, the least is 4.10 kB");
+    expect_refusal("trial --duration 1us", "too small, the least is 1.00 ms");
+    expect_refusal("trial --rate -1", "too small, the least is 0");
+}
+END_TEST
+
+START_TEST(a_missing_value_and_one_too_many_are_told)
+{
+    expect_refusal("trial --frames", "--frames needs a value");
+    expect_refusal("trial -n", "--frames needs a value");
+    expect_refusal("trial --quiet=yes", "--quiet takes no value");
+    expect_refusal("trial --help=yes", "--help takes no value");
+}
+END_TEST
+
+START_TEST(help_lists_every_option_of_the_table_on_stdout)
+{
+    struct call c;
+
+    parse(&c, "trial --help", STDOUT_FILENO);
+    ck_assert_int_eq(c.result, -ECANCELED);
+    ck_assert_ptr_nonnull(strstr(c.text, "Usage: daorec trial [OPTION]... SHM...\nTry things.\n"));
+    ck_assert_ptr_nonnull(strstr(c.text, "  -n, --frames N"));
+    ck_assert_ptr_nonnull(strstr(c.text, "      --wait[=T]"));
+    for (const struct option_spec *s = specs; s->name; s++)
+        ck_assert_ptr_nonnull(strstr(c.text, s->name));
+    parse(&c, "trial -h", STDOUT_FILENO);
+    ck_assert_int_eq(c.result, -ECANCELED);
+}
+END_TEST
+
+START_TEST(version_is_printed_on_stdout)
+{
+    struct call c;
+
+    parse(&c, "trial --version", STDOUT_FILENO);
+    ck_assert_int_eq(c.result, -ECANCELED);
+    ck_assert_ptr_nonnull(strstr(c.text, "daorec 0."));
+}
+END_TEST
+
+START_TEST(the_nearest_name_is_found_or_none)
+{
+    static const char *const names[] = {"record", "replay", "info", "sim", NULL};
+
+    ck_assert_str_eq(options_nearest("recrod", names), "record");
+    ck_assert_str_eq(options_nearest("inof", names), "info");
+    ck_assert_str_eq(options_nearest("rep", names), "replay");
+    ck_assert_str_eq(options_nearest("sims", names), "sim");
+    ck_assert_ptr_null(options_nearest("telescope", names));
+    ck_assert_ptr_null(options_nearest("x", names));
+    ck_assert_ptr_null(options_nearest("", names));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("options");
+    TCase *tc = tcase_create("options");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    suite_add_tcase(suite, tc);
+    tcase_add_test(tc, every_kind_of_value_reaches_its_place);
+    tcase_add_test(tc, what_is_not_given_keeps_its_default);
+    tcase_add_test(tc, arguments_may_stand_between_options);
+    tcase_add_test(tc, two_dashes_end_the_options);
+    tcase_add_test(tc, a_duration_or_flag_without_value_means_for_ever);
+    tcase_add_test(tc, a_misspelt_option_names_the_nearest);
+    tcase_add_test(tc, an_unknown_letter_is_named);
+    tcase_add_test(tc, an_ambiguous_abbreviation_lists_what_it_could_be);
+    tcase_add_test(tc, a_wrong_value_is_named_with_its_option_and_a_right_example);
+    tcase_add_test(tc, a_value_out_of_range_is_told_the_bound);
+    tcase_add_test(tc, a_missing_value_and_one_too_many_are_told);
+    tcase_add_test(tc, help_lists_every_option_of_the_table_on_stdout);
+    tcase_add_test(tc, version_is_printed_on_stdout);
+    tcase_add_test(tc, the_nearest_name_is_found_or_none);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

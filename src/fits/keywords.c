@@ -1,0 +1,114 @@
+/* keywords.c - see keywords.h. */
+#include "fits/keywords.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+/* Names that are not the user's to give. A trailing '#' stands for digits (at least one). */
+static const char *const taken_names[] = {
+    /* mandatory and structural */
+    "SIMPLE", "BITPIX", "NAXIS", "NAXIS#", "EXTEND", "END", "XTENSION", "PCOUNT", "GCOUNT",
+    "GROUPS", "TFIELDS", "BLOCKED", "INHERIT", "EXTNAME", "EXTVER", "EXTLEVEL", "CHECKSUM",
+    "DATASUM", "COMMENT", "HISTORY", "CONTINUE", "HIERARCH", "LONGSTRN", "BSCALE", "BZERO",
+    "BUNIT", "BLANK", "DATAMAX", "DATAMIN", "PTYPE#", "PSCAL#", "PZERO#",
+    /* tables and compressed images */
+    "TTYPE#", "TFORM#", "TUNIT#", "TSCAL#", "TZERO#", "TNULL#", "TDISP#", "TDIM#", "TBCOL#",
+    "THEAP", "TDMIN#", "TDMAX#", "TLMIN#", "TLMAX#", "ZIMAGE", "ZTABLE", "ZCMPTYPE", "ZBITPIX",
+    "ZNAXIS", "ZNAXIS#", "ZTILE#", "ZNAME#", "ZVAL#", "ZQUANTIZ", "ZDITHER#", "ZBLANK", "ZSCALE",
+    "ZZERO", "ZMASKCMP", "ZSIMPLE", "ZTENSION", "ZEXTEND", "ZPCOUNT", "ZGCOUNT", "ZHECKSUM",
+    "ZDATASUM", "ZTHEAP", "ZFORM#", "ZCTYP#", "ZTILELEN",
+    /* coordinates and time */
+    "WCSAXES", "WCSNAME", "CTYPE#", "CUNIT#", "CRPIX#", "CRVAL#", "CDELT#", "CROTA#", "CRDER#",
+    "CSYER#", "EQUINOX", "EPOCH", "RADESYS", "LONPOLE", "LATPOLE", "DATE", "DATE-OBS", "DATE-BEG",
+    "DATE-END", "DATE-AVG", "MJD-OBS", "MJD-BEG", "MJD-END", "MJD-AVG", "TIMESYS", "TIMEUNIT",
+    "TREFPOS", "TREFDIR", "PLEPHEM", "TIMEOFFS", "TIMEDEL", "TIMEPIXR", "TIMSYER", "TIMRDER",
+    "TSTART", "TSTOP", "XPOSURE", "TELAPSE", "JEPOCH", "BEPOCH", "MJDREF", "MJDREFI", "MJDREFF",
+    "JDREF", "JDREFI", "JDREFF", "DATEREF", "OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z", "OBSGEO-L",
+    "OBSGEO-B", "OBSGEO-H", "OBSORBIT",
+    /* bibliographic */
+    "ORIGIN", "TELESCOP", "INSTRUME", "OBSERVER", "OBJECT", "AUTHOR", "REFERENC", "PROGRAM",
+    "CREATOR",
+    /* the recording's own */
+    "RECVERS", "RECHOST", "RECUUID", "RECSTAT", "SHMNAME", "SHMTYPE", "SHMSIZ#", "FIFOSIZE",
+    "FILESEQ", "FRAME#", "CNT0BEG", "CNT0END", "PREVFILE", "NEXTFILE", "NFRAMES", "FPS", "NLOST",
+    "NGAPS", "NTORN", "SESLOST", "ENDCAUSE", "FLG#",
+    /* existing extraction tools take a primary with this one for a single frame */
+    "ATIME",
+};
+
+static bool name_matches(const char *name, const char *pattern)
+{
+    size_t stem = strcspn(pattern, "#");
+
+    if (pattern[stem] == '\0')
+        return strcmp(name, pattern) == 0;
+    if (strncmp(name, pattern, stem) != 0 || name[stem] == '\0')
+        return false;
+    return strspn(name + stem, "0123456789") == strlen(name + stem);
+}
+
+/* PCi_j, CDi_j, PVi_m, PSi_m, with or without an alternate letter: coordinates all of them. */
+static bool is_matrix_name(const char *name)
+{
+    return (strncmp(name, "PC", 2) == 0 || strncmp(name, "CD", 2) == 0 ||
+            strncmp(name, "PV", 2) == 0 || strncmp(name, "PS", 2) == 0) &&
+           isdigit((unsigned char)name[2]) && strchr(name, '_') != NULL;
+}
+
+void fits_keyword_clean(char *dst, const char *src, unsigned count)
+{
+    unsigned n = 0;
+
+    for (; n < count && src[n] != '\0'; n++)
+        dst[n] = src[n] >= ' ' && src[n] <= '~' ? src[n] : '?';
+    while (n > 0 && dst[n - 1] == ' ')
+        n--;
+    dst[n] = '\0';
+}
+
+bool fits_keyword_is_card(const IMAGE_KEYWORD *keyword)
+{
+    char name[sizeof keyword->name + 1];
+    size_t length;
+
+    fits_keyword_clean(name, keyword->name, sizeof keyword->name);
+    length = strlen(name);
+    if (length < 1 || length > 8 ||
+        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != length)
+        return false;
+    for (size_t i = 0; i < sizeof taken_names / sizeof taken_names[0]; i++)
+        if (name_matches(name, taken_names[i]))
+            return false;
+    if (is_matrix_name(name))
+        return false;
+    return keyword->type == 'L' || keyword->type == 'S' ||
+           (keyword->type == 'D' && isfinite(keyword->value.numf));
+}
+
+static void put_text(unsigned char *dst, const char *src, unsigned count)
+{
+    char clean[128];
+
+    fits_keyword_clean(clean, src, count);
+    memset(dst, 0, count); /* strings in tables end with NUL where they are short */
+    memcpy(dst, clean, strlen(clean));
+}
+
+void fits_keyword_pack(unsigned char dst[FITS_SHMKW_ROW_BYTES], const IMAGE_KEYWORD *keyword)
+{
+    uint64_t lval = 0, dval = 0;
+
+    if (keyword->type == 'L')
+        lval = __builtin_bswap64((uint64_t)keyword->value.numl);
+    if (keyword->type == 'D') {
+        memcpy(&dval, &keyword->value.numf, 8);
+        dval = __builtin_bswap64(dval);
+    }
+    put_text(dst, keyword->name, 16);
+    put_text(dst + 16, &keyword->type, 1);
+    memcpy(dst + 17, &lval, 8);
+    memcpy(dst + 25, &dval, 8);
+    put_text(dst + 33, keyword->type == 'S' ? keyword->value.valstr : "", 16);
+    put_text(dst + 49, keyword->comment, 80);
+}

@@ -1,0 +1,41 @@
+/*
+ * pool.h - a fixed number of page-aligned blocks, allocated once.
+ *
+ * One thread takes (the drain), any thread gives back (the writer). The block given back last is
+ * taken first: at a moderate rate the same few blocks go round and stay in the cache. The free
+ * list is a lock-free stack; with a single taker a block cannot leave and come back between the
+ * taker's load and its exchange, so there is no ABA problem.
+ */
+#ifndef DAOREC_IO_POOL_H
+#define DAOREC_IO_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct io_block {
+    unsigned char *data;     /* block_bytes, page-aligned */
+    struct io_block *next;   /* in the free list */
+    uint64_t file_off;       /* for the holder: where in the file data[0] belongs */
+    uint64_t flushed;        /* for the holder: file offset up to which it is written already */
+    int buffer_index;        /* registered with the ring as this buffer, or -1 */
+};
+
+struct io_pool {
+    struct io_block *blocks;
+    unsigned char *memory;
+    size_t memory_bytes;
+    size_t block_bytes;
+    uint32_t count;
+    struct io_block *_Atomic free_list;
+    _Atomic uint32_t free_count; /* for the live line; not for decisions */
+};
+
+/* `count` blocks of `block_bytes` (a multiple of 4096), touched so that no page fault comes later,
+ * in huge pages where the system gives them. 0, -EINVAL or -ENOMEM. */
+int io_pool_init(struct io_pool *pool, uint32_t count, size_t block_bytes);
+void io_pool_fini(struct io_pool *pool); /* safe on a zeroed pool */
+
+struct io_block *io_pool_take(struct io_pool *pool); /* NULL: none is free */
+void io_pool_give(struct io_pool *pool, struct io_block *block);
+
+#endif

@@ -1,0 +1,334 @@
+/* sink.c - see sink.h. */
+#include "io/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SCRATCH_BYTES (256u * 1024u) /* twice: one half for writing, one for reading */
+
+#ifndef STATX_DIOALIGN
+#define STATX_DIOALIGN 0x00002000U
+#endif
+
+/* ---- the system's back end ---- */
+
+static ssize_t system_write_at(void *ctx, int fd, const void *buf, size_t bytes, off_t off)
+{
+    (void)ctx;
+    return pwrite(fd, buf, bytes, off);
+}
+
+static ssize_t system_read_at(void *ctx, int fd, void *buf, size_t bytes, off_t off)
+{
+    (void)ctx;
+    return pread(fd, buf, bytes, off);
+}
+
+static int system_datasync(void *ctx, int fd)
+{
+    (void)ctx;
+    return fdatasync(fd);
+}
+
+static int system_truncate(void *ctx, int fd, off_t bytes)
+{
+    (void)ctx;
+    return ftruncate(fd, bytes);
+}
+
+const struct sink_backend sink_backend_system = {
+    .write_at = system_write_at,
+    .read_at = system_read_at,
+    .datasync = system_datasync,
+    .truncate = system_truncate,
+};
+
+/* ---- whole pages ---- */
+
+static int write_pages(struct sink *sink, const unsigned char *buf, size_t bytes, uint64_t off)
+{
+    uint64_t end = off + bytes;
+
+    while (bytes > 0) {
+        ssize_t n = sink->backend->write_at(sink->backend->ctx, sink->fd, buf, bytes, (off_t)off);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return -EIO;
+        buf += n;
+        bytes -= (size_t)n;
+        off += (uint64_t)n;
+    }
+    /* The last page of a file whose length is no multiple of a page has grown it: set it back. */
+    return end > sink->length ? sink_truncate(sink, sink->length) : 0;
+}
+
+/* Pages; what lies behind the end of the file reads as zeros. */
+static int read_pages(struct sink *sink, unsigned char *buf, size_t bytes, uint64_t off)
+{
+    while (bytes > 0) {
+        ssize_t n = sink->backend->read_at(sink->backend->ctx, sink->fd, buf, bytes, (off_t)off);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0) {
+            memset(buf, 0, bytes);
+            return 0;
+        }
+        buf += n;
+        bytes -= (size_t)n;
+        off += (uint64_t)n;
+        if (n % SINK_PAGE != 0) { /* the end of the file: the next read could not be aligned */
+            memset(buf, 0, bytes);
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/* ---- runs ---- */
+
+int sink_run_begin(struct sink_run *run, struct sink *sink, uint64_t off)
+{
+    *run = (struct sink_run){.sink = sink, .page_off = off - off % SINK_PAGE};
+    run->used = (size_t)(off - run->page_off);
+    return run->used ? read_pages(sink, sink->scratch, SINK_PAGE, run->page_off) : 0;
+}
+
+/* Write out the whole pages gathered so far; the rest moves to the front. */
+static int run_flush(struct sink_run *run)
+{
+    size_t whole = run->used - run->used % SINK_PAGE;
+    int r = write_pages(run->sink, run->sink->scratch, whole, run->page_off);
+
+    memmove(run->sink->scratch, run->sink->scratch + whole, run->used - whole);
+    run->page_off += whole;
+    run->used -= whole;
+    return r;
+}
+
+int sink_run_put(struct sink_run *run, const void *bytes, size_t count)
+{
+    const unsigned char *from = bytes;
+
+    while (count > 0) {
+        size_t part = SCRATCH_BYTES - run->used < count ? SCRATCH_BYTES - run->used : count;
+        int r;
+
+        if (from) {
+            memcpy(run->sink->scratch + run->used, from, part);
+            from += part;
+        } else {
+            memset(run->sink->scratch + run->used, 0, part);
+        }
+        run->used += part;
+        count -= part;
+        if (run->used == SCRATCH_BYTES && (r = run_flush(run)) < 0)
+            return r;
+    }
+    return 0;
+}
+
+int sink_run_end(struct sink_run *run)
+{
+    unsigned char *scratch = run->sink->scratch;
+    unsigned char page[SINK_PAGE] __attribute__((aligned(SINK_PAGE)));
+    size_t tail;
+    int r = run_flush(run);
+
+    tail = run->used;
+    if (r < 0 || tail == 0)
+        return r;
+    r = read_pages(run->sink, page, SINK_PAGE, run->page_off);
+    if (r < 0)
+        return r;
+    memcpy(scratch + tail, page + tail, SINK_PAGE - tail);
+    return write_pages(run->sink, scratch, SINK_PAGE, run->page_off);
+}
+
+int sink_write(struct sink *sink, uint64_t off, const void *bytes, size_t count)
+{
+    struct sink_run run;
+    int r = sink_run_begin(&run, sink, off);
+
+    if (r == 0)
+        r = sink_run_put(&run, bytes, count);
+    return r == 0 ? sink_run_end(&run) : r;
+}
+
+int sink_read(struct sink *sink, uint64_t off, void *ret_bytes, size_t count)
+{
+    unsigned char *to = ret_bytes;
+
+    while (count > 0) {
+        uint64_t page = off - off % SINK_PAGE;
+        size_t lead = (size_t)(off - page);
+        size_t part = SCRATCH_BYTES - lead < count ? SCRATCH_BYTES - lead : count;
+        size_t pages = (lead + part + SINK_PAGE - 1) / SINK_PAGE * SINK_PAGE;
+        unsigned char *scratch = sink->scratch + SCRATCH_BYTES; /* the first half is a run's */
+        int r = read_pages(sink, scratch, pages, page);
+
+        if (r < 0)
+            return r;
+        memcpy(to, scratch + lead, part);
+        to += part;
+        off += part;
+        count -= part;
+    }
+    return 0;
+}
+
+/* ---- the file's life ---- */
+
+/* Can 4096-byte pages from page-aligned memory be written directly? Kernels before 6.1 do not say
+ * (then O_DIRECT was accepted by open, and 4096 does everywhere we know). */
+static bool pages_suit_direct(int fd)
+{
+    struct statx stx = {0};
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) != 0 ||
+        !(stx.stx_mask & STATX_DIOALIGN))
+        return true;
+#ifdef __GLIBC__
+    /* glibc 2.36 knows the fields only from the kernel's headers; they follow stx_mnt_id. */
+    {
+        uint32_t align[2]; /* memory, offset */
+
+        memcpy(align, (const unsigned char *)&stx + 0x98, sizeof align);
+        return align[1] != 0 && align[1] <= SINK_PAGE && align[0] <= SINK_PAGE;
+    }
+#else
+    return true;
+#endif
+}
+
+static int open_nameless(struct sink *sink, const char *name, int direct_flag)
+{
+    int flags = O_RDWR | O_CLOEXEC | direct_flag;
+
+    sink->unnamed = true;
+    sink->fd = openat(sink->dir_fd, ".", flags | O_TMPFILE, 0666);
+    if (sink->fd >= 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)
+        return -errno;
+    sink->unnamed = false;
+    snprintf(sink->temp_name, sizeof sink->temp_name, ".%s.new", name);
+    unlinkat(sink->dir_fd, sink->temp_name, 0); /* left by a crash: it was never a recording */
+    sink->fd = openat(sink->dir_fd, sink->temp_name, flags | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+    return sink->fd >= 0 ? 0 : -errno;
+}
+
+static int open_direct_or_not(struct sink *sink, const char *name, bool want_direct)
+{
+    if (want_direct && open_nameless(sink, name, O_DIRECT) == 0) {
+        sink->direct = pages_suit_direct(sink->fd);
+        if (sink->direct)
+            return 0;
+        close(sink->fd);
+        sink->fd = -1;
+        if (!sink->unnamed)
+            unlinkat(sink->dir_fd, sink->temp_name, 0);
+    }
+    return open_nameless(sink, name, 0);
+}
+
+/* Room for all of it now, so that no write fails later for want of it; file systems that cannot
+ * say so get a sparse file. */
+static int reserve(struct sink *sink, uint64_t bytes)
+{
+    if (fallocate(sink->fd, 0, 0, (off_t)bytes) == 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS)
+        return -errno;
+    return ftruncate(sink->fd, (off_t)bytes) == 0 ? 0 : -errno;
+}
+
+int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes, bool want_direct,
+                const struct sink_backend *backend)
+{
+    int r;
+
+    *sink = (struct sink){.backend = backend, .fd = -1, .dir_fd = dir_fd, .length = bytes};
+    sink->scratch = aligned_alloc(SINK_PAGE, 2 * SCRATCH_BYTES);
+    if (!sink->scratch)
+        return -ENOMEM;
+    r = open_direct_or_not(sink, name, want_direct);
+    if (r == 0)
+        r = reserve(sink, bytes);
+    if (r == 0 && flock(sink->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        r = -EWOULDBLOCK;
+    if (r < 0)
+        sink_close(sink);
+    return r;
+}
+
+int sink_publish(struct sink *sink, const char *name)
+{
+    char self[64];
+
+    if (sink->unnamed) {
+        snprintf(self, sizeof self, "/proc/self/fd/%d", sink->fd);
+        if (linkat(AT_FDCWD, self, sink->dir_fd, name, AT_SYMLINK_FOLLOW) != 0)
+            return -errno;
+        sink->unnamed = false;
+        return 0;
+    }
+    return sink_rename(sink, sink->temp_name, name);
+}
+
+int sink_rename(struct sink *sink, const char *from, const char *to)
+{
+    if (renameat2(sink->dir_fd, from, sink->dir_fd, to, RENAME_NOREPLACE) != 0) {
+        if (errno != EINVAL && errno != ENOSYS)
+            return -errno;
+        /* A file system without RENAME_NOREPLACE: link refuses to replace, too. */
+        if (linkat(sink->dir_fd, from, sink->dir_fd, to, 0) != 0)
+            return -errno;
+        if (unlinkat(sink->dir_fd, from, 0) != 0)
+            return -errno;
+    }
+    sink->temp_name[0] = '\0';
+    return 0;
+}
+
+int sink_sync_dir(struct sink *sink)
+{
+    return fsync(sink->dir_fd) == 0 || errno == EINVAL ? 0 : -errno;
+}
+
+int sink_sync(struct sink *sink)
+{
+    return sink->backend->datasync(sink->backend->ctx, sink->fd) == 0 ? 0 : -errno;
+}
+
+int sink_truncate(struct sink *sink, uint64_t bytes)
+{
+    if (sink->backend->truncate(sink->backend->ctx, sink->fd, (off_t)bytes) != 0)
+        return -errno;
+    sink->length = bytes;
+    return 0;
+}
+
+void sink_close(struct sink *sink)
+{
+    if (sink->fd >= 0) {
+        if (sink->temp_name[0] != '\0')
+            unlinkat(sink->dir_fd, sink->temp_name, 0);
+        close(sink->fd);
+    }
+    sink->fd = -1;
+    free(sink->scratch);
+    sink->scratch = NULL;
+}

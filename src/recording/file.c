@@ -1,0 +1,145 @@
+/* file.c - see file.h. Closing is in close.c. */
+#include "recording/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/wait.h"
+
+int recording_measure_parts(struct fits_parts *ret, const struct fits_facts *facts,
+                            struct dao_text *text)
+{
+    struct fits_state state = {.previous = "", .next = "", .end_cause = "", .status = "OPEN"};
+    struct fits_bytes primary = {0}, frames = {0}, shmkw = {0};
+    int r = fits_build_primary(&primary, facts, &state, NULL, text);
+
+    if (r == 0)
+        r = fits_build_frames(&frames, 1, 0, NULL, text);
+    if (r == 0)
+        r = fits_build_shmkw(&shmkw, facts, text);
+    if (r == 0)
+        *ret = (struct fits_parts){
+            .primary_bytes = primary.length,
+            .frame_bytes = facts->geometry->frame_bytes,
+            .frames_header_bytes = frames.length,
+            .shmkw_bytes = shmkw.length,
+        };
+    fits_bytes_free(&primary);
+    fits_bytes_free(&frames);
+    fits_bytes_free(&shmkw);
+    return r;
+}
+
+static int build_headers(struct recording_file *file, struct dao_text *text)
+{
+    int r;
+
+    file->state.planes = file->plan.capacity;
+    file->state.written_ns = dao_clock_real_ns();
+    file->state.status = "OPEN";
+    r = fits_build_primary(&file->primary, file->facts, &file->state, NULL, text);
+    if (r == 0)
+        r = fits_build_frames(&file->frames_header, file->plan.capacity, file->dateref_ns, NULL,
+                              text);
+    if (r == 0)
+        r = fits_build_shmkw(&file->shmkw, file->facts, text);
+    if (r == 0)
+        r = fits_build_filler(&file->spare_header, "SPARE", file->plan.spare_data_bytes, text);
+    return r;
+}
+
+static int write_headers(struct recording_file *file)
+{
+    struct sink *sink = &file->sink;
+    int r = sink_write(sink, 0, file->primary.data, file->primary.length);
+
+    if (r == 0)
+        r = sink_write(sink, file->plan.frames_header_off, file->frames_header.data,
+                       file->frames_header.length);
+    if (r == 0)
+        r = sink_write(sink, file->plan.shmkw_off, file->shmkw.data, file->shmkw.length);
+    if (r == 0)
+        r = sink_write(sink, file->plan.spare_off, file->spare_header.data,
+                       file->spare_header.length);
+    return r == 0 ? sink_sync(sink) : r;
+}
+
+int recording_file_prepare(struct recording_file *file, int dir_fd, bool want_direct,
+                           const struct sink_backend *backend, struct dao_text *text)
+{
+    const char *stream = file->facts->stream;
+    int r;
+
+    file->sink.fd = -1;
+    tree_file_name(file->name, stream, file->state.file_seq, 0);
+    tree_file_name(file->part_name, stream, file->state.file_seq, 1);
+    r = build_headers(file, text);
+    if (r == 0) {
+        r = sink_create(&file->sink, dir_fd, file->name, file->plan.file_bytes, want_direct,
+                        backend);
+        if (r == 0)
+            r = write_headers(file);
+        if (r < 0)
+            snprintf(text->s, sizeof text->s, "%s: cannot prepare a file of %llu bytes: %s",
+                     file->part_name, (unsigned long long)file->plan.file_bytes, strerror(-r));
+    }
+    if (r < 0)
+        recording_file_discard(file);
+    return r;
+}
+
+int recording_file_publish(struct recording_file *file, struct dao_text *text)
+{
+    struct fits_bytes header = {0};
+    int r;
+
+    file->state.written_ns = dao_clock_real_ns();
+    r = fits_build_primary(&header, file->facts, &file->state, NULL, text);
+    if (r < 0)
+        return r;
+    if (header.length != file->primary.length) {
+        snprintf(text->s, sizeof text->s, "%s: header changed its length", file->part_name);
+        fits_bytes_free(&header);
+        return -EPROTO;
+    }
+    fits_bytes_free(&file->primary);
+    file->primary = header;
+    r = sink_write(&file->sink, 0, header.data, header.length);
+    if (r == 0)
+        r = sink_publish(&file->sink, file->part_name);
+    if (r < 0)
+        snprintf(text->s, sizeof text->s, "%s: cannot put the file in place: %s", file->part_name,
+                 strerror(-r));
+    return r;
+}
+
+static void overlay_part(uint64_t part_off, const struct fits_bytes *part, uint64_t off,
+                         unsigned char *buf, size_t count)
+{
+    uint64_t begin = part_off > off ? part_off : off;
+    uint64_t part_end = part_off + part->length, end = off + count;
+
+    if (part_end < end)
+        end = part_end;
+    if (begin < end)
+        memcpy(buf + (begin - off), part->data + (begin - part_off), (size_t)(end - begin));
+}
+
+void recording_file_overlay(const struct recording_file *file, uint64_t off, unsigned char *buf,
+                            size_t count)
+{
+    overlay_part(0, &file->primary, off, buf, count);
+    overlay_part(file->plan.frames_header_off, &file->frames_header, off, buf, count);
+    overlay_part(file->plan.shmkw_off, &file->shmkw, off, buf, count);
+    overlay_part(file->plan.spare_off, &file->spare_header, off, buf, count);
+}
+
+void recording_file_discard(struct recording_file *file)
+{
+    sink_close(&file->sink);
+    fits_bytes_free(&file->primary);
+    fits_bytes_free(&file->frames_header);
+    fits_bytes_free(&file->shmkw);
+    fits_bytes_free(&file->spare_header);
+}

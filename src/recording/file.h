@@ -1,0 +1,73 @@
+/*
+ * file.h - one recording file from its preparation to its final name.
+ *
+ * prepare: length, headers, sync, lock, all before it has a name. publish: the header gets the
+ * first frame's facts and the file its name, "<stream>_NNNNNN.fits.part". Then whoever writes the
+ * pixels and rows places them by file->plan, composing the pages that are shared with headers by
+ * recording_file_overlay(). close: the final tables, the final header, the final length, the final
+ * name, valid after every single step. Blocking calls, one thread at a time, except overlay, which
+ * only reads what prepare and publish left.
+ */
+#ifndef DAOREC_RECORDING_FILE_H
+#define DAOREC_RECORDING_FILE_H
+
+#include <stdint.h>
+
+#include "fits/header.h"
+#include "fits/plan.h"
+#include "io/sink.h"
+#include "recording/tree.h"
+
+struct recording_file {
+    const struct fits_facts *facts; /* borrowed */
+    struct fits_plan plan;
+    struct fits_state state;
+    int64_t dateref_ns;             /* a whole second */
+    struct sink sink;
+    struct fits_bytes primary, frames_header, shmkw, spare_header; /* as they stand in the file */
+    char name[TREE_FILE_BYTES];      /* the final one */
+    char part_name[TREE_FILE_BYTES];
+};
+
+/* Lengths of the parts of every file of a stream of these facts. 0 or negative errno. */
+int recording_measure_parts(struct fits_parts *ret, const struct fits_facts *facts,
+                            struct dao_text *text);
+
+/*
+ * Prepare a file of `capacity` frames in dir_fd. Sets the plan; file->facts, file->dateref_ns and
+ * file->state.file_seq are the caller's to set before. 0 or negative errno; nothing is left behind.
+ */
+int recording_file_prepare(struct recording_file *file, int dir_fd, bool want_direct,
+                           const struct sink_backend *backend, struct dao_text *text);
+
+/* Put file->state (first frame, PREVFILE, ...) into the header and give the file its .part name. */
+int recording_file_publish(struct recording_file *file, struct dao_text *text);
+
+/* Put the headers' bytes that lie in [off, off + count) of the file into buf. */
+void recording_file_overlay(const struct recording_file *file, uint64_t off, unsigned char *buf,
+                            size_t count);
+
+/* Called after each step of closing with its name; for tests that look at the file in between. */
+struct recording_hooks {
+    void (*after_step)(void *ctx, const char *step);
+    void *ctx;
+};
+
+/*
+ * Close with the first `frames` frames (1 .. capacity), whose rows are in the file. file->state is
+ * complete but for planes, frames and status. data_sum and rows_sum are those of the cube's and the
+ * table's bytes. 0 or negative errno (then the file stays as valid as the last step left it, under
+ * its .part name). The sink is closed in every case.
+ */
+int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t data_sum,
+                         uint32_t rows_sum, const char *status, const struct recording_hooks *hooks,
+                         struct dao_text *text);
+
+/* The sums and last facts of the first `frames` frames as their rows on disk tell. */
+int recording_file_sum_rows(struct recording_file *file, uint64_t frames, uint32_t *ret_data_sum,
+                            uint32_t *ret_rows_sum, int64_t *ret_last_cnt0, int64_t *ret_last_ns);
+
+/* Drop a prepared file that never got a name; safe on a closed one. Frees what prepare allocated. */
+void recording_file_discard(struct recording_file *file);
+
+#endif

@@ -1,0 +1,183 @@
+/* ledger.c - see ledger.h. */
+#include "recording/ledger.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/units.h"
+#include "base/version.h"
+
+const char *const ledger_cause_names[LEDGER_CAUSES] = {"lapped", "disk", "source", "restart"};
+
+uint64_t ledger_expected(const struct ledger_counts *counts)
+{
+    return counts->past_runs +
+           (uint64_t)(counts->run.last_cnt0 - counts->run.first_cnt0 + 1);
+}
+
+uint64_t ledger_lost(const struct ledger_counts *counts)
+{
+    uint64_t lost = 0;
+
+    for (int i = 0; i < LEDGER_CAUSES; i++)
+        lost += counts->lost_by[i];
+    return lost;
+}
+
+bool ledger_balances(const struct ledger_counts *counts)
+{
+    return ledger_expected(counts) == counts->recorded + ledger_lost(counts);
+}
+
+static json_t *utc(int64_t ns)
+{
+    char text[40];
+
+    return ns ? json_string(units_format_utc(text, sizeof text, ns, 9)) : json_null();
+}
+
+static json_t *integer(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *lost_by(const struct ledger_counts *counts)
+{
+    json_t *object = json_object();
+
+    for (int i = 0; i < LEDGER_CAUSES; i++)
+        json_object_set_new(object, ledger_cause_names[i], integer(counts->lost_by[i]));
+    return object;
+}
+
+static void put_numbers(json_t *object, const struct ledger_counts *counts)
+{
+    json_object_set_new(object, "expected", integer(ledger_expected(counts)));
+    json_object_set_new(object, "recorded", integer(counts->recorded));
+    json_object_set_new(object, "torn", integer(counts->torn));
+    json_object_set_new(object, "lost", integer(ledger_lost(counts)));
+    json_object_set_new(object, "lost_by", lost_by(counts));
+}
+
+static json_t *geometry(const struct dao_geometry *geo)
+{
+    json_t *size = json_array();
+
+    for (int i = 0; i < geo->naxis; i++)
+        json_array_append_new(size, integer(geo->size[i]));
+    return json_pack("{s:s, s:o, s:s, s:I, s:I}", "type", geo->dtype->name, "size", size, "layout",
+                     geo->layout->name, "depth", (json_int_t)geo->depth, "frame_bytes",
+                     (json_int_t)geo->frame_bytes);
+}
+
+static json_t *run(const struct ledger_run *r)
+{
+    return json_pack("{s:I, s:I, s:I}", "first_cnt0", (json_int_t)r->first_cnt0, "last_cnt0",
+                     (json_int_t)r->last_cnt0, "expected",
+                     (json_int_t)(r->last_cnt0 - r->first_cnt0 + 1));
+}
+
+static json_t *runs(const struct ledger_stream *stream)
+{
+    json_t *array = json_array();
+    uint64_t past = stream->counts.run_count - 1;
+
+    for (uint64_t i = 0; i < past && i < LEDGER_RUNS_MAX; i++)
+        json_array_append_new(array, run(&stream->runs[i]));
+    json_array_append_new(array, run(&stream->counts.run));
+    return array;
+}
+
+static json_t *gaps(const struct ledger_stream *stream)
+{
+    json_t *array = json_array();
+
+    for (uint64_t i = 0; i < stream->counts.gap_count && i < LEDGER_GAPS_MAX; i++) {
+        const struct ledger_gap *gap = &stream->gaps[i];
+
+        json_array_append_new(array, json_pack("{s:I, s:I, s:s, s:o}", "first_cnt0",
+                                               (json_int_t)gap->first_cnt0, "count",
+                                               (json_int_t)gap->count, "cause",
+                                               ledger_cause_names[gap->cause], "time",
+                                               utc(gap->time_ns)));
+    }
+    return array;
+}
+
+static json_t *files(const struct ledger_stream *stream)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < stream->file_count; i++) {
+        const struct ledger_file *file = &stream->files[i];
+        char name[2 * TREE_FILE_BYTES];
+
+        snprintf(name, sizeof name, "%s/%s", stream->name, file->name);
+        json_array_append_new(
+            array, json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:s}", "name", name,
+                             "closed", file->closed, "frames", (json_int_t)file->frames, "lost",
+                             (json_int_t)file->lost, "cnt0_begin", (json_int_t)file->cnt0_begin,
+                             "cnt0_end", (json_int_t)file->cnt0_end, "begin", utc(file->begin_ns),
+                             "end", utc(file->end_ns), "end_cause",
+                             file->end_cause ? file->end_cause : ""));
+    }
+    return array;
+}
+
+static json_t *whole_stream(const struct ledger_stream *stream)
+{
+    json_t *object = json_object();
+    const struct ledger_counts *counts = &stream->counts;
+    uint64_t listed = counts->gap_count < LEDGER_GAPS_MAX ? counts->gap_count : LEDGER_GAPS_MAX;
+
+    json_object_set_new(object, "name", json_string(stream->name));
+    json_object_set_new(object, "segment", json_string(stream->shm_path));
+    json_object_set_new(object, "geometry", geometry(stream->geometry));
+    put_numbers(object, counts);
+    json_object_set_new(object, "restarts", integer(counts->run_count - 1));
+    json_object_set_new(object, "runs", runs(stream));
+    json_object_set_new(object, "gaps", gaps(stream));
+    json_object_set_new(object, "gaps_left_out", integer(counts->gap_count - listed));
+    json_object_set_new(object, "files", files(stream));
+    return object;
+}
+
+static json_t *brief_stream(const struct ledger *ledger, const struct ledger_stream *stream)
+{
+    json_t *object = json_object(), *names = json_array();
+
+    json_object_set_new(object, "name", json_string(stream->name));
+    put_numbers(object, &stream->counts);
+    for (size_t i = 0; i < stream->file_count; i++) {
+        const struct ledger_file *file = &stream->files[i];
+        char path[4096 + 256];
+
+        snprintf(path, sizeof path, "%s/%s/%s/%s%s", ledger->root, ledger->session, stream->name,
+                 file->name, file->closed ? "" : ".part");
+        json_array_append_new(names, json_string(path));
+    }
+    json_object_set_new(object, "files", names);
+    return object;
+}
+
+char *ledger_to_json(const struct ledger *ledger, bool brief)
+{
+    json_t *root = json_object(), *streams = json_array();
+    char *text;
+
+    json_object_set_new(root, "session", json_string(ledger->session));
+    if (!brief) {
+        json_object_set_new(root, "uuid", json_string(ledger->uuid));
+        json_object_set_new(root, "host", json_string(ledger->host));
+        json_object_set_new(root, "version", json_string(DAOREC_VERSION));
+        json_object_set_new(root, "start", utc(ledger->start_ns));
+        json_object_set_new(root, "end", utc(ledger->end_ns));
+    }
+    for (size_t i = 0; i < ledger->stream_count; i++)
+        json_array_append_new(streams, brief ? brief_stream(ledger, &ledger->streams[i])
+                                             : whole_stream(&ledger->streams[i]));
+    json_object_set_new(root, "streams", streams);
+    text = json_dumps(root, brief ? JSON_PRESERVE_ORDER : JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    json_decref(root);
+    return text;
+}

@@ -1,0 +1,84 @@
+/*
+ * ledger.h - what a session recorded and lost: the numbers, and their JSON form.
+ *
+ * expected = recorded + lost, always: expected comes from the counts of the runs (last - first + 1
+ * of each), recorded and lost are counted one by one, so that the equation can fail and is checked.
+ */
+#ifndef DAOREC_RECORDING_LEDGER_H
+#define DAOREC_RECORDING_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/layout.h"
+#include "recording/tree.h"
+
+enum ledger_cause {
+    LEDGER_LAPPED,  /* overwritten in the FIFO before it was taken */
+    LEDGER_DISK,    /* the same, while no staging block was free */
+    LEDGER_SOURCE,  /* the source's own count jumped */
+    LEDGER_RESTART, /* published before a restart and not taken in time */
+};
+#define LEDGER_CAUSES 4
+extern const char *const ledger_cause_names[LEDGER_CAUSES];
+
+#define LEDGER_GAPS_MAX 1000
+#define LEDGER_RUNS_MAX 256
+
+struct ledger_gap {
+    int64_t first_cnt0; /* first missing count */
+    uint64_t count;
+    int64_t time_ns;    /* when it was noticed, POSIX */
+    enum ledger_cause cause;
+};
+
+struct ledger_run {
+    int64_t first_cnt0; /* count expected first, also where that frame was lost */
+    int64_t last_cnt0;  /* first - 1: nothing was published in this run */
+};
+
+struct ledger_counts {
+    uint64_t recorded, torn;
+    uint64_t lost_by[LEDGER_CAUSES];
+    uint64_t gap_count;   /* all, also those beyond LEDGER_GAPS_MAX */
+    uint64_t run_count;   /* >= 1 */
+    uint64_t past_runs;   /* frames expected in the runs before the current one */
+    struct ledger_run run; /* the current one */
+};
+
+struct ledger_file {
+    char name[TREE_FILE_BYTES];
+    uint64_t frames, lost;
+    int64_t cnt0_begin, cnt0_end;
+    int64_t begin_ns, end_ns;
+    const char *end_cause;
+    bool closed;
+};
+
+struct ledger_stream {
+    const char *name, *shm_path;
+    const struct dao_geometry *geometry;
+    struct ledger_counts counts;
+    const struct ledger_gap *gaps;  /* min(gap_count, LEDGER_GAPS_MAX) entries */
+    const struct ledger_run *runs;  /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
+    const struct ledger_file *files;
+    size_t file_count;
+};
+
+struct ledger {
+    const char *session, *uuid, *host, *root;
+    int64_t start_ns, end_ns;       /* end 0: still recording */
+    struct ledger_stream *streams;
+    size_t stream_count;
+};
+
+uint64_t ledger_expected(const struct ledger_counts *counts);
+uint64_t ledger_lost(const struct ledger_counts *counts);
+bool ledger_balances(const struct ledger_counts *counts);
+
+/* The JSON text of session.json (pretty) or of --json (brief: the summary alone, on one line, file
+ * names below root). malloc'ed, NUL-terminated; NULL without memory. */
+char *ledger_to_json(const struct ledger *ledger, bool brief);
+
+#endif

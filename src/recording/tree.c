@@ -1,0 +1,156 @@
+/* tree.c - see tree.h. */
+#include "recording/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+int tree_stream_name(char *dst, const char *segment_path)
+{
+    const char *slash = strrchr(segment_path, '/');
+    const char *base = slash ? slash + 1 : segment_path;
+    size_t length = strcspn(base, ".");
+    const char *front = length == 0 || base[0] == '-' ? "shm_" : "";
+
+    if (strlen(front) + length > FITS_STREAM_NAME_MAX)
+        return -ENAMETOOLONG;
+    dst += strlen(strcpy(dst, front));
+    for (size_t i = 0; i < length; i++) {
+        char c = base[i];
+        int allowed = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '-';
+
+        *dst++ = allowed ? c : '_';
+    }
+    *dst = '\0';
+    return 0;
+}
+
+void tree_file_name(char *dst, const char *stream, uint64_t seq, int part)
+{
+    snprintf(dst, TREE_FILE_BYTES, "%.*s_%06llu.fits%s", FITS_STREAM_NAME_MAX, stream,
+             (unsigned long long)(seq % 1000000000000ull), part ? ".part" : "");
+}
+
+/* mkdir -p. */
+static int make_folders(const char *path)
+{
+    char partial[4096];
+    size_t length = strlen(path);
+
+    if (length == 0)
+        return -ENOENT;
+    if (length >= sizeof partial)
+        return -ENAMETOOLONG;
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(partial, path, i);
+        partial[i] = '\0';
+        if (mkdir(partial, 0777) != 0 && errno != EEXIST)
+            return -errno;
+    }
+    return 0;
+}
+
+static void wait_for_next_second(void)
+{
+    struct timespec now, rest = {0};
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    rest.tv_nsec = 1000000000L - now.tv_nsec;
+    if (rest.tv_nsec == 1000000000L)
+        rest.tv_nsec = 999999999L;
+    nanosleep(&rest, NULL);
+}
+
+int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], struct dao_text *text)
+{
+    int r = make_folders(root), root_fd, fd;
+
+    root_fd = r < 0 ? -1 : open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root_fd < 0) {
+        r = r < 0 ? r : -errno;
+        snprintf(text->s, sizeof text->s,
+                 "%.200s: cannot make the output folder: %s; choose another with --output", root,
+                 strerror(-r));
+        return r;
+    }
+    for (;;) {
+        struct tm utc;
+        time_t now = time(NULL);
+
+        gmtime_r(&now, &utc);
+        strftime(session, TREE_SESSION_BYTES, "%Y-%m-%d_%H-%M-%S", &utc);
+        if (mkdirat(root_fd, session, 0777) == 0)
+            break;
+        if (errno != EEXIST) {
+            r = -errno;
+            snprintf(text->s, sizeof text->s,
+                     "%.200s: cannot make a session folder: %s; choose another with --output", root,
+                     strerror(-r));
+            close(root_fd);
+            return r;
+        }
+        wait_for_next_second();
+    }
+    fd = openat(root_fd, session, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    r = fd < 0 ? -errno : fd;
+    if (fd < 0)
+        snprintf(text->s, sizeof text->s, "%.200s/%s: %s", root, session, strerror(errno));
+    fsync(root_fd);
+    close(root_fd);
+    return r;
+}
+
+int tree_create_stream(int session_fd, const char *stream, struct dao_text *text)
+{
+    int fd = -1;
+
+    if (mkdirat(session_fd, stream, 0777) == 0)
+        fd = openat(session_fd, stream, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        int r = -errno;
+
+        snprintf(text->s, sizeof text->s, "cannot make the folder of stream %s: %s", stream,
+                 strerror(-r));
+        return r;
+    }
+    fsync(session_fd);
+    return fd;
+}
+
+int tree_replace_file(int dir_fd, const char *name, const char *content, size_t bytes)
+{
+    char temp[64];
+    int fd, r = 0;
+
+    snprintf(temp, sizeof temp, ".%.50s.new", name);
+    fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd < 0)
+        return -errno;
+    while (bytes > 0 && r == 0) {
+        ssize_t n = write(fd, content, bytes);
+
+        if (n < 0 && errno != EINTR)
+            r = -errno;
+        if (n > 0) {
+            content += n;
+            bytes -= (size_t)n;
+        }
+    }
+    if (r == 0 && fsync(fd) != 0)
+        r = -errno;
+    close(fd);
+    if (r == 0 && renameat(dir_fd, temp, dir_fd, name) != 0)
+        r = -errno;
+    if (r == 0 && fsync(dir_fd) != 0 && errno != EINVAL)
+        r = -errno;
+    if (r < 0)
+        unlinkat(dir_fd, temp, 0);
+    return r;
+}

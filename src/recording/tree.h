@@ -1,0 +1,44 @@
+/*
+ * tree.h - names and folders of recordings:
+ *
+ *     <root>/<session>/<stream>/<stream>_000001.fits[.part]
+ *     <root>/<session>/session.json
+ *
+ * session is a date and time in UTC; names hold only A-Z a-z 0-9 _ - and dots.
+ */
+#ifndef DAOREC_RECORDING_TREE_H
+#define DAOREC_RECORDING_TREE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fits/header.h"
+
+#define TREE_SESSION_BYTES 20  /* "2026-11-24_02-01-08" and NUL */
+#define TREE_FILE_BYTES (FITS_STREAM_NAME_MAX + 24)
+
+/*
+ * The stream name of a segment path: the file's name up to its first dot, other characters than
+ * the allowed ones replaced by '_', "shm_" in front where that is empty or starts with '-'.
+ * `dst` holds FITS_STREAM_NAME_MAX + 1. 0, or -ENAMETOOLONG (dst untouched).
+ */
+int tree_stream_name(char *dst, const char *segment_path);
+
+/* "<stream>_000001.fits", with ".part" behind it where `part`. dst holds TREE_FILE_BYTES. */
+void tree_file_name(char *dst, const char *stream, uint64_t seq, int part);
+
+/*
+ * Make a new session folder below root (which is made too, with its parents). A second that is
+ * taken is waited out. Fills the session's name; returns a descriptor of the folder, or negative
+ * errno with a text.
+ */
+int tree_create_session(const char *root, char session[TREE_SESSION_BYTES],
+                        struct dao_text *text);
+
+/* Make and open a stream's folder in a session. A descriptor or negative errno with a text. */
+int tree_create_stream(int session_fd, const char *stream, struct dao_text *text);
+
+/* Replace a small file by rename, durably. 0 or negative errno. */
+int tree_replace_file(int dir_fd, const char *name, const char *content, size_t bytes);
+
+#endif

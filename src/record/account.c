@@ -1,0 +1,89 @@
+/* account.c - see account.h. */
+#include "record/account.h"
+
+#include <string.h>
+
+void account_init(struct account *account)
+{
+    memset(account, 0, sizeof *account);
+    pthread_mutex_init(&account->lock, NULL);
+}
+
+void account_fini(struct account *account)
+{
+    pthread_mutex_destroy(&account->lock);
+}
+
+void account_begin_run(struct account *account, int64_t first_cnt0)
+{
+    struct ledger_counts *counts = &account->now.counts;
+
+    if (counts->run_count > 0) {
+        if (counts->run_count <= LEDGER_RUNS_MAX)
+            account->runs[counts->run_count - 1] = counts->run;
+        counts->past_runs += (uint64_t)(counts->run.last_cnt0 - counts->run.first_cnt0 + 1);
+    }
+    counts->run_count++;
+    counts->run = (struct ledger_run){.first_cnt0 = first_cnt0, .last_cnt0 = first_cnt0 - 1};
+}
+
+void account_lose(struct account *account, enum ledger_cause cause, int64_t first_cnt0,
+                  uint64_t count, int64_t time_ns)
+{
+    struct ledger_counts *counts = &account->now.counts;
+
+    if (count == 0)
+        return;
+    counts->lost_by[cause] += count;
+    if (counts->gap_count < LEDGER_GAPS_MAX)
+        account->gaps[counts->gap_count] = (struct ledger_gap){
+            .first_cnt0 = first_cnt0, .count = count, .time_ns = time_ns, .cause = cause};
+    counts->gap_count++;
+    counts->run.last_cnt0 = first_cnt0 + (int64_t)count - 1;
+}
+
+void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes)
+{
+    struct ledger_counts *counts = &account->now.counts;
+
+    counts->recorded++;
+    counts->torn += torn;
+    counts->run.last_cnt0 = cnt0;
+    account->now.bytes += bytes;
+}
+
+void account_publish(struct account *account, bool wait)
+{
+    if (wait)
+        pthread_mutex_lock(&account->lock);
+    else if (pthread_mutex_trylock(&account->lock) != 0)
+        return;
+    account->shown = account->now;
+    pthread_mutex_unlock(&account->lock);
+}
+
+void account_fail(struct account *account, int64_t first_cnt0, uint64_t frames, int64_t time_ns)
+{
+    pthread_mutex_lock(&account->lock);
+    if (account->failed_frames == 0) {
+        account->failed_first_cnt0 = first_cnt0;
+        account->failed_time_ns = time_ns;
+    }
+    account->failed_frames += frames;
+    pthread_mutex_unlock(&account->lock);
+}
+
+void account_read(struct account *account, struct account_view *ret)
+{
+    uint64_t failed;
+
+    pthread_mutex_lock(&account->lock);
+    *ret = account->shown;
+    failed = account->failed_frames;
+    pthread_mutex_unlock(&account->lock);
+    /* The drain may not have published the frames yet that failed already. */
+    if (failed > ret->counts.recorded)
+        failed = ret->counts.recorded;
+    ret->counts.recorded -= failed;
+    ret->counts.lost_by[LEDGER_DISK] += failed;
+}

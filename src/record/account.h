@@ -1,0 +1,59 @@
+/*
+ * account.h - one stream's bookkeeping while it records.
+ *
+ * The drain books; at the end of a batch it publishes a copy that others read. Publishing never
+ * waits: where a reader holds the lock, the copy is published with the next batch.
+ */
+#ifndef DAOREC_RECORD_ACCOUNT_H
+#define DAOREC_RECORD_ACCOUNT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "recording/ledger.h"
+
+/* What others may see of a stream. */
+struct account_view {
+    struct ledger_counts counts;
+    uint64_t bytes;       /* pixels taken */
+    uint64_t backlog;     /* frames in the FIFO and not yet taken */
+    double rate_hz;       /* 0: not known yet */
+    bool starved;         /* waiting for the disk now */
+};
+
+struct account {
+    /* the drain's own */
+    struct account_view now;
+    struct ledger_gap gaps[LEDGER_GAPS_MAX]; /* appended, never changed: readable up to a view's count */
+    struct ledger_run runs[LEDGER_RUNS_MAX];
+    /* shared */
+    pthread_mutex_t lock;
+    struct account_view shown;
+    uint64_t failed_frames; /* counted as recorded by the drain, then lost by a failing disk */
+    int64_t failed_first_cnt0, failed_time_ns;
+};
+
+void account_init(struct account *account);
+void account_fini(struct account *account);
+
+/* Drain: begin a run; `first` is the count expected first. */
+void account_begin_run(struct account *account, int64_t first_cnt0);
+
+/* Drain: `count` frames from first_cnt0 on are lost. They are part of the run's expectation. */
+void account_lose(struct account *account, enum ledger_cause cause, int64_t first_cnt0,
+                  uint64_t count, int64_t time_ns);
+
+/* Drain: a frame was taken. */
+void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes);
+
+/* Drain: publish; `wait` only at the end. */
+void account_publish(struct account *account, bool wait);
+
+/* Anyone: frames that the drain had counted never reached the disk. */
+void account_fail(struct account *account, int64_t first_cnt0, uint64_t frames, int64_t time_ns);
+
+/* Anyone: the numbers as last published, with failures moved from recorded to lost. */
+void account_read(struct account *account, struct account_view *ret);
+
+#endif

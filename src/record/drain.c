@@ -1,0 +1,588 @@
+/*
+ * drain.c - from the segment into blocks: the hot path. See stream.h for the threads.
+ *
+ * One frame: begin (is there one?), a file and blocks to put it in, encode straight from shared
+ * memory into the block, finish (was it whole?), book it. Nothing here waits, allocates or logs.
+ * When no block or file is free, frames stay in the FIFO; what is lapped then is the disk's fault.
+ */
+#include "record/drain.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "fits/rows.h"
+#include "fits/sum.h"
+#include "lib/wait.h"
+
+#define BATCH_FRAMES 64u
+#define FLUSH_NS 1000000000ll
+#define ENDING_NS 1000000000ll      /* then a full file is closed without knowing its successor */
+#define PATH_CHECK_NS 100000000ll
+#define STARVED_SLEEP_NS 200000ll
+#define SLEEP_MIN_NS 20000.0
+#define SLEEP_MAX_NS 4000000.0
+#define STOP_PATIENCE_NS 1000000000ll
+#define RATE_FRAMES 16u
+
+enum step {
+    STEP_TOOK,    /* a frame was taken */
+    STEP_AGAIN,   /* something happened, look again */
+    STEP_NOTHING, /* no frame there */
+    STEP_STARVED, /* a frame is there, but no block or file to put it in */
+    STEP_GONE,    /* the segment is */
+};
+
+/* ---- messages ---- */
+
+static void send(struct record_stream *s, struct io_queue *queue, struct record_message message)
+{
+    bool pushed = io_queue_push(queue, &message);
+
+    assert(pushed); /* queues have room for every block and file there is */
+    (void)pushed;
+    io_engine_kick(s->engine);
+}
+
+/* Hand on what is full; with `force` also what is begun. */
+static void send_blocks(struct record_stream *s, bool force)
+{
+    struct record_message message = {.file = s->current};
+    uint64_t need = fits_plan_frame_end(&s->current->file.plan, s->current->frames);
+
+    message.kind = RECORD_DATA;
+    while ((message.block = staging_take_block(&s->data, force, &message.from, &message.to)))
+        send(s, &s->data_queue, message);
+    message.kind = RECORD_ROWS;
+    message.need = need;
+    while ((message.block = staging_take_block(&s->rows, force, &message.from, &message.to)))
+        send(s, &s->row_queue, message);
+}
+
+static void send_flush(struct record_stream *s)
+{
+    struct record_message message = {.file = s->current};
+
+    /* A writer that is far behind has enough to do: the next second comes. */
+    if (io_queue_room(&s->data_queue) < s->data_queue.capacity / 4 ||
+        io_queue_room(&s->row_queue) < s->row_queue.capacity / 4)
+        return;
+    message.kind = RECORD_FLUSH_DATA;
+    message.block = staging_flush(&s->data, &message.from, &message.to);
+    if (message.block)
+        send(s, &s->data_queue, message);
+    message.kind = RECORD_FLUSH_ROWS;
+    message.need = fits_plan_frame_end(&s->current->file.plan, s->current->frames);
+    message.block = staging_flush(&s->rows, &message.from, &message.to);
+    if (message.block)
+        send(s, &s->row_queue, message);
+}
+
+/* ---- files ---- */
+
+void drain_plan_file(struct record_stream *s)
+{
+    struct record_file *const *free_file = io_queue_peek(&s->free_files);
+    struct record_file *f;
+
+    if (!free_file)
+        return;
+    f = *free_file;
+    io_queue_pop(&s->free_files);
+    f->stream = s;
+    f->capacity = rolling_capacity(&s->config.rolling, &s->parts, s->rate_hz);
+    f->frames = 0;
+    f->data_sum = f->rows_sum = 0;
+    f->lost = f->gaps = f->torn = 0;
+    f->end_cause = "";
+    f->has_next = false;
+    f->consumed = f->written = f->rows_written = 0;
+    f->writes_in_flight = 0;
+    f->sync_in_flight = false;
+    atomic_store_explicit(&f->state, RECORD_FILE_IDLE, memory_order_relaxed);
+    atomic_store_explicit(&f->error, 0, memory_order_relaxed);
+    fits_plan_make(&f->file.plan, &s->parts, f->capacity);
+    f->file.facts = &s->facts;
+    f->file.state = (struct fits_state){
+        .file_seq = s->next_seq++, .previous = "", .next = "", .end_cause = ""};
+    f->file.dateref_ns = dao_clock_real_ns() / 1000000000ll * 1000000000ll;
+    s->next = f;
+    send(s, &s->data_queue, (struct record_message){.kind = RECORD_PREPARE, .file = f});
+}
+
+/* A file to put the next frame in. False: none is free. */
+static bool ensure_file(struct record_stream *s)
+{
+    if (s->current)
+        return true;
+    if (!s->next)
+        drain_plan_file(s);
+    if (!s->next)
+        return false;
+    s->current = s->next;
+    s->next = NULL;
+    staging_start(&s->data, s->current->file.plan.cube_off);
+    staging_start(&s->rows, s->current->file.plan.rows_off);
+    return true;
+}
+
+static void send_end(struct record_stream *s, bool has_next)
+{
+    struct record_file *f = s->ending;
+
+    f->has_next = has_next;
+    f->session_lost = ledger_lost(&s->account.now.counts);
+    s->ending = NULL;
+    send(s, &s->row_queue,
+         (struct record_message){.kind = RECORD_END,
+                                 .file = f,
+                                 .need = fits_plan_frame_end(&f->file.plan, f->frames)});
+}
+
+static void end_current(struct record_stream *s, const char *cause, int64_t now_ns)
+{
+    send_blocks(s, true);
+    s->current->end_cause = cause;
+    s->ending = s->current;
+    s->ending_since_ns = now_ns;
+    s->current = NULL;
+}
+
+static void roll_if_due(struct record_stream *s, int64_t now_ns)
+{
+    struct record_file *f = s->current;
+
+    if (f && f->frames > 0) {
+        bool asked = atomic_exchange_explicit(&s->roll_requested, false, memory_order_relaxed);
+
+        if (atomic_load_explicit(&f->error, memory_order_relaxed))
+            end_current(s, "ERROR", now_ns);
+        else if (asked || f->frames == f->capacity ||
+                 rolling_is_due(&s->config.rolling, now_ns - f->opened_mono_ns))
+            end_current(s, "ROLL", now_ns);
+        /* The next file is made while this one fills, once it is known how large it must be. */
+        else if (!s->next && !s->stopping && (s->rate_hz > 0 || f->frames * 2 >= f->capacity))
+            drain_plan_file(s);
+    }
+    if (s->ending && now_ns - s->ending_since_ns > ENDING_NS)
+        send_end(s, false);
+}
+
+/* ---- one frame ---- */
+
+static uint32_t stage_frame(struct record_stream *s, const struct dao_take *take)
+{
+    const unsigned char *pixels = take->pixels;
+    uint64_t bytes = s->parts.frame_bytes;
+    uint32_t sum = 0;
+
+    for (uint64_t done = 0, n; done < bytes; done += n) {
+        unsigned char *to = staging_piece(&s->data, done, bytes - done, &n);
+        uint32_t part = s->encoder.encode(to, pixels + done, (size_t)n, s->encoder.flip);
+
+        sum = fits_sum_add(sum, fits_sum_at(part, done));
+    }
+    return sum;
+}
+
+static enum ledger_cause cause_of(const struct record_stream *s, const struct dao_take *take)
+{
+    return take->jumped ? LEDGER_SOURCE : s->starved ? LEDGER_DISK : LEDGER_LAPPED;
+}
+
+static int32_t loss_flags(enum ledger_cause cause)
+{
+    static const int32_t flags[LEDGER_CAUSES] = {
+        [LEDGER_LAPPED] = FITS_FLAG_GAP | FITS_FLAG_OVERWRITE,
+        [LEDGER_DISK] = FITS_FLAG_GAP | FITS_FLAG_OVERWRITE | FITS_FLAG_QUEUEFULL,
+        [LEDGER_SOURCE] = FITS_FLAG_GAP,
+        [LEDGER_RESTART] = FITS_FLAG_GAP,
+    };
+
+    return flags[cause];
+}
+
+/* TIME, in seconds; false where the segment's timestamp is no good. */
+static bool frame_time(struct record_stream *s, const struct dao_take *take, double *ret_s)
+{
+    int64_t since;
+    bool bad = take->atime_ns <= 0 || take->atime_ns < s->last_atime_ns ||
+               __builtin_sub_overflow(take->atime_ns, s->current->file.dateref_ns, &since);
+
+    if (take->atime_ns > 0)
+        s->last_atime_ns = take->atime_ns;
+    *ret_s = bad ? (double)NAN : (double)since / 1e9;
+    return !bad;
+}
+
+/* First frame of a file: now it gets its name, and the one before it its successor. */
+static void open_current(struct record_stream *s, const struct dao_take *take, int64_t when_ns,
+                         int64_t now_ns)
+{
+    struct record_file *f = s->current;
+
+    f->first_cnt0 = (int64_t)take->cnt0;
+    f->first_ns = when_ns;
+    f->index0 = s->next_index;
+    f->opened_mono_ns = now_ns;
+    if (s->ending)
+        send_end(s, true);
+    send(s, &s->data_queue, (struct record_message){.kind = RECORD_OPEN, .file = f});
+}
+
+static void measure_rate(struct record_stream *s, const struct record_file *f)
+{
+    double span_s = (double)(f->last_ns - f->first_ns) / 1e9;
+
+    if (f->frames % 64 == RATE_FRAMES && span_s > 0.0)
+        s->rate_hz = (double)(f->frames - 1) / span_s;
+}
+
+/* Book a frame that was proven: its row, its losses, its sums. */
+static void accept(struct record_stream *s, const struct dao_take *take, uint64_t previous_cnt0,
+                   uint32_t dsum, int64_t rtime_ns, int64_t now_ns)
+{
+    struct record_file *f = s->current;
+    uint64_t lost = s->pending_restart_lost + take->missing, row_bytes;
+    struct fits_row row = {
+        .atime_ns = take->atime_ns,
+        .cnt0 = (int64_t)take->cnt0,
+        .cnt1 = (int64_t)take->cnt1,
+        .cnt2 = (int64_t)take->cnt2,
+        .rtime_ns = rtime_ns,
+        .lost = lost > INT32_MAX ? INT32_MAX : (int32_t)lost,
+        .slot = (int32_t)take->slot,
+        .dsum = dsum,
+    };
+    bool good_time = frame_time(s, take, &row.time_s);
+    unsigned char *packed;
+
+    if (take->missing) {
+        enum ledger_cause cause = cause_of(s, take);
+
+        row.flags |= loss_flags(cause);
+        account_lose(&s->account, cause, (int64_t)previous_cnt0 + 1, take->missing, rtime_ns);
+    }
+    row.flags |= (s->pending_restart_lost ? FITS_FLAG_GAP : 0) |
+                 (s->pending_reset ? FITS_FLAG_RESET : 0) | (take->torn ? FITS_FLAG_TORN : 0) |
+                 (take->partial ? FITS_FLAG_PARTIAL : 0) | (good_time ? 0 : FITS_FLAG_BADTIME);
+    account_take(&s->account, row.cnt0, take->torn, s->parts.frame_bytes);
+
+    f->last_ns = good_time ? take->atime_ns : rtime_ns;
+    f->last_cnt0 = row.cnt0;
+    if (f->frames == 0)
+        open_current(s, take, f->last_ns, now_ns);
+    packed = staging_piece(&s->rows, 0, FITS_ROW_BYTES, &row_bytes);
+    fits_row_pack(packed, &row);
+    f->rows_sum = fits_sum_add(f->rows_sum, fits_sum_bytes(packed, FITS_ROW_BYTES));
+    f->data_sum = fits_sum_add(f->data_sum, fits_sum_at(dsum, f->frames * s->parts.frame_bytes));
+    f->lost += lost;
+    f->gaps += lost > 0;
+    f->torn += take->torn;
+    f->frames++;
+    s->next_index++;
+    s->pending_restart_lost = 0;
+    s->pending_reset = s->starved = false;
+    staging_advance(&s->data, s->parts.frame_bytes);
+    staging_advance(&s->rows, FITS_ROW_BYTES);
+    measure_rate(s, f);
+    send_blocks(s, false);
+}
+
+/* The source restarted: what is known of the old run is booked, a new run begins. */
+static void restart(struct record_stream *s, const struct dao_take *take)
+{
+    account_lose(&s->account, LEDGER_RESTART, (int64_t)take->restart_first, take->restart_lost,
+                 dao_clock_real_ns());
+    account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
+    s->pending_restart_lost += take->restart_lost;
+    s->pending_reset = true;
+    s->last_atime_ns = 0;
+}
+
+/* While stopping: is this candidate beyond what was there at the request? Then what was there and
+ * is not any more is lost, and the work is done. */
+static bool is_beyond_stop(struct record_stream *s, const struct dao_take *take)
+{
+    int64_t after = (int64_t)s->reader.cnt0;
+
+    if (!s->stopping || (int64_t)take->cnt0 <= s->last_wanted_cnt0)
+        return false;
+    if (s->last_wanted_cnt0 > after) {
+        uint64_t lost = (uint64_t)(s->last_wanted_cnt0 - after);
+
+        account_lose(&s->account, cause_of(s, take), after + 1, lost, dao_clock_real_ns());
+        if (s->current && s->current->frames > 0)
+            s->current->lost += lost;
+    }
+    s->finished = true;
+    return true;
+}
+
+static enum step take_frame(struct record_stream *s, int64_t now_ns)
+{
+    struct dao_take take;
+    uint64_t previous_cnt0 = s->reader.cnt0;
+    int64_t rtime_ns;
+    uint32_t dsum;
+
+    switch (dao_reader_begin(&s->reader, &take)) {
+    case DAO_READ_NONE:
+        return STEP_NOTHING;
+    case DAO_READ_FRAME:
+        break;
+    case DAO_READ_RESTART:
+        restart(s, &take);
+        s->finished = s->stopping; /* what was wanted is gone, and booked */
+        return STEP_AGAIN;
+    default:
+        return STEP_GONE;
+    }
+    if (is_beyond_stop(s, &take))
+        return STEP_AGAIN;
+    if (!ensure_file(s) || !staging_reserve(&s->data, s->parts.frame_bytes) ||
+        !staging_reserve(&s->rows, FITS_ROW_BYTES)) {
+        s->starved = true;
+        return STEP_STARVED;
+    }
+    rtime_ns = dao_clock_real_ns();
+    dsum = stage_frame(s, &take);
+    if (dao_reader_finish(&s->reader, &take) != 1)
+        return STEP_AGAIN;
+    accept(s, &take, previous_cnt0, dsum, rtime_ns, now_ns);
+    if (s->config.frames_wanted &&
+        s->account.now.counts.recorded >= s->config.frames_wanted) {
+        s->stop_cause = "STOP";
+        s->finished = true;
+    }
+    return STEP_TOOK;
+}
+
+/* ---- the segment went away ---- */
+
+static void sleep_ns(int64_t ns)
+{
+    struct timespec rest = {.tv_sec = ns / 1000000000ll, .tv_nsec = ns % 1000000000ll};
+
+    nanosleep(&rest, NULL);
+}
+
+/* Once it is back in the same shape the session goes on with a new run. Opening a file is no work
+ * for a hot path, but there is nothing to be missed meanwhile. */
+static void try_to_return(struct record_stream *s)
+{
+    struct dao_segment fresh;
+    struct dao_text text;
+
+    if (dao_segment_open(&fresh, s->path, DAO_ACCESS_READ, &text) < 0)
+        return;
+    if (!dao_geometry_equal(&fresh.geo, &s->segment.geo)) {
+        dao_segment_close(&fresh);
+        atomic_store(&s->condition, STREAM_RESHAPED);
+        s->stop_cause = "RESHAPE";
+        s->finished = true;
+        return;
+    }
+    dao_segment_close(&s->segment);
+    s->segment = fresh;
+    if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, true) < 0)
+        return;
+    account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
+    s->pending_reset = true;
+    s->last_atime_ns = 0;
+    atomic_store(&s->condition, STREAM_RUNNING);
+}
+
+static void lose_sight(struct record_stream *s, int64_t now_ns)
+{
+    if (atomic_load(&s->condition) == STREAM_RUNNING) {
+        uint64_t seen = s->reader.newest_seen, taken = s->reader.cnt0;
+        uint64_t lost = seen > taken ? seen - taken : 0;
+
+        atomic_store(&s->condition, STREAM_GONE);
+        account_lose(&s->account, LEDGER_RESTART, (int64_t)taken + 1, lost, dao_clock_real_ns());
+        s->pending_restart_lost += lost;
+        if (s->current && s->current->frames > 0)
+            end_current(s, "SHMGONE", now_ns);
+    }
+    if (s->stopping)
+        s->finished = true;
+    else
+        try_to_return(s);
+}
+
+/* ---- the loop ---- */
+
+static void begin_stop(struct record_stream *s, const char *cause)
+{
+    s->stopping = true;
+    s->stop_cause = cause;
+    dao_reader_look(&s->reader);
+    s->last_wanted_cnt0 = (int64_t)s->reader.newest_seen;
+    s->finished = s->last_wanted_cnt0 <= (int64_t)s->reader.cnt0 &&
+                  !dao_reader_is_ready(&s->reader);
+}
+
+static void check_for_stop(struct record_stream *s, int64_t now_ns)
+{
+    if (s->stopping || s->finished)
+        return;
+    if (atomic_load_explicit(&s->stop_requested, memory_order_acquire))
+        begin_stop(s, atomic_load(&s->stop_cause_requested));
+    else if (s->config.duration_ns && now_ns - s->start_ns >= s->config.duration_ns)
+        begin_stop(s, "STOP");
+}
+
+/* How long until the next look: an eighth of the time in which the FIFO would fill at the fastest
+ * pace seen lately. Nothing seen yet: as if frames came as fast as memory can carry them. */
+static int64_t sleep_time(const struct record_stream *s)
+{
+    double period = s->period_ns;
+    double share = 8.0, ns;
+
+    if (period <= 0.0) {
+        period = (double)s->parts.frame_bytes / 8.0; /* 8 GB/s */
+        period = period < 10000.0 ? 10000.0 : period;
+        share = 4.0;
+    }
+    ns = period * (double)s->segment.geo.depth / share;
+    ns = ns < SLEEP_MIN_NS ? SLEEP_MIN_NS : ns > SLEEP_MAX_NS ? SLEEP_MAX_NS : ns;
+    return (int64_t)ns;
+}
+
+/* Follow a faster pace at once, a slower one over some batches. */
+static void measure_period(struct record_stream *s, uint64_t frames, int64_t now_ns)
+{
+    double period = (double)(now_ns - s->batch_ns) / (double)frames;
+
+    s->batch_ns = now_ns;
+    if (s->period_ns <= 0.0 || period < s->period_ns)
+        s->period_ns = period;
+    else
+        s->period_ns += (period - s->period_ns) / 16.0;
+}
+
+static enum step drain_batch(struct record_stream *s, int64_t now_ns)
+{
+    enum step step = STEP_NOTHING;
+    uint64_t before = s->reader.cnt0, taken = 0;
+
+    for (unsigned i = 0; i < BATCH_FRAMES && !s->finished; i++) {
+        step = take_frame(s, now_ns);
+        if (step == STEP_TOOK) {
+            taken++;
+            roll_if_due(s, now_ns);
+        } else if (step != STEP_AGAIN) {
+            break;
+        }
+    }
+    if (taken > 0 && s->reader.cnt0 > before)
+        measure_period(s, s->reader.cnt0 - before, now_ns);
+    return taken > 0 && step != STEP_GONE && step != STEP_STARVED ? STEP_TOOK : step;
+}
+
+static void housekeeping(struct record_stream *s, int64_t now_ns)
+{
+    roll_if_due(s, now_ns);
+    if (s->current && s->current->frames > 0 && now_ns - s->last_flush_ns >= FLUSH_NS) {
+        send_flush(s);
+        s->last_flush_ns = now_ns;
+    }
+    s->account.now.backlog = dao_reader_backlog(&s->reader);
+    s->account.now.rate_hz = s->rate_hz;
+    s->account.now.starved = s->starved;
+    account_publish(&s->account, false);
+}
+
+/* At every wake: size and creation time always, the path after a while without frames. */
+static bool segment_is_there(struct record_stream *s, int64_t now_ns, int64_t *last_frame_ns,
+                             enum step last)
+{
+    if (dao_reader_look(&s->reader) < 0)
+        return false;
+    if (last == STEP_TOOK)
+        *last_frame_ns = now_ns;
+    if (now_ns - *last_frame_ns < PATH_CHECK_NS)
+        return true;
+    *last_frame_ns = now_ns;
+    return dao_segment_check_path(&s->segment) == 0;
+}
+
+/* Frames that were there at the request cannot be found any more: book them, do not wait for ever. */
+static void give_up_waiting(struct record_stream *s)
+{
+    int64_t after = (int64_t)s->reader.cnt0;
+
+    if (s->last_wanted_cnt0 > after)
+        account_lose(&s->account, s->starved ? LEDGER_DISK : LEDGER_LAPPED, after + 1,
+                     (uint64_t)(s->last_wanted_cnt0 - after), dao_clock_real_ns());
+    s->finished = true;
+}
+
+static void drain_loop(struct record_stream *s)
+{
+    int64_t now_ns = dao_clock_mono_ns(), last_frame_ns = now_ns, stop_ns = 0;
+    enum step step = STEP_NOTHING;
+
+    s->start_ns = s->batch_ns = s->last_flush_ns = now_ns;
+    while (!s->finished) {
+        now_ns = dao_clock_mono_ns();
+        check_for_stop(s, now_ns);
+        if (!segment_is_there(s, now_ns, &last_frame_ns, step) && !s->finished)
+            step = STEP_GONE;
+        else
+            step = drain_batch(s, now_ns);
+        if (step == STEP_GONE) {
+            lose_sight(s, now_ns);
+            sleep_ns(s->finished ? 0 : PATH_CHECK_NS / 4);
+        }
+        housekeeping(s, now_ns);
+        if (step == STEP_STARVED)
+            sleep_ns(STARVED_SLEEP_NS);
+        if (step != STEP_NOTHING || s->finished) {
+            stop_ns = 0;
+            continue;
+        }
+        stop_ns = s->stopping && !stop_ns ? now_ns : stop_ns;
+        if (stop_ns && now_ns - stop_ns > STOP_PATIENCE_NS)
+            give_up_waiting(s);
+        else
+            sleep_ns(sleep_time(s));
+    }
+}
+
+static void finish(struct record_stream *s)
+{
+    if (s->current && s->current->frames > 0) {
+        end_current(s, s->stop_cause, dao_clock_mono_ns());
+    } else if (s->current) { /* begun, but its first frame was never proven */
+        assert(!s->next);
+        s->next = s->current;
+        s->current = NULL;
+    }
+    if (s->ending)
+        send_end(s, false);
+    if (s->next)
+        send(s, &s->row_queue, (struct record_message){.kind = RECORD_DISCARD, .file = s->next});
+    s->next = NULL;
+    staging_drop(&s->data);
+    staging_drop(&s->rows);
+    account_publish(&s->account, true);
+    send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
+}
+
+void *stream_drain(void *arg)
+{
+    struct record_stream *s = arg;
+
+    prctl(PR_SET_TIMERSLACK, 1000ul); /* a sleep of 20 us is to be 20 us */
+    drain_loop(s);
+    finish(s);
+    return NULL;
+}

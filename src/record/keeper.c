@@ -1,0 +1,288 @@
+/* keeper.c - see keeper.h. */
+#include "record/keeper.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/wait.h"
+
+#define RETRY_NS 1000000000ll
+
+/* ---- jobs ---- */
+
+static void set_state(struct record_file *f, int state)
+{
+    atomic_store_explicit(&f->state, state, memory_order_release);
+    io_engine_kick(f->stream->engine);
+}
+
+static void free_file(struct keeper *keeper, struct record_file *f)
+{
+    struct io_queue *queue = &f->stream->free_files;
+
+    pthread_mutex_lock(keeper->files_lock);
+    io_queue_push(queue, &f);
+    pthread_mutex_unlock(keeper->files_lock);
+}
+
+int keeper_prepare_now(struct record_file *f, struct dao_text *text)
+{
+    int r = recording_file_prepare(&f->file, f->stream->dir_fd, f->stream->config.want_direct,
+                                   &sink_backend_system, text);
+
+    if (r == 0)
+        atomic_store_explicit(&f->state, RECORD_FILE_PREPARED, memory_order_release);
+    return r;
+}
+
+static int prepare_if_needed(struct record_file *f, struct dao_text *text)
+{
+    if (atomic_load_explicit(&f->state, memory_order_relaxed) != RECORD_FILE_IDLE)
+        return 0;
+    return keeper_prepare_now(f, text);
+}
+
+/* 0: done, for good or ill; else the job is to be tried again. */
+static int open_file(struct keeper *keeper, struct record_file *f)
+{
+    struct fits_state *state = &f->file.state;
+    char previous[TREE_FILE_BYTES] = "";
+    struct dao_text text;
+    int r = prepare_if_needed(f, &text);
+
+    if (r < 0 && !atomic_load(&f->stream->stop_requested)) {
+        keeper->events->trouble(keeper->events->ctx, f, text.s);
+        return r;
+    }
+    if (r == 0) {
+        if (state->file_seq > 1)
+            tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
+        state->previous = previous;
+        state->frame0 = f->index0;
+        state->cnt0_begin = f->first_cnt0;
+        state->begin_ns = f->first_ns;
+        r = recording_file_publish(&f->file, &text);
+        state->previous = "";
+    }
+    if (r < 0) {
+        atomic_store(&f->error, r);
+        keeper->events->trouble(keeper->events->ctx, f, text.s);
+        io_engine_kick(f->stream->engine);
+        return 0;
+    }
+    keeper->events->opened(keeper->events->ctx, f);
+    set_state(f, RECORD_FILE_OPEN);
+    sink_sync_dir(&f->file.sink);
+    return 0;
+}
+
+/* How many frames of a file that failed are whole on disk, rows included. */
+static uint64_t whole_frames(const struct record_file *f)
+{
+    const struct fits_plan *plan = &f->file.plan;
+    uint64_t rows = 0, frames = 0;
+
+    if (f->rows_written > plan->rows_off)
+        rows = (f->rows_written - plan->rows_off) / 64u;
+    if (f->written > plan->cube_off)
+        frames = (f->written - plan->cube_off) / plan->parts.frame_bytes;
+    frames = frames < rows ? frames : rows;
+    return frames < f->frames ? frames : f->frames;
+}
+
+/* A write failed: keep what is whole, count the rest as lost to the disk. */
+static int salvage(struct record_file *f, struct dao_text *text)
+{
+    uint64_t whole = whole_frames(f), all = f->frames;
+    int r = -EIO;
+
+    f->end_cause = "ERROR";
+    f->has_next = false;
+    if (atomic_load(&f->state) == RECORD_FILE_OPEN && whole > 0)
+        r = recording_file_sum_rows(&f->file, whole, &f->data_sum, &f->rows_sum, &f->last_cnt0,
+                                    &f->last_ns);
+    if (r < 0) {
+        whole = 0;
+        snprintf(text->s, sizeof text->s, "%s: %s", f->file.part_name,
+                 strerror(-atomic_load(&f->error)));
+    }
+    f->frames = whole;
+    f->lost += all - whole;
+    account_fail(&f->stream->account, whole ? f->last_cnt0 + 1 : f->first_cnt0, all - whole,
+                 dao_clock_real_ns());
+    return r;
+}
+
+static void close_file(struct keeper *keeper, struct record_file *f)
+{
+    struct fits_state *state = &f->file.state;
+    char previous[TREE_FILE_BYTES] = "", next[TREE_FILE_BYTES] = "";
+    double span_s;
+    struct dao_text text = {""};
+    int r = 0;
+
+    if (atomic_load(&f->error) != 0)
+        r = salvage(f, &text);
+    if (r == 0) {
+        span_s = (double)(f->last_ns - f->first_ns) / 1e9;
+        if (state->file_seq > 1)
+            tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
+        if (f->has_next)
+            tree_file_name(next, f->stream->name, state->file_seq + 1, 0);
+        state->previous = previous;
+        state->next = next;
+        state->cnt0_end = f->last_cnt0;
+        state->end_ns = f->last_ns;
+        state->fps = f->frames > 1 && span_s > 0 ? (double)(f->frames - 1) / span_s : 0.0;
+        state->lost = f->lost;
+        state->gaps = f->gaps;
+        state->torn = f->torn;
+        state->session_lost = f->session_lost;
+        state->end_cause = f->end_cause;
+        r = recording_file_close(&f->file, f->frames, f->data_sum, f->rows_sum, "CLOSED", NULL,
+                                 &text);
+    } else {
+        recording_file_discard(&f->file);
+    }
+    keeper->events->closed(keeper->events->ctx, f, r, text.s);
+    free_file(keeper, f);
+    io_engine_kick(f->stream->engine);
+}
+
+static int run_job(struct keeper *keeper, const struct keeper_job *job)
+{
+    struct dao_text text;
+
+    switch (job->kind) {
+    case KEEPER_PREPARE: /* if it fails, opening tries again and reports */
+        prepare_if_needed(job->file, &text);
+        return 0;
+    case KEEPER_OPEN:
+        return open_file(keeper, job->file);
+    case KEEPER_CLOSE:
+        close_file(keeper, job->file);
+        return 0;
+    case KEEPER_DISCARD:
+        recording_file_discard(&job->file->file);
+        free_file(keeper, job->file);
+        return 0;
+    }
+    return 0;
+}
+
+/* ---- the thread ---- */
+
+/* The first job whose time has come, taken out of the list; else when to look again (0: no job). */
+static bool take_job(struct keeper *keeper, struct keeper_job *ret, int64_t *ret_wake_ns)
+{
+    int64_t now = dao_clock_mono_ns();
+
+    *ret_wake_ns = 0;
+    for (unsigned i = 0; i < keeper->job_count; i++) {
+        struct keeper_job *job = &keeper->jobs[i];
+
+        if (job->not_before_ns <= now || keeper->ending) {
+            *ret = *job;
+            keeper->job_count--;
+            memmove(job, job + 1, (keeper->job_count - i) * sizeof *job);
+            return true;
+        }
+        if (*ret_wake_ns == 0 || job->not_before_ns < *ret_wake_ns)
+            *ret_wake_ns = job->not_before_ns;
+    }
+    return false;
+}
+
+static void put_job(struct keeper *keeper, struct keeper_job job)
+{
+    /* There are at most two jobs a file: PREPARE, and one of the others. */
+    if (keeper->job_count < keeper->job_max)
+        keeper->jobs[keeper->job_count++] = job;
+}
+
+static void wait_for_job(struct keeper *keeper, int64_t wake_ns)
+{
+    struct timespec until = {.tv_sec = wake_ns / 1000000000ll, .tv_nsec = wake_ns % 1000000000ll};
+
+    if (wake_ns)
+        pthread_cond_timedwait(&keeper->wake, &keeper->lock, &until);
+    else
+        pthread_cond_wait(&keeper->wake, &keeper->lock);
+}
+
+static void *keeper_run(void *arg)
+{
+    struct keeper *keeper = arg;
+    struct keeper_job job;
+    int64_t wake_ns;
+
+    pthread_mutex_lock(&keeper->lock);
+    for (;;) {
+        if (take_job(keeper, &job, &wake_ns)) {
+            int r;
+
+            pthread_mutex_unlock(&keeper->lock);
+            r = run_job(keeper, &job);
+            pthread_mutex_lock(&keeper->lock);
+            if (r < 0) {
+                job.not_before_ns = dao_clock_mono_ns() + RETRY_NS;
+                put_job(keeper, job);
+            }
+            continue;
+        }
+        if (keeper->ending)
+            break;
+        wait_for_job(keeper, wake_ns);
+    }
+    pthread_mutex_unlock(&keeper->lock);
+    return NULL;
+}
+
+int keeper_start(struct keeper *keeper, unsigned streams, const struct keeper_events *events,
+                 pthread_mutex_t *files_lock)
+{
+    pthread_condattr_t monotonic;
+    int r;
+
+    *keeper = (struct keeper){.events = events, .files_lock = files_lock};
+    keeper->job_max = streams * STREAM_FILES * 2;
+    keeper->jobs = calloc(keeper->job_max, sizeof *keeper->jobs);
+    if (!keeper->jobs)
+        return -ENOMEM;
+    pthread_mutex_init(&keeper->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    r = pthread_create(&keeper->thread, NULL, keeper_run, keeper);
+    if (r != 0) {
+        free(keeper->jobs);
+        keeper->jobs = NULL;
+    }
+    return -r;
+}
+
+void keeper_post(struct keeper *keeper, enum keeper_job_kind kind, struct record_file *file)
+{
+    pthread_mutex_lock(&keeper->lock);
+    put_job(keeper, (struct keeper_job){.kind = kind, .file = file});
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+    if (!keeper->jobs)
+        return;
+    pthread_mutex_lock(&keeper->lock);
+    keeper->ending = true;
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->lock);
+    pthread_join(keeper->thread, NULL);
+    pthread_cond_destroy(&keeper->wake);
+    pthread_mutex_destroy(&keeper->lock);
+    free(keeper->jobs);
+    keeper->jobs = NULL;
+}

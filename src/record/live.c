@@ -1,0 +1,129 @@
+/* live.c - see live.h. */
+#include "record/live.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/units.h"
+
+#define LIVE_STREAMS (sizeof((struct live *)0)->frames / sizeof(uint64_t))
+
+/* printf at the end of what is there already; cut where it is full. */
+__attribute__((format(printf, 4, 5))) static size_t append(char *line, size_t line_bytes, size_t at,
+                                                           const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    if (at + 1 >= line_bytes)
+        return at;
+    va_start(args, fmt);
+    n = vsnprintf(line + at, line_bytes - at, fmt, args);
+    va_end(args);
+    if (n < 0)
+        return at;
+    return at + (size_t)n < line_bytes ? at + (size_t)n : line_bytes - 1;
+}
+
+static unsigned buffer_percent(const struct record_stream *s)
+{
+    uint32_t free_blocks = atomic_load_explicit(&s->data_pool.free_count, memory_order_relaxed);
+    uint32_t all = s->data_pool.count;
+
+    return all ? 100u * (all - (free_blocks < all ? free_blocks : all)) / all : 0;
+}
+
+void live_format(struct live *live, char *line, size_t line_bytes,
+                 struct record_stream *const *streams, unsigned count, uint64_t free_bytes,
+                 int64_t now_ns)
+{
+    double span_s = (double)(now_ns - live->time_ns) / 1e9;
+    uint64_t bytes = 0;
+    size_t at = 0;
+    double byte_rate;
+    char text[64];
+
+    line[0] = '\0';
+    if (live->time_ns == 0 || span_s <= 0.0)
+        span_s = 0.0;
+    for (unsigned i = 0; i < count; i++) {
+        struct account_view view;
+        uint64_t lost;
+        double rate = 0.0;
+
+        account_read(&streams[i]->account, &view);
+        bytes += view.bytes;
+        lost = ledger_lost(&view.counts);
+        if (i < LIVE_STREAMS) {
+            if (span_s > 0.0)
+                rate = (double)(view.counts.recorded - live->frames[i]) / span_s;
+            live->frames[i] = view.counts.recorded;
+        }
+        at = append(line, line_bytes, at, "%s%s %.0f/s %llu", i ? " | " : "", streams[i]->name,
+                    rate < 0 ? 0.0 : rate, (unsigned long long)view.counts.recorded);
+        if (lost)
+            at = append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
+        at = append(line, line_bytes, at, " fifo %llu/%u buf %u%%",
+                    (unsigned long long)view.backlog, streams[i]->segment.geo.depth,
+                    buffer_percent(streams[i]));
+    }
+    byte_rate = span_s > 0.0 ? (double)(bytes - live->bytes) / span_s : 0.0;
+    at = append(line, line_bytes, at, " | %.1f MB/s", byte_rate / 1e6);
+    if (byte_rate > 0.0 && free_bytes > 0)
+        append(line, line_bytes, at, ", disk full in %s",
+               units_format_duration(text, sizeof text,
+                                     (int64_t)((double)free_bytes / byte_rate * 1e9)));
+    live->bytes = bytes;
+    live->time_ns = now_ns;
+}
+
+static void print_gaps(FILE *out, const struct ledger_stream *stream)
+{
+    uint64_t shown = stream->counts.gap_count < 5 ? stream->counts.gap_count : 5;
+
+    for (uint64_t i = 0; i < shown; i++) {
+        const struct ledger_gap *gap = &stream->gaps[i];
+        char utc[40];
+
+        fprintf(out, "    gap: %llu from count %lld, %s, noticed %s\n",
+                (unsigned long long)gap->count, (long long)gap->first_cnt0,
+                ledger_cause_names[gap->cause],
+                units_format_utc(utc, sizeof utc, gap->time_ns, 3));
+    }
+    if (stream->counts.gap_count > shown)
+        fprintf(out, "    ... and %llu more gaps, see session.json\n",
+                (unsigned long long)(stream->counts.gap_count - shown));
+}
+
+void live_print_summary(FILE *out, const struct ledger *ledger)
+{
+    char text[64];
+
+    fprintf(out, "session %s/%s, %s\n", ledger->root, ledger->session,
+            units_format_duration(text, sizeof text, ledger->end_ns - ledger->start_ns));
+    fprintf(out, "%-20s %12s %12s %12s %6s  %s\n", "stream", "expected", "recorded", "lost", "files",
+            "lost by");
+    for (size_t i = 0; i < ledger->stream_count; i++) {
+        const struct ledger_stream *stream = &ledger->streams[i];
+        const struct ledger_counts *counts = &stream->counts;
+        const char *separator = "";
+
+        fprintf(out, "%-20s %12llu %12llu %12llu %6zu  ", stream->name,
+                (unsigned long long)ledger_expected(counts), (unsigned long long)counts->recorded,
+                (unsigned long long)ledger_lost(counts), stream->file_count);
+        for (int c = 0; c < LEDGER_CAUSES; c++) {
+            if (counts->lost_by[c]) {
+                fprintf(out, "%s%s %llu", separator, ledger_cause_names[c],
+                        (unsigned long long)counts->lost_by[c]);
+                separator = ", ";
+            }
+        }
+        fprintf(out, "%s\n", *separator ? "" : "-");
+        if (counts->torn)
+            fprintf(out, "    torn (recorded, flagged): %llu\n", (unsigned long long)counts->torn);
+        if (counts->run_count > 1)
+            fprintf(out, "    restarts of the source: %llu\n",
+                    (unsigned long long)(counts->run_count - 1));
+        print_gaps(out, stream);
+    }
+}

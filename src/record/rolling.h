@@ -1,0 +1,33 @@
+/*
+ * rolling.h - when a file ends and how large the next one is made. Pure functions, any thread.
+ */
+#ifndef DAOREC_RECORD_ROLLING_H
+#define DAOREC_RECORD_ROLLING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fits/plan.h"
+
+#define ROLLING_BYTES_DEFAULT (1ull << 30)
+#define ROLLING_TIME_NS_DEFAULT (600ll * 1000000000ll)
+
+struct rolling_limits {
+    uint64_t frames; /* 0: no limit */
+    uint64_t bytes;  /* finished file, tables included; 0: the default */
+    int64_t time_ns; /* 0: no limit */
+};
+
+/*
+ * Capacity in frames of a stream's next file: the smallest of the limits; the time limit counts as
+ * rate x time x 1.05. While the rate is unknown (<= 0) and no limit in frames was given, a small
+ * first file (10 000 frames or 64 MiB, at least two frames), so that thirty slow streams do not
+ * claim tens of GB. Never 0: a frame larger than the size limit gets a file of its own.
+ */
+uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits_parts *parts,
+                          double rate_hz);
+
+/* Is it time to end a file that has been open for `age_ns`? */
+bool rolling_is_due(const struct rolling_limits *limits, int64_t age_ns);
+
+#endif

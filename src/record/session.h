@@ -1,0 +1,31 @@
+/*
+ * session.h - a recording session: streams, threads, ledger, from start to the closing summary.
+ */
+#ifndef DAOREC_RECORD_SESSION_H
+#define DAOREC_RECORD_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/engine.h"
+#include "record/stream.h"
+
+struct session_config {
+    char *const *paths;      /* segments */
+    unsigned path_count;
+    const char *root;        /* output folder */
+    struct stream_config stream;
+    int64_t wait_ns;         /* for segments to appear: 0 not at all, INT64_MAX for ever */
+    uint64_t buffer_bytes;   /* staging memory of all streams; 0: chosen */
+    enum io_engine_kind engine;
+    bool json, quiet;
+};
+
+/*
+ * Record until the streams end by themselves (frames, duration) or a signal asks for it. Blocks,
+ * handles SIGINT, SIGTERM and SIGUSR1 while it runs. Prints the summary (or JSON) on stdout and
+ * what happens on stderr. Returns the exit status: 0; 1 failed; 2 wrong usage; 3 frames were lost.
+ */
+int session_run(const struct session_config *config);
+
+#endif

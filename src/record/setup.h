@@ -1,0 +1,23 @@
+/*
+ * setup.h - making and unmaking a stream: segment, buffers, queues, first file.
+ */
+#ifndef DAOREC_RECORD_SETUP_H
+#define DAOREC_RECORD_SETUP_H
+
+#include "record/stream.h"
+
+/* Open the segment of s->path read-only and name the stream. 0 or negative errno with a text.
+ * -ENOENT and -ENODATA are worth waiting for. */
+int stream_open(struct record_stream *s, struct dao_text *text);
+
+/* Allocate blocks and queues within `buffer_bytes` (or a little more: two frames always fit). */
+int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_text *text);
+
+/* Fix what all files of the stream have in common; host and session are borrowed. */
+int stream_describe(struct record_stream *s, const char *host, const char *session,
+                    struct dao_text *text);
+
+/* Everything goes; safe on a zeroed or half-built stream. */
+void stream_close(struct record_stream *s);
+
+#endif

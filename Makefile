@@ -1,0 +1,196 @@
+# Makefile - builds daorec, libdao and their tests, in build/<variant>/.
+#
+#   make                   release build: build/release/daorec, libdao.a, libdao.so
+#   make VARIANT=asan      the same with another set of flags: release, asan, tsan or clang
+#   make V=1               show the commands
+#
+# CC, CFLAGS, CPPFLAGS, LDFLAGS, DESTDIR and prefix mean what they mean everywhere. Changing flags
+# rebuilds what they change. `make help` lists the targets.
+
+VARIANT ?= release
+B       := build/$(VARIANT)
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+
+prefix     ?= /usr/local
+bindir     ?= $(prefix)/bin
+libdir     ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+VERSION    := $(shell sed -n 's/^.define DAOREC_VERSION "\(.*\)"/\1/p' src/base/version.h)
+
+# ---- variants ----
+
+variant_cc_release :=
+variant_cc_asan    :=
+variant_cc_tsan    := clang
+variant_cc_clang   := clang
+
+variant_cflags_release := -O2 -g
+variant_cflags_asan    := -O1 -g
+variant_cflags_tsan    := -O1 -g
+variant_cflags_clang   := -O2 -g
+
+variant_flags_release :=
+variant_flags_asan    := -fsanitize=address,undefined -fno-sanitize-recover=all \
+                         -fno-omit-frame-pointer
+variant_flags_tsan    := -fsanitize=thread
+variant_flags_clang   := -Werror
+
+ifeq (,$(filter $(VARIANT),release asan tsan clang))
+$(error VARIANT=$(VARIANT): there are release, asan, tsan and clang)
+endif
+
+ifeq ($(origin CC),default)
+CC := $(or $(variant_cc_$(VARIANT)),gcc)
+endif
+CFLAGS ?= $(variant_cflags_$(VARIANT))
+
+# ---- what is needed, and one line where it is not there ----
+
+PKG_CONFIG ?= pkg-config
+PACKAGES   := liburing cfitsio jansson
+
+ifneq (,$(filter-out help clean test demo uninstall,$(or $(MAKECMDGOALS),all)))
+MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(firstword $(CC)); \
+    if command -v $(PKG_CONFIG) >/dev/null; then \
+        for p in $(PACKAGES); do $(PKG_CONFIG) --exists $$p || echo $$p; done; \
+    else echo $(PKG_CONFIG); fi)
+ifneq (,$(strip $(MISSING)))
+$(error missing: $(strip $(MISSING)). Run scripts/install-deps, then make again)
+endif
+PKG_CFLAGS  := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+PKG_LIBS    := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+CHECK_LIBS   = $(shell $(PKG_CONFIG) --libs check)
+endif
+
+# ---- flags ----
+
+WARNINGS   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -Isrc $(PKG_CFLAGS) -fvisibility=hidden -fPIC \
+              $(WARNINGS) -pthread $(CPPFLAGS) $(CFLAGS) $(variant_flags_$(VARIANT))
+ALL_LDFLAGS := -pthread $(variant_flags_$(VARIANT)) $(LDFLAGS)
+STRICT     := $(if $(filter 1,$(WERROR)),-Werror)
+# A sanitizer's run-time is found at the final link only.
+SO_LDFLAGS := $(if $(findstring fsanitize,$(variant_flags_$(VARIANT))),,-Wl,-z,defs)
+
+# ---- sources, by wildcard ----
+
+LIB_SOURCES  := $(wildcard lib/*.c)
+MAIN_SOURCE  := src/cli/main.c
+SRC_SOURCES  := $(filter-out $(MAIN_SOURCE),$(wildcard src/*/*.c))
+UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
+TOOL_SOURCES := $(wildcard tests/support/*.c tests/stress/*.c tests/bench/*.c)
+
+objects       = $(patsubst %.c,$(B)/%.o,$(1))
+programs      = $(patsubst %.c,$(B)/%,$(1))
+ALL_OBJECTS  := $(call objects,$(LIB_SOURCES) $(MAIN_SOURCE) $(SRC_SOURCES) $(UNIT_SOURCES) \
+                $(TOOL_SOURCES))
+
+LIBDAO_A  := $(B)/libdao.a
+LIBDAO_SO := $(B)/libdao.so.0
+# What daorec is made of apart from main(), so that tests take what they need of it.
+PARTS_A   := $(B)/libdaorec-parts.a
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.PHONY: all tests demo test install uninstall clean help FORCE
+
+all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library (the default)
+
+# Every program that the test suite runs; `make test` builds them in all variants.
+tests: all $(call programs,$(UNIT_SOURCES)) $(call programs,$(TOOL_SOURCES))
+
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(CC) $(ALL_CFLAGS) | $(ALL_LDFLAGS)' | cmp -s - $@ || \
+	    printf '%s\n' '$(CC) $(ALL_CFLAGS) | $(ALL_LDFLAGS)' > $@
+
+$(ALL_OBJECTS): $(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  CC      $@")
+	$(Q)$(CC) $(ALL_CFLAGS) $(STRICT) -MMD -MP -c -o $@ $<
+
+define archive
+	@$(if $(Q),echo "  AR      $@")
+	$(Q)rm -f $@ && $(AR) cqs $@ $(filter %.o,$^) # q: rooms have files of the same name
+endef
+
+$(LIBDAO_A): $(call objects,$(LIB_SOURCES)) Makefile
+	$(archive)
+
+$(PARTS_A): $(call objects,$(SRC_SOURCES)) Makefile
+	$(archive)
+
+$(LIBDAO_SO): $(call objects,$(LIB_SOURCES)) Makefile
+	@$(if $(Q),echo "  LD      $@")
+	$(Q)$(CC) -shared -Wl,-soname,libdao.so.0 $(SO_LDFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^)
+
+$(B)/libdao.so: $(LIBDAO_SO)
+	$(Q)ln -sf libdao.so.0 $@
+
+define link
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  LD      $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^)
+endef
+
+$(B)/daorec: $(call objects,$(MAIN_SOURCE)) $(PARTS_A) $(LIBDAO_A)
+	$(link) $(PKG_LIBS) -lm
+
+$(call programs,$(UNIT_SOURCES)): %: %.o $(PARTS_A) $(LIBDAO_A)
+	$(link) $(PKG_LIBS) $(CHECK_LIBS) -lm
+
+$(call programs,$(TOOL_SOURCES)): %: %.o $(LIBDAO_A)
+	$(link) -lm
+
+-include $(ALL_OBJECTS:.o=.d)
+
+# ---- what a person runs ----
+
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+demo: ## record two simulated streams for a few seconds and show the result
+	$(Q)scripts/demo
+
+test: ## install what the tests need, build every variant, run every test
+	$(Q)scripts/install-deps --test
+	$(Q)mkdir -p build
+	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=release WERROR=1 tests
+	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=asan tests
+	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=tsan tests
+	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=clang tests
+	$(Q)tests/run
+
+install: all ## install daorec, libdao, dao.h and dao.pc under $(DESTDIR)$(prefix)
+	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
+	$(Q)install -m 755 $(B)/daorec $(DESTDIR)$(bindir)/daorec
+	$(Q)install -m 644 $(LIBDAO_SO) $(DESTDIR)$(libdir)/libdao.so.0
+	$(Q)ln -sf libdao.so.0 $(DESTDIR)$(libdir)/libdao.so
+	$(Q)install -m 644 $(LIBDAO_A) $(DESTDIR)$(libdir)/libdao.a
+	$(Q)install -m 644 lib/dao.h $(DESTDIR)$(includedir)/dao.h
+	$(Q)printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
+	    'Name: dao' 'Description: DAO FIFO shared memory' 'Version: $(VERSION)' \
+	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldao' 'Libs.private: -pthread' \
+	    > $(DESTDIR)$(libdir)/pkgconfig/dao.pc
+	$(Q)chmod 644 $(DESTDIR)$(libdir)/pkgconfig/dao.pc
+	$(call refresh_linker_cache)
+
+uninstall: ## remove what install put there
+	$(Q)rm -f $(DESTDIR)$(bindir)/daorec $(DESTDIR)$(libdir)/libdao.so.0 \
+	    $(DESTDIR)$(libdir)/libdao.so $(DESTDIR)$(libdir)/libdao.a \
+	    $(DESTDIR)$(includedir)/dao.h $(DESTDIR)$(libdir)/pkgconfig/dao.pc
+	$(call refresh_linker_cache)
+
+# A program finds a library in /usr/local/lib through the linker's cache only.
+define refresh_linker_cache
+	$(Q)if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
+endef
+
+clean: ## remove everything that was built
+	$(Q)rm -rf build
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@echo; echo "  VARIANT=release|asan|tsan|clang   V=1   CC= CFLAGS= DESTDIR= prefix="

@@ -1,0 +1,34 @@
+/*
+ * cli.h - the verbs: one function each, in a file of its name. A verb gets argv with its own name
+ * in argv[0], prints results on stdout and messages through base/log.h, and returns the program's
+ * exit status. Called once, from the main thread.
+ */
+#ifndef DAOREC_CLI_CLI_H
+#define DAOREC_CLI_CLI_H
+
+#include <errno.h>
+
+enum exit_status {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_WRONG_USAGE = 2, /* of options or configuration */
+    EXIT_FRAMES_LOST = 3, /* done, but frames were lost */
+};
+
+struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary; /* one line for the list of verbs */
+};
+
+/* The exit status where options_parse() returned a negative value. */
+static inline int cli_status_of_parse(int parse_result)
+{
+    return parse_result == -ECANCELED ? EXIT_DONE : EXIT_WRONG_USAGE;
+}
+
+int cli_record(int argc, char **argv);
+int cli_sim(int argc, char **argv);
+int cli_info(int argc, char **argv);
+
+#endif

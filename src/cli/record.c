@@ -1,0 +1,126 @@
+/* record.c - the verb `record`: options, then a session. */
+#include <errno.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "cli/cli.h"
+#include "record/session.h"
+
+struct record_options {
+    const char *output;
+    uint64_t frames, roll_frames, roll_bytes, buffer_bytes, priority;
+    int64_t duration_ns, roll_time_ns, wait_ns;
+    double cpu;
+    const char *io;
+    bool backlog, no_direct, json, quiet, verbose;
+};
+
+#define OFF(member) offsetof(struct record_options, member)
+
+static const struct option_spec specs[] = {
+    {"output", 'o', OPTION_STRING, OFF(output), "DIR", "where sessions go (default ./telemetry)", 0, 0},
+    {"frames", 'n', OPTION_COUNT, OFF(frames), "N", "end each stream after N frames", 1, 9e15},
+    {"duration", 'd', OPTION_DURATION, OFF(duration_ns), "T", "end each stream after T", 1e6, 9e18},
+    {"roll-frames", 0, OPTION_COUNT, OFF(roll_frames), "N", "next file after N frames", 1, 1e12},
+    {"roll-size", 0, OPTION_BYTES, OFF(roll_bytes), "S", "next file at this size (default 1GiB)", 65536, 7e13},
+    {"roll-time", 0, OPTION_DURATION, OFF(roll_time_ns), "T", "next file after T (default 10min)", 1e6, 9e18},
+    {"backlog", 0, OPTION_FLAG, OFF(backlog), NULL, "also the intact frames already in the FIFO", 0, 0},
+    {"wait", 0, OPTION_DURATION_OR_FLAG, OFF(wait_ns), "T", "wait for the segments to appear", 0, 0},
+    {"buffer", 0, OPTION_BYTES, OFF(buffer_bytes), "S", "staging memory (default 512MiB, at most 1/8 of RAM)", 1048576, 7e13},
+    {"cpu", 0, OPTION_NUMBER, OFF(cpu), "N", "run the draining threads on this CPU", 0, 1023},
+    {"priority", 0, OPTION_COUNT, OFF(priority), "N", "their SCHED_FIFO priority", 1, 99},
+    {"io", 0, OPTION_STRING, OFF(io), "KIND", "auto, uring or pwrite (default auto)", 0, 0},
+    {"no-direct", 0, OPTION_FLAG, OFF(no_direct), NULL, "through the page cache instead of O_DIRECT", 0, 0},
+    {"json", 0, OPTION_FLAG, OFF(json), NULL, "summary as one line of JSON on stdout", 0, 0},
+    {"quiet", 'q', OPTION_FLAG, OFF(quiet), NULL, "errors and the summary only", 0, 0},
+    {"verbose", 'v', OPTION_FLAG, OFF(verbose), NULL, "say more", 0, 0},
+    {0},
+};
+
+static const struct verb_usage usage = {
+    .verb = "record",
+    .arguments = "SHM...",
+    .summary = "Record FIFO segments into rolling FITS files until stopped (Ctrl-C).",
+    .specs = specs,
+};
+
+static int engine_kind(const char *name, enum io_engine_kind *ret)
+{
+    static const char *const names[] = {"auto", "uring", "pwrite", NULL};
+    static const enum io_engine_kind kinds[] = {IO_ENGINE_AUTO, IO_ENGINE_URING, IO_ENGINE_PWRITE};
+
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret = kinds[i];
+            return 0;
+        }
+    }
+    fprintf(stderr, "daorec record: --io '%s': there are auto, uring and pwrite\n", name);
+    return -EINVAL;
+}
+
+static int check_cpu(double cpu)
+{
+    cpu_set_t set;
+
+    if (cpu < 0)
+        return 0;
+    if (cpu != (double)(int)cpu || sched_getaffinity(0, sizeof set, &set) != 0 ||
+        !CPU_ISSET((size_t)cpu, &set)) {
+        fprintf(stderr, "daorec record: --cpu %g: not one of this machine's CPUs; see `nproc`\n",
+                cpu);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int cli_record(int argc, char **argv)
+{
+    struct record_options options = {
+        .output = "./telemetry",
+        .roll_bytes = ROLLING_BYTES_DEFAULT,
+        .roll_time_ns = ROLLING_TIME_NS_DEFAULT,
+        .cpu = -1,
+        .io = "auto",
+    };
+    struct session_config config;
+    int first = options_parse(&usage, argc, argv, &options);
+
+    if (first < 0)
+        return first == -ECANCELED ? 0 : 2;
+    if (first == argc) {
+        fprintf(stderr, "daorec record: which segment? Give at least one, such as "
+                        "/tmp/wfs.im.shm\n");
+        return 2;
+    }
+    config = (struct session_config){
+        .paths = argv + first,
+        .path_count = (unsigned)(argc - first),
+        .root = options.output,
+        .stream = {
+            .rolling = {options.roll_frames, options.roll_bytes, options.roll_time_ns},
+            .frames_wanted = options.frames,
+            .duration_ns = options.duration_ns,
+            .backlog = options.backlog,
+            .cpu = (int)options.cpu,
+            .priority = (int)options.priority,
+            .want_direct = !options.no_direct,
+        },
+        .wait_ns = options.wait_ns,
+        .buffer_bytes = options.buffer_bytes,
+        .json = options.json,
+        .quiet = options.quiet,
+    };
+    if (engine_kind(options.io, &config.engine) < 0 || check_cpu(options.cpu) < 0)
+        return 2;
+    if (options.quiet)
+        log_set_level(LOG_WARNING);
+    if (options.verbose)
+        log_set_level(LOG_DEBUG);
+    return session_run(&config);
+}

@@ -1,0 +1,260 @@
+/* sim.c - see sim.h. */
+#include "source/sim.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/reader.h"
+#include "lib/wait.h"
+#include "lib/writer.h"
+
+#define NS_PER_S      1000000000ll
+#define WATCH_NS      NS_PER_S /* how long a count must stand still before we start */
+#define WATCH_STEP_NS 10000000ll
+#define SLEEP_NS_MAX  100000000ll /* a signal between look and sleep is seen after this */
+#define PATH_LOOK_NS  NS_PER_S    /* how often the path is looked at */
+#define LOCK_TRIES    20          /* somebody who only looks holds the lock for an instant */
+#define LOCK_RETRY_NS 10000000ll
+#define SEED          20260101u
+
+/* ---- is somebody else writing? ---- */
+
+static void sleep_until(int64_t mono_ns)
+{
+    struct timespec when = {mono_ns / NS_PER_S, mono_ns % NS_PER_S};
+
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
+}
+
+static int take_lock(struct dao_segment *seg, struct dao_text *text)
+{
+    int r = -EWOULDBLOCK;
+
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        r = dao_segment_lock_writer(seg);
+        if (r != -EWOULDBLOCK)
+            break;
+        sleep_until(dao_clock_mono_ns() + LOCK_RETRY_NS);
+    }
+    if (r == -EWOULDBLOCK) {
+        snprintf(text->s, sizeof(text->s),
+                 "%.200s: another program holds its writer's lock; "
+                 "stop that one, or choose another path",
+                 seg->path);
+        return -EBUSY;
+    }
+    if (r < 0)
+        snprintf(text->s, sizeof(text->s), "%.200s: cannot lock it: %s", seg->path, strerror(-r));
+    return r;
+}
+
+static int watch_count(const struct dao_segment *seg, const volatile sig_atomic_t *stop,
+                       struct dao_text *text)
+{
+    int64_t start = dao_clock_mono_ns(), now = start;
+    uint64_t first, cnt0;
+    uint32_t slot;
+
+    dao_segment_newest(seg, &slot, &first);
+    while (now < start + WATCH_NS) {
+        now += WATCH_STEP_NS;
+        sleep_until(now);
+        if (*stop)
+            return -ECANCELED;
+        dao_segment_newest(seg, &slot, &cnt0);
+        if (cnt0 != first) {
+            snprintf(text->s, sizeof(text->s),
+                     "%.200s: its count is moving, so another program "
+                     "writes to it; stop that one, or choose another path",
+                     seg->path);
+            return -EBUSY;
+        }
+    }
+    return 0;
+}
+
+/*
+ * Look at what is at the path. 0: nothing, or a segment that nobody writes to, then open and
+ * locked in `old` (else `old` stays closed).
+ */
+static int claim_existing(struct dao_segment *old, const char *path,
+                          const volatile sig_atomic_t *stop, struct dao_text *text)
+{
+    int r = dao_segment_open(old, path, DAO_ACCESS_WRITE, text);
+
+    if (r == -ENOENT)
+        return 0;
+    if (r == -EMEDIUMTYPE || r == -ENODATA) {
+        struct dao_text found = *text;
+
+        snprintf(text->s, sizeof(text->s), "%.320s; remove it, or choose another path", found.s);
+        return -EEXIST;
+    }
+    if (r < 0)
+        return r;
+    r = take_lock(old, text);
+    return r < 0 ? r : watch_count(old, stop, text);
+}
+
+/* ---- open and close ---- */
+
+int sim_open(struct sim *sim, const struct sim_setup *setup, const volatile sig_atomic_t *stop,
+             struct dao_text *text)
+{
+    struct dao_segment old = {.fd = -1};
+    int r;
+
+    *sim = (struct sim){.setup = *setup, .segment = {.fd = -1}};
+    r = claim_existing(&old, setup->path, stop, text);
+    if (r < 0)
+        goto out;
+    r = pattern_init(&sim->pattern, setup->pattern, &setup->geometry, SEED);
+    if (r < 0) {
+        snprintf(text->s, sizeof(text->s), "cannot prepare the pattern '%.40s': %s", setup->pattern,
+                 strerror(-r));
+        goto out;
+    }
+    r = dao_segment_create(&sim->segment, setup->path, &setup->geometry, text);
+    if (r < 0)
+        goto out;
+    dao_segment_close(&old); /* the lock belongs to the file: the old handle must let it go first */
+    r = take_lock(&sim->segment, text);
+    if (r < 0)
+        goto out;
+    r = dao_semset_open(&sim->semaphores, setup->path, true, text);
+out:
+    dao_segment_close(&old);
+    if (r < 0)
+        sim_close(sim, false);
+    return r;
+}
+
+void sim_close(struct sim *sim, bool remove)
+{
+    bool ours = remove && sim->segment.map && dao_segment_check_path(&sim->segment) == 0;
+
+    dao_semset_close(&sim->semaphores);
+    if (ours) {
+        unlink(sim->segment.path);
+        dao_semset_unlink(sim->segment.path);
+    }
+    dao_segment_close(&sim->segment);
+    pattern_fini(&sim->pattern);
+}
+
+/* ---- frames ---- */
+
+static int publish_frame(struct sim *sim, uint64_t ordinal, uint64_t *ret_cnt0,
+                         struct dao_text *text)
+{
+    struct dao_write w;
+    int r = dao_writer_begin(&sim->segment, &w);
+
+    if (r < 0) {
+        snprintf(text->s, sizeof(text->s), "%.200s: cannot write a frame: %s", sim->segment.path,
+                 r == -EBADMSG ? "somebody wrote garbage into its header" : strerror(-r));
+        return r;
+    }
+    if (ordinal == 1)
+        w.cnt0 = sim->setup.start_count;
+    if (ordinal == sim->setup.jump_at)
+        w.cnt0 += sim->setup.jump_by;
+    pattern_fill(&sim->pattern, w.pixels, w.cnt0);
+    dao_writer_publish(&sim->segment, &w, 0);
+    dao_semset_post(&sim->semaphores, -1);
+    *ret_cnt0 = w.cnt0;
+    return 0;
+}
+
+/* When frame `index` (0, 1, ...) is due, in ns after the first. Each one is computed from the
+ * start, so that roundings do not add up. */
+static int64_t due_ns(double rate_hz, uint64_t index)
+{
+    long double ns;
+
+    if (rate_hz <= 0.0)
+        return 0;
+    ns = (long double)index * (long double)NS_PER_S / (long double)rate_hz;
+    return ns < 4e18L ? (int64_t)llrintl(ns) : (int64_t)4e18;
+}
+
+/* Sleep until the deadline. False: *stop was set. */
+static bool wait_until(int64_t deadline_ns, const volatile sig_atomic_t *stop)
+{
+    for (;;) {
+        int64_t now = dao_clock_mono_ns();
+
+        if (*stop)
+            return false;
+        if (now >= deadline_ns)
+            return true;
+        sleep_until(deadline_ns - now > SLEEP_NS_MAX ? now + SLEEP_NS_MAX : deadline_ns);
+    }
+}
+
+static int check_path(const struct sim *sim, struct dao_text *text)
+{
+    int r = dao_segment_check(&sim->segment);
+
+    if (r == 0)
+        r = dao_segment_check_path(&sim->segment);
+    if (r < 0)
+        snprintf(text->s, sizeof(text->s),
+                 "%.200s: was truncated, removed or replaced by another program",
+                 sim->segment.path);
+    return r;
+}
+
+/* Book a frame published at `now`, `due` where it had a deadline. */
+static void book_frame(struct sim_report *report, int64_t now, int64_t due, int64_t period)
+{
+    int64_t delay = now - due;
+
+    if (delay > report->late_ns_max)
+        report->late_ns_max = delay;
+    if (delay > period)
+        report->late++;
+}
+
+int sim_run(struct sim *sim, const volatile sig_atomic_t *stop, struct sim_report *report,
+            struct dao_text *text)
+{
+    const struct sim_setup *setup = &sim->setup;
+    bool paced = setup->rate_hz > 0.0;
+    int64_t start = dao_clock_mono_ns(), now = start, next_look = start, first_ns = start;
+    int r = 0;
+
+    *report = (struct sim_report){0};
+    prctl(PR_SET_TIMERSLACK, 1ul); /* wake at the deadline, not 50 us behind it */
+    while (report->frames < setup->frames) {
+        int64_t due = due_ns(setup->rate_hz, report->frames);
+
+        if ((paced ? due : now - start) >= setup->duration_ns || !wait_until(start + due, stop))
+            break;
+        if (now >= next_look) {
+            r = check_path(sim, text);
+            if (r < 0)
+                break;
+            next_look = now + PATH_LOOK_NS;
+        }
+        r = publish_frame(sim, report->frames + 1, &report->last_cnt0, text);
+        if (r < 0)
+            break;
+        now = dao_clock_mono_ns();
+        if (report->frames++ == 0) {
+            report->first_cnt0 = report->last_cnt0;
+            first_ns = now;
+        }
+        if (paced)
+            book_frame(report, now - start, due, due_ns(setup->rate_hz, 1));
+    }
+    report->elapsed_ns = dao_clock_mono_ns() - start;
+    if (report->frames > 1 && now > first_ns)
+        report->rate_hz = (double)(report->frames - 1) * 1e9 / (double)(now - first_ns);
+    return r;
+}

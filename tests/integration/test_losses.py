@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""A reader held up on purpose: the loss is exact, in the file, the ledger and the exit status."""
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness as h  # noqa: E402
+
+
+def newest_count(path):
+    """The largest cnt0 in the segment, read by offset from the file."""
+    with open(path, "rb") as f:
+        f.seek(4296)
+        depth = int.from_bytes(f.read(4), "little")
+        counts = []
+        for slot in range(depth):
+            f.seek(slot * 4304 + 152)
+            counts.append(int.from_bytes(f.read(8), "little"))
+    return max(counts)
+
+
+def begun(process):
+    h.wait_for(lambda: len(os.listdir(f"/proc/{process.pid}/task")) >= 5, what="threads")
+
+
+def a_held_reader_counts_exactly_and_resumes_at_the_oldest_intact_frame():
+    path, shape, depth = h.segment("held"), (16, 16), 64
+    source = h.sim(path, "--size", "16x16", "--type", "uint16", "--rate", 2000, "--depth", depth,
+                   "--pattern", "ramp", "-d", "60s")
+    recorder = h.record("--wait=20s", path)
+    begun(recorder)
+    for _ in range(3):
+        at = newest_count(path)
+        h.wait_for(lambda: newest_count(path) > at + 300, what="frames")
+        os.kill(recorder.pid, signal.SIGSTOP)
+        held = newest_count(path)
+        h.wait_for(lambda: newest_count(path) > held + 5 * depth, what="laps")
+        os.kill(recorder.pid, signal.SIGCONT)
+    at = newest_count(path)
+    h.wait_for(lambda: newest_count(path) > at + 300, what="frames")
+    recorder.send_signal(signal.SIGINT)
+    session = h.finish(recorder)
+    source.terminate()
+    cube, rows = h.check_stream(session, path, shape, "uint16")
+    mine = session.stream(path)
+    assert session.status == 3
+    assert mine["lost_by"]["lapped"] == mine["lost"], mine
+    jumps = np.diff(rows["CNT0"]) - 1
+    assert mine["lost"] == jumps.sum() + rows["LOST"][0] == rows["LOST"].sum(), mine
+    gaps = np.flatnonzero(jumps > 2 * depth)
+    assert len(gaps) == 3, jumps[jumps > 0]
+    assert (rows["FLAGS"][gaps + 1] == h.FLAG["GAP"] | h.FLAG["OVERWRITE"]).all()
+    # Resumed at the oldest intact frame: what was in the FIFO was taken at once, in one sweep, and
+    # is old when it is taken; a reader that resumed at the newest would take the first one fresh.
+    age = (rows["RTIME"] - rows["ATIME"]) * 1e-9
+    assert (age[gaps + 1] > 0.5 * depth / 2000).all(), age[gaps + 1]
+
+
+def a_reader_held_until_the_end_counts_what_it_can_no_longer_take():
+    path = h.segment("last")
+    source = h.sim(path, "--size", "16x16", "--type", "uint16", "--rate", 2000, "--depth", 16,
+                   "--pattern", "ramp", "-n", 3000)
+    recorder = h.record("--wait=20s", path)
+    begun(recorder)
+    at = newest_count(path)
+    h.wait_for(lambda: newest_count(path) > at + 100, what="frames")
+    os.kill(recorder.pid, signal.SIGSTOP)
+    source.wait(timeout=60)
+    recorder.send_signal(signal.SIGTERM)  # pending while it is stopped
+    os.kill(recorder.pid, signal.SIGCONT)
+    session = h.finish(recorder)
+    cube, rows = h.check_stream(session, path, (16, 16), "uint16")
+    mine = session.stream(path)
+    assert rows["CNT0"][-1] == 3000  # the newest frame is still there, and taken
+    assert mine["lost"] == rows["LOST"].sum() and session.status == 3
+    run = session.ledger_of(path)["runs"][0]
+    assert run["last_cnt0"] == 3000 and run["expected"] == mine["expected"]
+
+
+def a_restarted_source_begins_a_new_run():
+    path = h.segment("again")
+    arguments = ("--size", "16x16", "--type", "uint16", "--rate", 1000, "--depth", 64,
+                 "--pattern", "ramp", "-n", 400)
+    source = h.sim(path, *arguments)
+    recorder = h.record("--wait=20s", path)
+    begun(recorder)
+    source.wait(timeout=60)
+    time.sleep(0.2)
+    source = h.sim(path, *arguments)
+    source.wait(timeout=60)
+    h.wait_for(lambda: newest_count(path) >= 400, what="the second run")
+    time.sleep(0.2)
+    recorder.terminate()
+    session = h.finish(recorder)
+    cube, rows = h.check_stream(session, path, (16, 16), "uint16")
+    mine, ledger = session.stream(path), session.ledger_of(path)
+    assert ledger["restarts"] == 1, ledger
+    reset = np.flatnonzero(rows["FLAGS"] & h.FLAG["RESET"])
+    assert len(reset) == 1 and rows["CNT0"][reset[0]] == 1 and rows["CNT0"][-1] == 400
+    assert ledger["runs"][1]["first_cnt0"] == 1 and ledger["runs"][1]["last_cnt0"] == 400
+    assert mine["lost"] == mine["lost_by"]["lapped"], mine
+
+
+if __name__ == "__main__":
+    h.main([a_held_reader_counts_exactly_and_resumes_at_the_oldest_intact_frame,
+            a_reader_held_until_the_end_counts_what_it_can_no_longer_take,
+            a_restarted_source_begins_a_new_run])

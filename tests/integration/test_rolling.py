@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Rolling by frames, size, time and signal; files that are valid at any moment."""
+import glob
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+from astropy.io import fits
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness as h  # noqa: E402
+
+SHAPE = (64, 64)
+
+
+def camera(name, rate=1000, *more):
+    path = h.segment(name)
+    source = h.sim(path, "--size", "64x64", "--type", "uint16", "--rate", rate, "--depth", 512,
+                   "--pattern", "ramp", "-d", "60s", *more)
+    return path, source
+
+
+def run(name, *arguments, rate=1000):
+    path, source = camera(name, rate)
+    session = h.finish(h.record("--wait=20s", *arguments, path))
+    source.terminate()
+    cube, rows = h.check_stream(session, path, SHAPE, "uint16")
+    lengths = [fits.getheader(f)["NFRAMES"] for f in session.stream(path)["files"]]
+    causes = [fits.getheader(f)["ENDCAUSE"] for f in session.stream(path)["files"]]
+    assert causes[:-1] == ["ROLL"] * (len(causes) - 1), causes
+    return session, path, lengths, causes
+
+
+def by_frames():
+    session, path, lengths, causes = run("frames", "-n", 1000, "--roll-frames", 300)
+    assert lengths == [300, 300, 300, 100], lengths
+    assert causes[-1] == "STOP"
+
+
+def by_size():
+    session, path, lengths, causes = run("size", "-n", 1000, "--roll-size", "2MiB")
+    for file in session.stream(path)["files"]:
+        assert os.path.getsize(file) <= 2 << 20, os.path.getsize(file)
+    assert max(lengths) > (2 << 20) // 8192 - 6, lengths  # and not needlessly small
+
+
+def by_time():
+    session, path, lengths, causes = run("time", "-d", "2.5s", "--roll-time", "500ms")
+    assert 4 <= len(lengths) <= 8, lengths
+    rows = [fits.getdata(f, "FRAMES") for f in session.stream(path)["files"]]
+    spans = [(r["RTIME"][-1] - r["RTIME"][0]) * 1e-9 for r in rows]
+    assert max(spans) < 5.0, spans
+
+
+def a_frame_larger_than_the_size_limit_gets_a_file_of_its_own():
+    path = h.segment("large")
+    source = h.sim(path, "--size", "512x512", "--type", "float32", "--rate", 50, "--depth", 8,
+                   "--pattern", "ramp", "-d", "60s")
+    session = h.finish(h.record("--wait=20s", "-n", 4, "--roll-size", "100kB", path))
+    source.terminate()
+    h.check_stream(session, path, (512, 512), "float32")
+    assert len(session.stream(path)["files"]) == 4
+
+
+def sigusr1_starts_the_next_file():
+    path, source = camera("signal")
+    recorder = h.record("--wait=20s", path)
+    pattern = os.path.join(h.output, "*", h.stream_name(path), "*.fits*")
+    h.wait_for(lambda: glob.glob(pattern), what="the first file")
+    for count in (2, 3):
+        recorder.send_signal(signal.SIGUSR1)
+        h.wait_for(lambda: len(glob.glob(pattern)) >= count, what="the next file")
+    recorder.terminate()
+    session = h.finish(recorder)
+    source.terminate()
+    h.check_stream(session, path, SHAPE, "uint16")
+    causes = [fits.getheader(f)["ENDCAUSE"] for f in session.stream(path)["files"]]
+    assert causes == ["ROLL", "ROLL", "SIGNAL"], causes
+
+
+def fast_rolling_loses_nothing_and_every_part_is_valid_at_any_moment():
+    """Judge whatever file is there, as it is, again and again, while files come and go."""
+    path, source = camera("valid", 2000)
+    recorder = h.record("--wait=20s", "-d", "6s", "--roll-frames", 150, path)
+    looked = closed_under_us = 0
+    while recorder.poll() is None:
+        for file in glob.glob(os.path.join(h.output, "*", h.stream_name(path), "*.part")):
+            verdict = subprocess.run(["fitsverify", "-q", file], capture_output=True, text=True)
+            if verdict.returncode == 0:
+                looked += 1
+            elif not os.path.exists(file):
+                closed_under_us += 1  # renamed while fitsverify opened or read it
+            else:
+                raise AssertionError(f"{file}: {verdict.stdout}{verdict.stderr}")
+            try:
+                with fits.open(file, memmap=False) as hdus:
+                    rows = hdus["FRAMES"].data
+                    taken = int(np.count_nonzero(rows["RTIME"]))
+                    if taken:  # a row that is there speaks of pixels that are there
+                        assert (rows["RTIME"][:taken] > 0).all()
+                        frame = hdus[0].data[taken - 1]
+                        assert (frame == h.ramp([rows["CNT0"][taken - 1]], SHAPE, "uint16")[0]).all()
+            except (FileNotFoundError, OSError):
+                assert not os.path.exists(file), file
+    session = h.finish(recorder)
+    source.terminate()
+    h.check_stream(session, path, SHAPE, "uint16")
+    assert looked > 10, (looked, closed_under_us)
+    mine = session.stream(path)
+    assert mine["lost_by"]["disk"] == 0, mine
+    assert len(mine["files"]) > 50, len(mine["files"])
+    print(f"  {looked} looks at unfinished files, {len(mine['files'])} files")
+
+
+def an_idle_stream_closes_its_file_in_time():
+    path = h.segment("idle")
+    source = h.sim(path, "--size", "64x64", "--type", "uint16", "--rate", 500, "--depth", 512,
+                   "--pattern", "ramp", "-n", 400)
+    recorder = h.record("--wait=20s", "--roll-time", "1s", path)
+    done = os.path.join(h.output, "*", h.stream_name(path), "*.fits")
+    source.wait(timeout=60)
+    h.wait_for(lambda: glob.glob(done), what="a file closed without another frame")
+    time.sleep(1.5)
+    recorder.terminate()
+    session = h.finish(recorder)
+    h.check_stream(session, path, SHAPE, "uint16")
+
+
+if __name__ == "__main__":
+    h.main([by_frames, by_size, by_time, a_frame_larger_than_the_size_limit_gets_a_file_of_its_own,
+            sigusr1_starts_the_next_file,
+            fast_rolling_loses_nothing_and_every_part_is_valid_at_any_moment,
+            an_idle_stream_closes_its_file_in_time])

@@ -1,0 +1,248 @@
+"""harness.py - what the integration tests share: running daorec, and judging what it wrote.
+
+Every run goes through finish(), which checks expected = recorded + lost, the exit status against
+the losses, and that session.json says the same as the summary. Every file goes through judge(),
+which asks fitsverify, fitscheck and astropy. Segments live in a fresh directory that is removed,
+with their semaphores, when the test ends, however it ends.
+"""
+import atexit
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+import numpy as np
+from astropy.io import fits
+
+BUILD = os.environ.get("BUILD", "build/release")
+DAOREC = os.environ.get("DAOREC", os.path.join(BUILD, "daorec"))
+FIELD_WRITER = os.path.join(BUILD, "tests", "support", "field_writer")
+
+FLAG = {name: 1 << bit for bit, name in enumerate(
+    "GAP OVERWRITE TORN RESET BADTIME PARTIAL RECOVERED QUEUEFULL".split())}
+
+_processes = []
+
+
+def _clean():
+    for process in _processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    for segment in glob.glob(os.path.join(segments, "*")):
+        base = os.path.basename(segment).split(".")[0]
+        for semaphore in glob.glob(f"/dev/shm/sem.{base}_sem*"):
+            os.unlink(semaphore)
+    shutil.rmtree(segments, ignore_errors=True)
+    shutil.rmtree(output, ignore_errors=True)
+
+
+# Segments are mapped memory: /dev/shm where there is one. Recordings go to $TMPDIR.
+segments = tempfile.mkdtemp(prefix="daorec-test-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+output = tempfile.mkdtemp(prefix="daorec-test-")
+atexit.register(_clean)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda *_: sys.exit(1))
+
+
+def segment(name):
+    """A path for a segment, unique to this process (semaphores are named by it)."""
+    return os.path.join(segments, f"{name}_{os.getpid()}.im.shm")
+
+
+def stream_name(path):
+    return os.path.basename(path).split(".")[0]
+
+
+def start(*arguments, **options):
+    """Start a program; killed at the end of the test at the latest."""
+    process = subprocess.Popen([str(a) for a in arguments], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, **options)
+    _processes.append(process)
+    return process
+
+
+def sim(path, *arguments):
+    return start(DAOREC, "sim", path, "-q", *arguments)
+
+
+def record(*arguments, **options):
+    return start(DAOREC, "record", "--json", "-o", output, *arguments, **options)
+
+
+def wait_for(condition, seconds=30, what="a condition"):
+    """Poll until it holds; a test waits, it does not guess a time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.005)
+
+
+class Session:
+    """A finished recording."""
+
+    def __init__(self, summary, errors, status):
+        self.summary, self.errors, self.status = summary, errors, status
+        self.folder = os.path.join(output, summary["session"])
+        with open(os.path.join(self.folder, "session.json"), encoding="utf-8") as f:
+            self.ledger = json.load(f)
+
+    def stream(self, path):
+        return next(s for s in self.summary["streams"] if s["name"] == stream_name(path))
+
+    def ledger_of(self, path):
+        return next(s for s in self.ledger["streams"] if s["name"] == stream_name(path))
+
+
+def finish(process, seconds=60):
+    """Wait for a recording to end and check its books."""
+    out, errors = process.communicate(timeout=seconds)
+    assert process.returncode in (0, 3), f"exit status {process.returncode}\n{errors}"
+    session = Session(json.loads(out), errors, process.returncode)
+    assert len(session.summary["streams"]) == len(session.ledger["streams"])
+    lost = 0
+    for mine, ledger in zip(session.summary["streams"], session.ledger["streams"]):
+        for key in ("name", "expected", "recorded", "torn", "lost", "lost_by"):
+            assert mine[key] == ledger[key], (key, mine, ledger)
+        assert mine["expected"] == mine["recorded"] + mine["lost"], mine
+        assert mine["lost"] == sum(mine["lost_by"].values()), mine
+        assert mine["expected"] == sum(r["expected"] for r in ledger["runs"]), ledger
+        assert mine["recorded"] == sum(f["frames"] for f in ledger["files"]), ledger
+        if not ledger["gaps_left_out"]:
+            assert mine["lost"] == sum(g["count"] for g in ledger["gaps"]), ledger
+        assert len(mine["files"]) == len(ledger["files"])
+        lost += mine["lost"]
+    assert process.returncode == (3 if lost else 0), (process.returncode, lost)
+    assert not glob.glob(os.path.join(session.folder, "*", "*.part")), "an unfinished file"
+    assert not glob.glob(os.path.join(session.folder, "*", ".*")), "a temporary file"
+    return session
+
+
+def fitsverify(*files):
+    # one file a call would be slow; -q prints one line a file and counts warnings too
+    run = subprocess.run(["fitsverify", "-q", *files], capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.count("verification OK") == len(files), \
+        run.stdout + run.stderr
+
+
+def judge(*files):
+    """fitsverify, fitscheck and astropy with checksums must accept every file."""
+    fitsverify(*files)
+    run = subprocess.run(["fitscheck", "--compliance", *files], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for file in files:
+            with fits.open(file, checksum=True) as hdus:
+                hdus.verify("exception")
+                for hdu in hdus:
+                    assert "CHECKSUM" in hdu.header and "DATASUM" in hdu.header
+
+
+def ramp(counts, shape, dtype):
+    """The pixels that the ramp pattern has in the frames of these counts."""
+    dtype = np.dtype(dtype)
+    index = np.arange(int(np.prod(shape)), dtype=np.uint64)
+    value = np.asarray(counts).astype(np.int64).astype(np.uint64)[:, None] + index[None, :]
+    if dtype.kind in "ui":
+        value = value.astype(np.dtype(f"u{dtype.itemsize}")).view(dtype)
+    else:
+        value = (value & np.uint64(0xFFFFF)).astype(np.float64)
+        value = (value - 1j * value if dtype.kind == "c" else value).astype(dtype)
+    return value.reshape((len(counts),) + tuple(shape))
+
+
+def load(files):
+    """(cube, rows) of several files of a stream, joined; complex pairs become complex numbers."""
+    cubes, tables = [], []
+    for file in files:
+        with fits.open(file, memmap=False) as hdus:
+            cube = hdus[0].data
+            if hdus[0].header.get("CTYPE1") == "COMPLEX":
+                kind = "c8" if cube.dtype.itemsize == 4 else "c16"
+                cube = np.ascontiguousarray(cube.astype(cube.dtype.newbyteorder("="))).view(kind)[..., 0]
+            cubes.append(cube.astype(cube.dtype.newbyteorder("=")))
+            tables.append(np.array(hdus["FRAMES"].data))
+    return np.concatenate(cubes), np.concatenate(tables)
+
+
+def dsum(frame_bytes):
+    """The ones'-complement sum of bytes, zero-padded, as DSUM promises it."""
+    padded = frame_bytes + b"\0" * (-len(frame_bytes) % 4)
+    total = int(np.frombuffer(padded, dtype=">u4").astype(np.uint64).sum())
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def check_stream(session, path, shape, dtype, judged=True):
+    """Everything that a scientist relies on, for one stream of a session that recorded a ramp.
+    Returns (cube, rows)."""
+    mine = session.stream(path)
+    if judged and mine["files"]:
+        judge(*mine["files"])
+    cube, rows = load(mine["files"])
+    counts = rows["CNT0"].astype(np.int64)
+    dtype = np.dtype(dtype)
+    assert cube.dtype == dtype, cube.dtype
+    assert cube.shape == (mine["recorded"],) + tuple(shape), cube.shape
+    assert len(rows) == mine["recorded"]
+    good = (rows["FLAGS"] & FLAG["TORN"]) == 0
+    assert mine["torn"] == np.count_nonzero(~good)
+    for begin in range(0, len(cube), 256):  # in pieces: a night does not fit twice into memory
+        part = slice(begin, begin + 256)
+        equal = cube[part] == ramp(counts[part], shape, dtype)
+        wrong = ~equal.reshape(len(equal), -1).all(axis=1) & good[part]
+        assert not wrong.any(), f"wrong pixels in frames {counts[part][wrong]}"
+    if not session.ledger_of(path)["restarts"]:
+        assert (np.diff(counts) > 0).all(), "a frame twice, or out of order"
+        assert (np.diff(counts) - 1 == rows["LOST"][1:]).all(), "LOST against CNT0"
+    assert (rows["RTIME"] > 0).all()
+    assert ((rows["FLAGS"] & FLAG["GAP"] != 0) == (rows["LOST"] > 0)).all()
+    check_headers(mine["files"])
+    return cube, rows
+
+
+def check_headers(files):
+    """Primary keywords against the tables, and the chain of files."""
+    index = 0
+    for number, file in enumerate(files, 1):
+        with fits.open(file, memmap=False) as hdus:
+            header, rows = hdus[0].header, hdus["FRAMES"].data
+            assert header["FILESEQ"] == number and header["FRAME0"] == index
+            assert header["NFRAMES"] == len(rows) == header[f"NAXIS{header['NAXIS']}"]
+            assert header["CNT0BEG"] == rows["CNT0"][0] and header["CNT0END"] == rows["CNT0"][-1]
+            assert header["NTORN"] == np.count_nonzero(rows["FLAGS"] & FLAG["TORN"])
+            assert header["NGAPS"] == np.count_nonzero(rows["LOST"])
+            assert header["RECSTAT"] == "CLOSED"
+            assert header["PREVFILE"] == (os.path.basename(files[number - 2]) if number > 1 else "")
+            if header["NEXTFILE"]:
+                assert header["NEXTFILE"] == os.path.basename(files[number])
+            assert [h.name for h in hdus[1:]] == ["FRAMES", "SHMKW"]
+            assert "ATIME" not in header
+            index += len(rows)
+            last_lost = header["SESLOST"]
+            assert last_lost >= header["NLOST"]
+
+
+def main(tests):
+    """Run test functions, tell which failed; for `if __name__ == '__main__'`."""
+    failed = 0
+    for test in tests:
+        begin = time.monotonic()
+        try:
+            test()
+            print(f"ok      {test.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
+        except Exception:  # noqa: BLE001 - every failure is reported, then the next test runs
+            import traceback
+            failed += 1
+            print(f"FAILED  {test.__name__}\n{traceback.format_exc()}", flush=True)
+    print(f"{len(tests) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)

@@ -285,6 +285,13 @@ int dao_reader_begin(struct dao_reader *r, struct dao_take *take)
 
     clear_flags(take);
     error = examine(r, take, &finding);
+    if (error == 0 && finding.what == DAO_READ_RESTART && r->creation_bits == 0 &&
+        r->newest_seen == 0) {
+        /* Attached while the segment was being created: now it is, and this is its first run. */
+        start_run(r, &finding, take);
+        clear_flags(take);
+        error = examine(r, take, &finding);
+    }
     /* Pages that vanished under examine() read as zeros: whatever it says is then void. */
     if (error < 0 || dao_segment_is_gone(r->seg))
         return -ESTALE;

@@ -290,7 +290,7 @@ static void add_losses(struct facts *f, const struct recording_summary *s)
     add_json(f, "gaps", integer(s->gaps));
     add_json(f, "torn", integer(s->torn));
     if (strcmp(s->status, "OPEN") != 0)
-        add(f, "session_lost", integer(s->session_lost), "session",
+        add(f, "session_lost", integer(s->session_lost), "so far",
             "%" PRIu64 " lost in this stream up to here", s->session_lost);
 }
 

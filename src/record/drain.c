@@ -211,7 +211,7 @@ static int32_t loss_flags(enum ledger_cause cause)
 /* TIME, in seconds; false where the segment's timestamp is no good. */
 static bool frame_time(struct record_stream *s, const struct dao_take *take, double *ret_s)
 {
-    int64_t since;
+    int64_t since = 0;
     bool bad = take->atime_ns <= 0 || take->atime_ns < s->last_atime_ns ||
                __builtin_sub_overflow(take->atime_ns, s->current->file.dateref_ns, &since);
 

@@ -28,6 +28,9 @@
 #define PLAIN_LINE_NS 60000000000ll /* not on a terminal: one line a minute */
 #define SEGMENT_POLL_NS 20000000ll
 #define BUFFER_DEFAULT (512ull << 20)
+/* A stream takes no more than the larger of these, unless --buffer says so. */
+#define BUFFER_FRAMES_MOST 512u
+#define BUFFER_BYTES_MOST (64ull << 20)
 
 struct session {
     const struct session_config *config;
@@ -294,7 +297,7 @@ static int open_segments(struct session *session)
     return 0;
 }
 
-/* Memory for the streams by the size of their frames; a small stream gets a sixteenth at least. */
+/* Memory for the streams by the size of their frames; a sixteenth is shared out evenly. */
 static int allocate(struct session *session)
 {
     uint64_t total = session->config->buffer_bytes, frame_sum = 0;
@@ -312,8 +315,13 @@ static int allocate(struct session *session)
         double part = (double)s->segment.geo.frame_bytes / (double)frame_sum;
         uint64_t least = total / 16 / session->count;
         uint64_t share = least + (uint64_t)(part * (double)total * 15.0 / 16.0);
-        int r = stream_allocate(s, share, &text);
+        uint64_t most = BUFFER_FRAMES_MOST * s->segment.geo.frame_bytes;
+        int r;
 
+        most = most < BUFFER_BYTES_MOST ? BUFFER_BYTES_MOST : most;
+        if (session->config->buffer_bytes == 0 && share > most)
+            share = most;
+        r = stream_allocate(s, share, &text);
         if (r == 0)
             r = stream_describe(s, session->host, session->uuid, &text);
         if (r < 0) {

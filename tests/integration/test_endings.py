@@ -156,7 +156,7 @@ def info_tells_what_a_file_and_a_segment_are():
         assert word in run.stdout, (word, run.stdout)
     run = subprocess.run([h.DAOREC, "info", "--json", path, file], capture_output=True, text=True,
                          timeout=30)
-    json.loads(run.stdout)
+    assert [bool(json.loads(line)) for line in run.stdout.splitlines()] == [True, True]
     source.terminate()
 
 

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""The recorder itself under ASan + UBSan and under ThreadSanitizer: rolling, losses, restarts."""
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness as h  # noqa: E402
+
+# Some compilers' ThreadSanitizer cannot live with a randomised address space.
+PLAIN = ["setarch", "-R"] if os.system("setarch -R true 2>/dev/null") == 0 else []
+
+
+def recorder_of(build):
+    program = os.environ.get(f"DAOREC_{build}", f"build/{build.lower()}/daorec")
+    assert os.access(program, os.X_OK), f"{program} was not built"
+    return (PLAIN if build == "TSAN" else []) + [program]
+
+
+def exercise(build, *options):
+    program = recorder_of(build)
+    camera, vector = h.segment(f"{build}cam{len(options)}"), h.segment(f"{build}dm{len(options)}")
+    sources = [h.sim(camera, "--size", "64x64", "--type", "uint16", "--rate", 500, "--depth", 64,
+                     "--pattern", "ramp", "-d", "60s"),
+               h.sim(vector, "--size", "97", "--type", "float32", "--rate", 1000, "--depth", 64,
+                     "--pattern", "ramp", "-d", "60s")]
+    recorder = h.start(*program, "record", "--json", "-o", h.output, "--wait=20s", "--buffer", "4MiB",
+                       "--roll-frames", 150, "--roll-time", "400ms", *options, camera, vector)
+    pattern = lambda path: [os.path.join(d, f) for d, _, files in os.walk(h.output) for f in files
+                            if f.startswith(h.stream_name(path)) and f.endswith(".fits")]
+    h.wait_for(lambda: len(pattern(camera)) > 3, what="closed files")
+    os.kill(recorder.pid, signal.SIGSTOP)  # lapped
+    sources[1].terminate()
+    sources[1].wait()
+    sources[1] = h.sim(vector, "--size", "97", "--type", "float32", "--rate", 1000, "--depth", 64,
+                       "--pattern", "ramp", "-d", "60s")
+    h.wait_for(lambda: os.path.exists(vector), what="the restarted source")
+    h.time.sleep(1.5)
+    os.kill(recorder.pid, signal.SIGCONT)
+    count = len(pattern(camera))
+    recorder.send_signal(signal.SIGUSR1)
+    h.wait_for(lambda: len(pattern(camera)) > count + 2, what="more closed files")
+    recorder.terminate()
+    session = h.finish(recorder)
+    for source in sources:
+        source.terminate()
+    assert session.errors.count("Sanitizer") == 0, session.errors
+    h.check_stream(session, camera, (64, 64), "uint16", judged=False)
+    h.check_stream(session, vector, (97,), "float32", judged=False)
+    assert session.stream(camera)["lost_by"]["lapped"] > 0
+    assert session.ledger_of(vector)["restarts"] == 1, session.ledger_of(vector)
+
+
+def under_asan_with_io_uring():
+    exercise("ASAN")
+
+
+def under_asan_with_pwrite():
+    exercise("ASAN", "--io", "pwrite")
+
+
+def under_tsan_with_io_uring():
+    exercise("TSAN")
+
+
+def under_tsan_with_pwrite_and_the_page_cache():
+    exercise("TSAN", "--io", "pwrite", "--no-direct")
+
+
+if __name__ == "__main__":
+    h.main([under_asan_with_io_uring, under_asan_with_pwrite, under_tsan_with_io_uring,
+            under_tsan_with_pwrite_and_the_page_cache])

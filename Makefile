@@ -79,12 +79,13 @@ LIB_SOURCES  := $(wildcard lib/*.c)
 MAIN_SOURCE  := src/cli/main.c
 SRC_SOURCES  := $(filter-out $(MAIN_SOURCE),$(wildcard src/*/*.c))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
-TOOL_SOURCES := $(wildcard tests/support/*.c tests/stress/*.c tests/bench/*.c)
+TOOL_SOURCES := $(wildcard tests/support/*.c tests/stress/*.c)
+BENCH_SOURCES := $(wildcard tests/bench/*.c)
 
 objects       = $(patsubst %.c,$(B)/%.o,$(1))
 programs      = $(patsubst %.c,$(B)/%,$(1))
 ALL_OBJECTS  := $(call objects,$(LIB_SOURCES) $(MAIN_SOURCE) $(SRC_SOURCES) $(UNIT_SOURCES) \
-                $(TOOL_SOURCES))
+                $(TOOL_SOURCES) $(BENCH_SOURCES))
 
 LIBDAO_A  := $(B)/libdao.a
 LIBDAO_SO := $(B)/libdao.so.0
@@ -95,7 +96,7 @@ PARTS_A   := $(B)/libdaorec-parts.a
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tests demo test install uninstall clean help FORCE
+.PHONY: all tests demo test bench install uninstall clean help FORCE
 
 all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library (the default)
 
@@ -145,6 +146,9 @@ $(call programs,$(UNIT_SOURCES)): %: %.o $(PARTS_A) $(LIBDAO_A)
 $(call programs,$(TOOL_SOURCES)): %: %.o $(LIBDAO_A)
 	$(link) -lm
 
+$(call programs,$(BENCH_SOURCES)): %: %.o
+	$(link) $(PKG_LIBS)
+
 -include $(ALL_OBJECTS:.o=.d)
 
 # ---- what a person runs ----
@@ -162,6 +166,9 @@ test: ## install what the tests need, build every variant, run every test
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=tsan tests
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=clang tests
 	$(Q)tests/run
+
+bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside the bare disk (takes minutes)
+	$(Q)$(or $(PYTHON),/usr/bin/python3) tests/bench/bench.py
 
 install: all ## install daorec, libdao, dao.h and dao.pc under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)

@@ -18,8 +18,7 @@ def field_writer(path, *arguments):
 def record_field(name, writer_arguments, record_arguments=(), judged=True):
     """Record until the writer is done; (session, path, writer's output)."""
     path = h.segment(name)
-    # The writer pauses before its first frame, so that the recorder is attached by then.
-    writer = field_writer(path, "--wait-for-reader", *writer_arguments)
+    writer = field_writer(path, "--await", *writer_arguments)  # until the recorder is attached
     recorder = h.record("--wait=20s", *record_arguments, path)
     h.wait_for(lambda: session_has_begun(recorder), what="the recording to begin")
     os.kill(writer.pid, h.signal.SIGUSR1)

@@ -41,6 +41,7 @@ struct options {
     uint64_t jump_at, jump_by;   /* before frame number jump_at (from 1) skip jump_by counts */
     uint64_t pause_at, pause_ms; /* before frame number pause_at (from 1) */
     bool hold;            /* keep an existing segment */
+    bool await;           /* no frame before SIGUSR1: a reader has attached by then */
 };
 
 struct segment {
@@ -68,7 +69,8 @@ static _Noreturn void usage(void)
     fprintf(stderr,
             "usage: field_writer PATH --size WxH --type T --depth N --rate HZ|0 -n FRAMES\n"
             "    [--start CNT] [--jump-at N --jump-by M] [--pause-at N --pause-ms MS] [--hold]\n"
-            "-n 0: until SIGTERM. --hold keeps an existing segment.\n");
+            "    [--await]\n"
+            "-n 0: until SIGTERM. --hold keeps an existing segment. --await: starts at SIGUSR1.\n");
     exit(2);
 }
 
@@ -85,14 +87,15 @@ static void parse_size(struct options *o, const char *text)
 
 static void parse_options(struct options *o, int argc, char **argv)
 {
-    enum { SIZE = 256, TYPE, DEPTH, RATE, START, JUMP_AT, JUMP_BY, PAUSE_AT, PAUSE_MS, HOLD };
+    enum { SIZE = 256, TYPE, DEPTH, RATE, START, JUMP_AT, JUMP_BY, PAUSE_AT, PAUSE_MS, HOLD, AWAIT };
     static const struct option table[] = {
         {"size", 1, NULL, SIZE},         {"type", 1, NULL, TYPE},
         {"depth", 1, NULL, DEPTH},       {"rate", 1, NULL, RATE},
         {"start", 1, NULL, START},       {"jump-at", 1, NULL, JUMP_AT},
         {"jump-by", 1, NULL, JUMP_BY},   {"pause-at", 1, NULL, PAUSE_AT},
         {"pause-ms", 1, NULL, PAUSE_MS}, {"hold", 0, NULL, HOLD},
-        {"frames", 1, NULL, 'n'},        {0},
+        {"frames", 1, NULL, 'n'},        {"await", 0, NULL, AWAIT},
+        {0},
     };
     int c;
 
@@ -110,6 +113,7 @@ static void parse_options(struct options *o, int argc, char **argv)
         case PAUSE_AT: o->pause_at = number; break;
         case PAUSE_MS: o->pause_ms = number; break;
         case HOLD:     o->hold = true; break;
+        case AWAIT:    o->await = true; break;
         case 'n':      o->frames = number; break;
         default:       usage();
         }
@@ -263,12 +267,19 @@ int main(int argc, char **argv)
     struct options options = {.depth = 1};
     struct sigaction stop = {.sa_handler = on_signal};
     struct segment segment;
+    sigset_t start;
+    int signo;
 
     parse_options(&options, argc, argv);
+    sigemptyset(&start);
+    sigaddset(&start, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &start, NULL); /* before the segment is there to be attached to */
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
     prctl(PR_SET_TIMERSLACK, 1000ul);
     open_segment(&options, &segment);
+    if (options.await)
+        sigwait(&start, &signo);
     write_frames(&options, &segment);
     return 0;
 }

@@ -101,7 +101,7 @@ void drain_plan_file(struct record_stream *s)
     f->data_sum = f->rows_sum = 0;
     f->lost = f->gaps = f->torn = 0;
     f->end_cause = "";
-    f->has_next = false;
+    f->has_next = f->trouble_said = false;
     f->consumed = f->written = f->rows_written = 0;
     f->writes_in_flight = 0;
     f->sync_in_flight = false;
@@ -423,6 +423,7 @@ static void begin_stop(struct record_stream *s, const char *cause)
 {
     s->stopping = true;
     s->stop_cause = cause;
+    atomic_store(&s->is_stopping, true);
     dao_reader_look(&s->reader);
     s->last_wanted_cnt0 = (int64_t)s->reader.newest_seen;
     s->finished = s->last_wanted_cnt0 <= (int64_t)s->reader.cnt0 &&
@@ -559,6 +560,7 @@ static void drain_loop(struct record_stream *s)
 
 static void finish(struct record_stream *s)
 {
+    atomic_store(&s->is_stopping, true);
     if (s->current && s->current->frames > 0) {
         end_current(s, s->stop_cause, dao_clock_mono_ns());
     } else if (s->current) { /* begun, but its first frame was never proven */

@@ -52,8 +52,10 @@ static int open_file(struct keeper *keeper, struct record_file *f)
     struct dao_text text;
     int r = prepare_if_needed(f, &text);
 
-    if (r < 0 && !atomic_load(&f->stream->stop_requested)) {
-        keeper->events->trouble(keeper->events->ctx, f, text.s);
+    if (r < 0 && !atomic_load(&f->stream->is_stopping)) {
+        if (!f->trouble_said)
+            keeper->events->trouble(keeper->events->ctx, f, text.s);
+        f->trouble_said = true;
         return r;
     }
     if (r == 0) {
@@ -68,7 +70,8 @@ static int open_file(struct keeper *keeper, struct record_file *f)
     }
     if (r < 0) {
         atomic_store(&f->error, r);
-        keeper->events->trouble(keeper->events->ctx, f, text.s);
+        if (!f->trouble_said)
+            keeper->events->trouble(keeper->events->ctx, f, text.s);
         io_engine_kick(f->stream->engine);
         return 0;
     }

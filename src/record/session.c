@@ -2,6 +2,7 @@
 #include "record/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -51,7 +52,8 @@ struct session {
     size_t *file_counts;
     int signal_fd;
     bool stopping;
-    bool failed;                   /* something went wrong that the exit status must say */
+    bool failed;                   /* a file or the ledger could not be written as it should */
+    bool unbalanced;
     unsigned drains_started;
     bool writer_started;
     struct live live;
@@ -152,6 +154,8 @@ static void on_opened(void *ctx, struct record_file *f)
         session->file_counts[i]++;
     }
     pthread_mutex_unlock(&session->ledger_lock);
+    if (f->trouble_said)
+        log_info("%s: there is room again, recording goes on", f->file.name);
 }
 
 static void on_closed(void *ctx, struct record_file *f, int result, const char *text)
@@ -187,9 +191,9 @@ static void on_trouble(void *ctx, struct record_file *f, const char *text)
 {
     struct session *session = ctx;
 
-    session->failed = true;
-    log_error("stream %s: %s; make room or check the folder, recording goes on as soon as it can",
-              f->stream->name, text);
+    /* What it costs is counted as lost to the disk, and told by the exit status. */
+    log_error("%s/%s: %s; make room or check the folder, recording goes on as soon as it can",
+              session->id, f->stream->name, text);
 }
 
 /* ---- start ---- */
@@ -383,6 +387,19 @@ static int make_folders(struct session *session)
         }
     }
     return 0;
+}
+
+/* Recording could not begin: leave no empty folders. */
+static void remove_folders(struct session *session)
+{
+    char path[4096 + TREE_SESSION_BYTES];
+
+    for (unsigned i = 0; i < session->count; i++)
+        if (session->streams[i]->dir_fd >= 0)
+            unlinkat(session->dir_fd, session->streams[i]->name, AT_REMOVEDIR);
+    snprintf(path, sizeof path, "%.4095s/%s", session->config->root, session->id);
+    if (session->dir_fd >= 0)
+        rmdir(path);
 }
 
 /* The first file of every stream is ready before the first frame is looked for. */
@@ -595,7 +612,7 @@ static int conclude(struct session *session)
                       streams[i].name, (unsigned long long)ledger_expected(counts),
                       (unsigned long long)counts->recorded,
                       (unsigned long long)ledger_lost(counts));
-            session->failed = true;
+            session->unbalanced = true;
         }
     }
     if (session->config->json) {
@@ -609,7 +626,7 @@ static int conclude(struct session *session)
     free(streams);
     if (fflush(stdout) != 0)
         session->failed = true;
-    return session->failed ? 1 : lost ? 3 : 0;
+    return session->unbalanced ? 1 : lost ? 3 : session->failed ? 1 : 0;
 }
 
 static int create(struct session *session, const struct session_config *config)
@@ -699,10 +716,10 @@ int session_run(const struct session_config *config)
         status = conclude(&session);
         if (r < 0)
             status = 1;
-    } else if (r == -EEXIST) {
-        status = 2;
-    } else if (r == -EINTR) {
-        status = 0; /* asked to end before there was anything to record */
+    } else {
+        remove_folders(&session);
+        /* 2: two streams of one name; 0: asked to end before there was anything to record */
+        status = r == -EEXIST ? 2 : r == -EINTR ? 0 : 1;
     }
     destroy(&session);
     return status;

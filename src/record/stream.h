@@ -54,6 +54,7 @@ struct record_file {
     uint64_t rows_written;           /* file offset: rows before it are written */
     uint32_t writes_in_flight;
     bool sync_in_flight;
+    bool trouble_said;               /* keeper: that it could not be opened was reported */
     /* shared */
     _Atomic int state;               /* enum record_file_state; keepers write, writer and drain read */
     _Atomic int error;               /* first negative errno of a write or of publishing */
@@ -165,6 +166,7 @@ struct record_stream {
     /* requests from outside */
     atomic_bool stop_requested, roll_requested;
     _Atomic(const char *) stop_cause_requested;
+    atomic_bool is_stopping;      /* set by the drain: the end was asked for or has come */
     atomic_bool is_over;          /* drained, written, nothing in flight */
     _Atomic int condition;        /* enum stream_condition, for whoever reports */
 };

@@ -20,10 +20,10 @@
 #include "fits/rows.h"
 #include "fits/sum.h"
 #include "lib/wait.h"
+#include "record/handover.h"
 
 #define BATCH_FRAMES 64u
 #define FLUSH_NS 1000000000ll
-#define ENDING_NS 1000000000ll      /* then a full file is closed without knowing its successor */
 #define PATH_CHECK_NS 100000000ll
 #define STARVED_SLEEP_NS 200000ll
 #define SLEEP_MIN_NS 20000.0
@@ -38,141 +38,6 @@ enum step {
     STEP_STARVED, /* a frame is there, but no block or file to put it in */
     STEP_GONE,    /* the segment is */
 };
-
-/* ---- messages ---- */
-
-static void send(struct record_stream *s, struct io_queue *queue, struct record_message message)
-{
-    bool pushed = io_queue_push(queue, &message);
-
-    assert(pushed); /* queues have room for every block and file there is */
-    (void)pushed;
-    io_engine_kick(s->engine);
-}
-
-/* Hand on what is full; with `force` also what is begun. */
-static void send_blocks(struct record_stream *s, bool force)
-{
-    struct record_message message = {.file = s->current};
-    uint64_t need = fits_plan_frame_end(&s->current->file.plan, s->current->frames);
-
-    message.kind = RECORD_DATA;
-    while ((message.block = staging_take_block(&s->data, force, &message.from, &message.to)))
-        send(s, &s->data_queue, message);
-    message.kind = RECORD_ROWS;
-    message.need = need;
-    while ((message.block = staging_take_block(&s->rows, force, &message.from, &message.to)))
-        send(s, &s->row_queue, message);
-}
-
-static void send_flush(struct record_stream *s)
-{
-    struct record_message message = {.file = s->current};
-
-    /* A writer that is far behind has enough to do: the next second comes. */
-    if (io_queue_room(&s->data_queue) < s->data_queue.capacity / 4 ||
-        io_queue_room(&s->row_queue) < s->row_queue.capacity / 4)
-        return;
-    message.kind = RECORD_FLUSH_DATA;
-    message.block = staging_flush(&s->data, &message.from, &message.to);
-    if (message.block)
-        send(s, &s->data_queue, message);
-    message.kind = RECORD_FLUSH_ROWS;
-    message.need = fits_plan_frame_end(&s->current->file.plan, s->current->frames);
-    message.block = staging_flush(&s->rows, &message.from, &message.to);
-    if (message.block)
-        send(s, &s->row_queue, message);
-}
-
-/* ---- files ---- */
-
-void drain_plan_file(struct record_stream *s)
-{
-    struct record_file *const *free_file = io_queue_peek(&s->free_files);
-    struct record_file *f;
-
-    if (!free_file)
-        return;
-    f = *free_file;
-    io_queue_pop(&s->free_files);
-    f->stream = s;
-    f->capacity = rolling_capacity(&s->config.rolling, &s->parts, s->rate_hz);
-    f->frames = 0;
-    f->data_sum = f->rows_sum = 0;
-    f->lost = f->gaps = f->torn = 0;
-    f->end_cause = "";
-    f->has_next = f->trouble_said = false;
-    f->consumed = f->written = f->rows_written = 0;
-    f->writes_in_flight = 0;
-    f->sync_in_flight = false;
-    atomic_store_explicit(&f->state, RECORD_FILE_IDLE, memory_order_relaxed);
-    atomic_store_explicit(&f->error, 0, memory_order_relaxed);
-    fits_plan_make(&f->file.plan, &s->parts, f->capacity);
-    f->file.facts = &s->facts;
-    f->file.state = (struct fits_state){
-        .file_seq = s->next_seq++, .previous = "", .next = "", .end_cause = ""};
-    f->file.dateref_ns = dao_clock_real_ns() / 1000000000ll * 1000000000ll;
-    s->next = f;
-    send(s, &s->data_queue, (struct record_message){.kind = RECORD_PREPARE, .file = f});
-}
-
-/* A file to put the next frame in. False: none is free. */
-static bool ensure_file(struct record_stream *s)
-{
-    if (s->current)
-        return true;
-    if (!s->next)
-        drain_plan_file(s);
-    if (!s->next)
-        return false;
-    s->current = s->next;
-    s->next = NULL;
-    staging_start(&s->data, s->current->file.plan.cube_off);
-    staging_start(&s->rows, s->current->file.plan.rows_off);
-    return true;
-}
-
-static void send_end(struct record_stream *s, bool has_next)
-{
-    struct record_file *f = s->ending;
-
-    f->has_next = has_next;
-    f->session_lost = ledger_lost(&s->account.now.counts);
-    s->ending = NULL;
-    send(s, &s->row_queue,
-         (struct record_message){.kind = RECORD_END,
-                                 .file = f,
-                                 .need = fits_plan_frame_end(&f->file.plan, f->frames)});
-}
-
-static void end_current(struct record_stream *s, const char *cause, int64_t now_ns)
-{
-    send_blocks(s, true);
-    s->current->end_cause = cause;
-    s->ending = s->current;
-    s->ending_since_ns = now_ns;
-    s->current = NULL;
-}
-
-static void roll_if_due(struct record_stream *s, int64_t now_ns)
-{
-    struct record_file *f = s->current;
-
-    if (f && f->frames > 0) {
-        bool asked = atomic_exchange_explicit(&s->roll_requested, false, memory_order_relaxed);
-
-        if (atomic_load_explicit(&f->error, memory_order_relaxed))
-            end_current(s, "ERROR", now_ns);
-        else if (asked || f->frames == f->capacity ||
-                 rolling_is_due(&s->config.rolling, now_ns - f->opened_mono_ns))
-            end_current(s, "ROLL", now_ns);
-        /* The next file is made while this one fills, once it is known how large it must be. */
-        else if (!s->next && !s->stopping && (s->rate_hz > 0 || f->frames * 2 >= f->capacity))
-            drain_plan_file(s);
-    }
-    if (s->ending && now_ns - s->ending_since_ns > ENDING_NS)
-        send_end(s, false);
-}
 
 /* ---- one frame ---- */
 
@@ -232,8 +97,8 @@ static void open_current(struct record_stream *s, const struct dao_take *take, i
     f->index0 = s->next_index;
     f->opened_mono_ns = now_ns;
     if (s->ending)
-        send_end(s, true);
-    send(s, &s->data_queue, (struct record_message){.kind = RECORD_OPEN, .file = f});
+        handover_end_pending(s, true);
+    handover_send(s, &s->data_queue, (struct record_message){.kind = RECORD_OPEN, .file = f});
 }
 
 static void measure_rate(struct record_stream *s, const struct record_file *f)
@@ -292,7 +157,7 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
     staging_advance(&s->data, s->parts.frame_bytes);
     staging_advance(&s->rows, FITS_ROW_BYTES);
     measure_rate(s, f);
-    send_blocks(s, false);
+    handover_blocks(s, false);
 }
 
 /* The source restarted: what is known of the old run is booked, a new run begins. */
@@ -346,7 +211,7 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     }
     if (is_beyond_stop(s, &take))
         return STEP_AGAIN;
-    if (!ensure_file(s) || !staging_reserve(&s->data, s->parts.frame_bytes) ||
+    if (!handover_ensure_file(s) || !staging_reserve(&s->data, s->parts.frame_bytes) ||
         !staging_reserve(&s->rows, FITS_ROW_BYTES)) {
         s->starved = true;
         return STEP_STARVED;
@@ -409,7 +274,7 @@ static void lose_sight(struct record_stream *s, int64_t now_ns)
         account_lose(&s->account, LEDGER_RESTART, (int64_t)taken + 1, lost, dao_clock_real_ns());
         s->pending_restart_lost += lost;
         if (s->current && s->current->frames > 0)
-            end_current(s, "SHMGONE", now_ns);
+            handover_end_current(s, "SHMGONE", now_ns);
     }
     if (s->stopping)
         s->finished = true;
@@ -478,7 +343,7 @@ static enum step drain_batch(struct record_stream *s, int64_t now_ns)
         step = take_frame(s, now_ns);
         if (step == STEP_TOOK) {
             taken++;
-            roll_if_due(s, now_ns);
+            handover_roll_if_due(s, now_ns);
         } else if (step != STEP_AGAIN) {
             break;
         }
@@ -490,9 +355,9 @@ static enum step drain_batch(struct record_stream *s, int64_t now_ns)
 
 static void housekeeping(struct record_stream *s, int64_t now_ns)
 {
-    roll_if_due(s, now_ns);
+    handover_roll_if_due(s, now_ns);
     if (s->current && s->current->frames > 0 && now_ns - s->last_flush_ns >= FLUSH_NS) {
-        send_flush(s);
+        handover_flush(s);
         s->last_flush_ns = now_ns;
     }
     s->account.now.backlog = dao_reader_backlog(&s->reader);
@@ -562,21 +427,21 @@ static void finish(struct record_stream *s)
 {
     atomic_store(&s->is_stopping, true);
     if (s->current && s->current->frames > 0) {
-        end_current(s, s->stop_cause, dao_clock_mono_ns());
+        handover_end_current(s, s->stop_cause, dao_clock_mono_ns());
     } else if (s->current) { /* begun, but its first frame was never proven */
         assert(!s->next);
         s->next = s->current;
         s->current = NULL;
     }
     if (s->ending)
-        send_end(s, false);
+        handover_end_pending(s, false);
     if (s->next)
-        send(s, &s->row_queue, (struct record_message){.kind = RECORD_DISCARD, .file = s->next});
+        handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DISCARD, .file = s->next});
     s->next = NULL;
     staging_drop(&s->data);
     staging_drop(&s->rows);
     account_publish(&s->account, true);
-    send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
+    handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
 }
 
 void *stream_drain(void *arg)

@@ -11,8 +11,4 @@
  * attached. Returns NULL when the stream has ended: RECORD_DONE is then the last message. */
 void *stream_drain(void *stream);
 
-/* Plan the next file ahead (s->next), where a free one is to be had. The drain thread, or before
- * it runs. */
-void drain_plan_file(struct record_stream *s);
-
 #endif

@@ -149,17 +149,24 @@ void sim_close(struct sim *sim, bool remove)
 
 /* ---- frames ---- */
 
+static int tell_failure(const struct sim *sim, int error, struct dao_text *text)
+{
+    const char *what = error == -ESTALE    ? "was truncated, removed or replaced by another program"
+                       : error == -EBADMSG ? "another program wrote garbage into its header"
+                                           : strerror(-error);
+
+    snprintf(text->s, sizeof(text->s), "%.200s: %s", sim->segment.path, what);
+    return error;
+}
+
 static int publish_frame(struct sim *sim, uint64_t ordinal, uint64_t *ret_cnt0,
                          struct dao_text *text)
 {
     struct dao_write w;
     int r = dao_writer_begin(&sim->segment, &w);
 
-    if (r < 0) {
-        snprintf(text->s, sizeof(text->s), "%.200s: cannot write a frame: %s", sim->segment.path,
-                 r == -EBADMSG ? "somebody wrote garbage into its header" : strerror(-r));
-        return r;
-    }
+    if (r < 0)
+        return tell_failure(sim, r, text);
     if (ordinal == 1)
         w.cnt0 = sim->setup.start_count;
     if (ordinal == sim->setup.jump_at)
@@ -203,11 +210,7 @@ static int check_path(const struct sim *sim, struct dao_text *text)
 
     if (r == 0)
         r = dao_segment_check_path(&sim->segment);
-    if (r < 0)
-        snprintf(text->s, sizeof(text->s),
-                 "%.200s: was truncated, removed or replaced by another program",
-                 sim->segment.path);
-    return r;
+    return r < 0 ? tell_failure(sim, r, text) : 0;
 }
 
 /* Book a frame published at `now`, `due` where it had a deadline. */

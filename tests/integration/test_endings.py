@@ -75,13 +75,16 @@ def backlog_takes_what_is_already_there():
 def a_source_that_stops_is_no_loss():
     path = h.segment("stops")
     source = h.sim(path, "--size", "16x16", "--type", "uint8", "--rate", 1000, "--depth", 64,
-                   "--pattern", "ramp", "-n", 500)
-    recorder = h.record("--wait=20s", "-d", "2s", path)
-    session = h.finish(recorder)
+                   "--pattern", "ramp", "-d", "60s")
+    recorder = h.record("--wait=20s", path)
+    h.wait_for(lambda: glob.glob(os.path.join(h.output, "*", h.stream_name(path), "*.part")),
+               what="the first frame")
+    source.terminate()
     source.wait(timeout=60)
-    mine = session.stream(path)
+    time.sleep(0.5)
+    recorder.terminate()
+    session = h.finish(recorder)
     h.check_stream(session, path, (16, 16), "uint8")
-    assert mine["recorded"] + mine["lost"] == mine["expected"] <= 500
 
 
 def fails(*arguments, status, says):

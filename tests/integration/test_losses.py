@@ -63,36 +63,43 @@ def a_held_reader_counts_exactly_and_resumes_at_the_oldest_intact_frame():
 def a_reader_held_until_the_end_counts_what_it_can_no_longer_take():
     path = h.segment("last")
     source = h.sim(path, "--size", "16x16", "--type", "uint16", "--rate", 2000, "--depth", 16,
-                   "--pattern", "ramp", "-n", 3000)
+                   "--pattern", "ramp", "-d", "60s")
     recorder = h.record("--wait=20s", path)
     begun(recorder)
     at = newest_count(path)
     h.wait_for(lambda: newest_count(path) > at + 100, what="frames")
     os.kill(recorder.pid, signal.SIGSTOP)
+    held = newest_count(path)
+    h.wait_for(lambda: newest_count(path) > held + 100, what="laps")
+    source.terminate()
     source.wait(timeout=60)
+    last = newest_count(path)
     recorder.send_signal(signal.SIGTERM)  # pending while it is stopped
     os.kill(recorder.pid, signal.SIGCONT)
     session = h.finish(recorder)
     cube, rows = h.check_stream(session, path, (16, 16), "uint16")
     mine = session.stream(path)
-    assert rows["CNT0"][-1] == 3000  # the newest frame is still there, and taken
+    assert rows["CNT0"][-1] == last  # the newest frame is still there, and taken
     assert mine["lost"] == rows["LOST"].sum() and session.status == 3
     run = session.ledger_of(path)["runs"][0]
-    assert run["last_cnt0"] == 3000 and run["expected"] == mine["expected"]
+    assert run["last_cnt0"] == last and run["expected"] == mine["expected"]
 
 
 def a_restarted_source_begins_a_new_run():
     path = h.segment("again")
     arguments = ("--size", "16x16", "--type", "uint16", "--rate", 1000, "--depth", 64,
-                 "--pattern", "ramp", "-n", 400)
-    source = h.sim(path, *arguments)
+                 "--pattern", "ramp")
+    source = h.sim(path, *arguments, "-d", "60s")
     recorder = h.record("--wait=20s", path)
     begun(recorder)
+    at = newest_count(path)
+    h.wait_for(lambda: newest_count(path) > at + 100, what="frames")
+    source.terminate()
     source.wait(timeout=60)
-    time.sleep(0.2)
-    source = h.sim(path, *arguments)
+    time.sleep(0.2)  # so that all of the first run is taken
+    source = h.sim(path, *arguments, "-n", 400)
     source.wait(timeout=60)
-    h.wait_for(lambda: newest_count(path) >= 400, what="the second run")
+    assert newest_count(path) == 400
     time.sleep(0.2)
     recorder.terminate()
     session = h.finish(recorder)

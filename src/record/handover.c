@@ -1,0 +1,141 @@
+/* handover.c - see handover.h. */
+#include "record/handover.h"
+
+#include <assert.h>
+
+#include "lib/wait.h"
+
+#define ENDING_NS 1000000000ll /* then a full file is closed without knowing its successor */
+
+/* ---- messages ---- */
+
+void handover_send(struct record_stream *s, struct io_queue *queue, struct record_message message)
+{
+    bool pushed = io_queue_push(queue, &message);
+
+    assert(pushed); /* queues have room for every block and file there is */
+    (void)pushed;
+    io_engine_kick(s->engine);
+}
+
+void handover_blocks(struct record_stream *s, bool force)
+{
+    struct record_message message = {.file = s->current};
+    uint64_t need = fits_plan_frame_end(&s->current->file.plan, s->current->frames);
+
+    message.kind = RECORD_DATA;
+    while ((message.block = staging_take_block(&s->data, force, &message.from, &message.to)))
+        handover_send(s, &s->data_queue, message);
+    message.kind = RECORD_ROWS;
+    message.need = need;
+    while ((message.block = staging_take_block(&s->rows, force, &message.from, &message.to)))
+        handover_send(s, &s->row_queue, message);
+}
+
+void handover_flush(struct record_stream *s)
+{
+    struct record_message message = {.file = s->current};
+
+    /* A writer that is far behind has enough to do: the next second comes. */
+    if (io_queue_room(&s->data_queue) < s->data_queue.capacity / 4 ||
+        io_queue_room(&s->row_queue) < s->row_queue.capacity / 4)
+        return;
+    message.kind = RECORD_FLUSH_DATA;
+    message.block = staging_flush(&s->data, &message.from, &message.to);
+    if (message.block)
+        handover_send(s, &s->data_queue, message);
+    message.kind = RECORD_FLUSH_ROWS;
+    message.need = fits_plan_frame_end(&s->current->file.plan, s->current->frames);
+    message.block = staging_flush(&s->rows, &message.from, &message.to);
+    if (message.block)
+        handover_send(s, &s->row_queue, message);
+}
+
+/* ---- files ---- */
+
+void handover_plan(struct record_stream *s)
+{
+    struct record_file *const *free_file = io_queue_peek(&s->free_files);
+    struct record_file *f;
+
+    if (!free_file)
+        return;
+    f = *free_file;
+    io_queue_pop(&s->free_files);
+    f->stream = s;
+    f->capacity = rolling_capacity(&s->config.rolling, &s->parts, s->rate_hz);
+    f->frames = 0;
+    f->data_sum = f->rows_sum = 0;
+    f->lost = f->gaps = f->torn = 0;
+    f->end_cause = "";
+    f->has_next = f->trouble_said = false;
+    f->consumed = f->written = f->rows_written = 0;
+    f->writes_in_flight = 0;
+    f->sync_in_flight = false;
+    atomic_store_explicit(&f->state, RECORD_FILE_IDLE, memory_order_relaxed);
+    atomic_store_explicit(&f->error, 0, memory_order_relaxed);
+    fits_plan_make(&f->file.plan, &s->parts, f->capacity);
+    f->file.facts = &s->facts;
+    f->file.state = (struct fits_state){
+        .file_seq = s->next_seq++, .previous = "", .next = "", .end_cause = ""};
+    f->file.dateref_ns = dao_clock_real_ns() / 1000000000ll * 1000000000ll;
+    s->next = f;
+    handover_send(s, &s->data_queue, (struct record_message){.kind = RECORD_PREPARE, .file = f});
+}
+
+bool handover_ensure_file(struct record_stream *s)
+{
+    if (s->current)
+        return true;
+    if (!s->next)
+        handover_plan(s);
+    if (!s->next)
+        return false;
+    s->current = s->next;
+    s->next = NULL;
+    staging_start(&s->data, s->current->file.plan.cube_off);
+    staging_start(&s->rows, s->current->file.plan.rows_off);
+    return true;
+}
+
+void handover_end_pending(struct record_stream *s, bool has_next)
+{
+    struct record_file *f = s->ending;
+
+    f->has_next = has_next;
+    f->session_lost = ledger_lost(&s->account.now.counts);
+    s->ending = NULL;
+    handover_send(s, &s->row_queue,
+         (struct record_message){.kind = RECORD_END,
+                                 .file = f,
+                                 .need = fits_plan_frame_end(&f->file.plan, f->frames)});
+}
+
+void handover_end_current(struct record_stream *s, const char *cause, int64_t now_ns)
+{
+    handover_blocks(s, true);
+    s->current->end_cause = cause;
+    s->ending = s->current;
+    s->ending_since_ns = now_ns;
+    s->current = NULL;
+}
+
+void handover_roll_if_due(struct record_stream *s, int64_t now_ns)
+{
+    struct record_file *f = s->current;
+
+    if (f && f->frames > 0) {
+        bool asked = atomic_exchange_explicit(&s->roll_requested, false, memory_order_relaxed);
+
+        if (atomic_load_explicit(&f->error, memory_order_relaxed))
+            handover_end_current(s, "ERROR", now_ns);
+        else if (asked || f->frames == f->capacity ||
+                 rolling_is_due(&s->config.rolling, now_ns - f->opened_mono_ns))
+            handover_end_current(s, "ROLL", now_ns);
+        /* The next file is made while this one fills, once it is known how large it must be. */
+        else if (!s->next && !s->stopping && (s->rate_hz > 0 || f->frames * 2 >= f->capacity))
+            handover_plan(s);
+    }
+    if (s->ending && now_ns - s->ending_since_ns > ENDING_NS)
+        handover_end_pending(s, false);
+}

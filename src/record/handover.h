@@ -1,0 +1,35 @@
+/*
+ * handover.h - the drain's side of files and queues: planning files, handing blocks to the writer,
+ * ending one file and beginning the next. Drain thread only (handover_plan() also before it runs).
+ * Nothing here waits or allocates.
+ */
+#ifndef DAOREC_RECORD_HANDOVER_H
+#define DAOREC_RECORD_HANDOVER_H
+
+#include "record/stream.h"
+
+void handover_send(struct record_stream *s, struct io_queue *queue, struct record_message message);
+
+/* Hand on the blocks of the current file that are full; with `force` also what is begun. */
+void handover_blocks(struct record_stream *s, bool force);
+
+/* Ask for what is filled to be written now, then its rows, then a datasync. */
+void handover_flush(struct record_stream *s);
+
+/* Plan the next file ahead (s->next) and have it prepared, where a free one is to be had. */
+void handover_plan(struct record_stream *s);
+
+/* A file to put the next frame in, as s->current. False: none is free. */
+bool handover_ensure_file(struct record_stream *s);
+
+/* Everything of the current file is handed on; it waits as s->ending. */
+void handover_end_current(struct record_stream *s, const char *cause, int64_t now_ns);
+
+/* The file that was ending may be closed now; has_next: another one follows it. */
+void handover_end_pending(struct record_stream *s, bool has_next);
+
+/* End the current file where a limit, a signal or an error says so; plan the next one in time;
+ * close an ended one that nothing follows. */
+void handover_roll_if_due(struct record_stream *s, int64_t now_ns);
+
+#endif

@@ -1,0 +1,229 @@
+/* start.c - see start.h. */
+#include "record/start.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "lib/wait.h"
+#include "record/handover.h"
+#include "record/keeper.h"
+#include "record/setup.h"
+
+#define ENGINE_DEPTH 64u
+#define SEGMENT_POLL_MS 20
+#define TMPFS_MAGIC 0x01021994
+#define BUFFER_DEFAULT (512ull << 20)
+/* A stream takes no more than the larger of these, unless --buffer says so. */
+#define BUFFER_FRAMES_MOST 512u
+#define BUFFER_BYTES_MOST (64ull << 20)
+
+/* ---- segments ---- */
+
+static int open_segment(struct record_stream *s, int64_t deadline_ns, bool quiet,
+                        const struct start_interrupt *interrupt)
+{
+    struct dao_text text = {""};
+    bool said = false;
+
+    for (;;) {
+        int r = stream_open(s, &text);
+
+        if (r == 0)
+            return 0;
+        if ((r != -ENOENT && r != -ENODATA) || dao_clock_mono_ns() >= deadline_ns) {
+            log_error("%s", text.s);
+            return r;
+        }
+        if (!said && !quiet)
+            log_info("waiting for %s to appear", s->path);
+        said = true;
+        if (interrupt->is_wanted(interrupt->ctx, SEGMENT_POLL_MS))
+            return -EINTR;
+    }
+}
+
+static void warn_of_disk(const struct record_stream *s)
+{
+    struct statfs fs;
+
+    if (fstatfs(s->segment.fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC)
+        log_warning("%s lies on a disk file system and suffers its write-back; put segments on a "
+                    "tmpfs such as /dev/shm",
+                    s->path);
+}
+
+int start_open_segments(struct record_stream *const *streams, unsigned count,
+                        const struct session_config *config,
+                        const struct start_interrupt *interrupt)
+{
+    int64_t deadline_ns = config->wait_ns == INT64_MAX ? INT64_MAX
+                                                       : dao_clock_mono_ns() + config->wait_ns;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct record_stream *s = streams[i];
+        int r = open_segment(s, deadline_ns, config->quiet, interrupt);
+
+        if (r < 0)
+            return r;
+        for (unsigned k = 0; k < i; k++) {
+            if (strcmp(streams[k]->name, s->name) == 0) {
+                log_error("%s and %s would both be stream '%s'; link one of them under another "
+                          "name",
+                          streams[k]->path, s->path, s->name);
+                return -EEXIST;
+            }
+        }
+        if (s->segment.ambiguous)
+            log_warning("%s: two layouts fit its size; taken as %s", s->path,
+                        s->segment.geo.layout->name);
+        warn_of_disk(s);
+    }
+    return 0;
+}
+
+/* ---- memory ---- */
+
+static uint64_t default_buffer(void)
+{
+    uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE);
+
+    return ram / 8 < BUFFER_DEFAULT ? ram / 8 : BUFFER_DEFAULT;
+}
+
+/* A sixteenth is shared out evenly, the rest by the size of the frames. */
+static uint64_t share_of(const struct record_stream *s, unsigned count, uint64_t frame_sum,
+                         uint64_t total, bool is_default)
+{
+    uint64_t frame = s->segment.geo.frame_bytes;
+    uint64_t most = BUFFER_FRAMES_MOST * frame;
+    uint64_t share = total / 16 / count +
+                     (uint64_t)((double)frame / (double)frame_sum * (double)total * 15.0 / 16.0);
+
+    most = most < BUFFER_BYTES_MOST ? BUFFER_BYTES_MOST : most;
+    return is_default && share > most ? most : share;
+}
+
+int start_allocate(struct record_stream *const *streams, unsigned count, uint64_t buffer_bytes,
+                   const char *host, const char *uuid)
+{
+    uint64_t total = buffer_bytes ? buffer_bytes : default_buffer(), frame_sum = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        frame_sum += streams[i]->segment.geo.frame_bytes;
+    for (unsigned i = 0; i < count; i++) {
+        struct dao_text text;
+        int r = stream_allocate(streams[i],
+                                share_of(streams[i], count, frame_sum, total, buffer_bytes == 0),
+                                &text);
+
+        if (r == 0)
+            r = stream_describe(streams[i], host, uuid, &text);
+        if (r < 0) {
+            log_error("%s", text.s);
+            return r;
+        }
+    }
+    return 0;
+}
+
+int start_engine(struct record_stream *const *streams, unsigned count, enum io_engine_kind kind,
+                 struct io_engine **ret)
+{
+    struct io_pool **pools = calloc(2u * count, sizeof(struct io_pool *));
+    unsigned blocks = 0, registered;
+    int why = 0, r = pools ? 0 : -ENOMEM;
+
+    if (r == 0)
+        r = io_engine_create(ret, kind, ENGINE_DEPTH, &why);
+    if (r < 0) {
+        log_error("%s cannot be had: %s; try --io pwrite",
+                  kind == IO_ENGINE_URING ? "io_uring was asked for and" : "an I/O engine",
+                  strerror(-r));
+        free(pools);
+        return r;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        pools[2 * i] = &streams[i]->data_pool;
+        pools[2 * i + 1] = &streams[i]->row_pool;
+        blocks += streams[i]->data_pool.count + streams[i]->row_pool.count;
+        streams[i]->engine = *ret;
+    }
+    registered = io_engine_register(*ret, pools, 2 * count);
+    free(pools);
+    if (io_engine_kind(*ret) == IO_ENGINE_URING)
+        log_debug("io_uring, %u of %u blocks registered", registered, blocks);
+    else if (why)
+        log_warning("io_uring cannot be had here (%s): writing with pwrite", strerror(-why));
+    return 0;
+}
+
+/* ---- folders and files ---- */
+
+int start_make_folders(struct record_stream *const *streams, unsigned count, int session_fd)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct dao_text text = {""};
+
+        streams[i]->dir_fd = tree_create_stream(session_fd, streams[i]->name, &text);
+        if (streams[i]->dir_fd < 0) {
+            log_error("%s", text.s);
+            return streams[i]->dir_fd;
+        }
+    }
+    return 0;
+}
+
+int start_first_files(struct record_stream *const *streams, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct dao_text text;
+        int r;
+
+        handover_plan(streams[i]);
+        r = keeper_prepare_now(streams[i]->next, &text);
+        if (r < 0) {
+            log_error("stream %s: %s; make room or choose another folder with --output",
+                      streams[i]->name, text.s);
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* ---- placement ---- */
+
+static int pin_thread(pthread_t thread, int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    return pthread_setaffinity_np(thread, sizeof set, &set);
+}
+
+void start_place_thread(pthread_t thread, const struct stream_config *config)
+{
+    static bool warned; /* one session thread calls this */
+    int r;
+
+    if (config->cpu >= 0 && (r = pin_thread(thread, config->cpu)) != 0) {
+        if (!warned)
+            log_warning("cannot run on CPU %d (%s); going on without", config->cpu, strerror(r));
+        warned = true;
+    }
+    if (config->priority > 0) {
+        struct sched_param param = {.sched_priority = config->priority};
+
+        r = pthread_setschedparam(thread, SCHED_FIFO, &param);
+        if (r != 0 && !warned)
+            log_warning("cannot have priority %d (%s); going on without, or allow it with "
+                        "LimitRTPRIO or CAP_SYS_NICE",
+                        config->priority, strerror(r));
+        warned = warned || r != 0;
+    }
+}

@@ -1,0 +1,42 @@
+/*
+ * start.h - what a session does before its first frame: open the segments, share out memory, make
+ * folders and first files. Every function logs what went wrong, in one line, and returns negative
+ * errno then.
+ */
+#ifndef DAOREC_RECORD_START_H
+#define DAOREC_RECORD_START_H
+
+#include <stdbool.h>
+
+#include "record/session.h"
+
+/* Did a signal come that asks for the end? Called while segments are waited for. */
+struct start_interrupt {
+    bool (*is_wanted)(void *ctx, int wait_ms);
+    void *ctx;
+};
+
+/* Open all, waiting for them to appear where that was asked for. -EINTR: interrupted. -EEXIST: two
+ * of them would be streams of one name. */
+int start_open_segments(struct record_stream *const *streams, unsigned count,
+                        const struct session_config *config,
+                        const struct start_interrupt *interrupt);
+
+/* Blocks and queues, by the size of the streams' frames; host and uuid are borrowed. */
+int start_allocate(struct record_stream *const *streams, unsigned count, uint64_t buffer_bytes,
+                   const char *host, const char *uuid);
+
+/* The engine, with the streams' blocks registered. */
+int start_engine(struct record_stream *const *streams, unsigned count, enum io_engine_kind kind,
+                 struct io_engine **ret);
+
+/* A folder a stream, below the session's. */
+int start_make_folders(struct record_stream *const *streams, unsigned count, int session_fd);
+
+/* The first file of every stream is ready before the first frame is looked for. */
+int start_first_files(struct record_stream *const *streams, unsigned count);
+
+/* CPU and priority of a draining thread; where they are not permitted, one warning. */
+void start_place_thread(pthread_t thread, const struct stream_config *config);
+
+#endif

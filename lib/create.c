@@ -15,7 +15,7 @@
 
 #include "lib/segment.h"
 #include "lib/segment_parts.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 
 /* ---- contents ---- */
 

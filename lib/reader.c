@@ -15,7 +15,7 @@
 
 #include "lib/shared.h"
 #include "lib/slots.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 
 /* What examine() found out. FRAME: the take is complete. RESTART: `position` is before the first
  * frame of the new run. */

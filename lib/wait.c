@@ -1,10 +1,11 @@
 /*
- * wait.c - clocks, and waiting for a frame by looking at its count.
+ * wait.c - waiting for a frame by looking at its count.
  *
  * Between two looks the thread sleeps in ppoll(2) with the caller's signal mask, and everything
  * else of the wait runs with signals blocked: a handler runs in the sleep, and so ends it, or
  * before the wait began. Faults stay unblocked, the SIGBUS guard needs them.
  */
+#include "lib/clock.h"
 #include "lib/wait.h"
 
 #include <errno.h>
@@ -18,24 +19,6 @@
 #define NS_PER_S       1000000000ll
 #define PATH_CHECK_NS  100000000ll /* without a frame for this long: is the path still ours? */
 #define SIGNAL_LOOK_NS 1000000ll   /* while spinning, handlers get a chance this often */
-
-static int64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
-int64_t dao_clock_mono_ns(void)
-{
-    return clock_ns(CLOCK_MONOTONIC);
-}
-
-int64_t dao_clock_real_ns(void)
-{
-    return clock_ns(CLOCK_REALTIME);
-}
 
 static void block_signals(sigset_t *ret_before)
 {

@@ -22,8 +22,4 @@ struct dao_wait_policy {
  */
 int dao_reader_wait(struct dao_reader *r, int64_t deadline_ns, const struct dao_wait_policy *policy);
 
-/* CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds. */
-int64_t dao_clock_mono_ns(void);
-int64_t dao_clock_real_ns(void);
-
 #endif

@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 
 #include "lib/shared.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 
 /* The stress suite breaks one order on purpose, to see the sanitizer notice. */
 #ifdef DAO_TEST_BREAK_ORDER

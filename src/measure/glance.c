@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "lib/reader.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 
 #define STEP_NS 200000 /* between two looks at the count: the rate's error is this over for_ns */
 

@@ -19,7 +19,7 @@
 
 #include "fits/rows.h"
 #include "fits/sum.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 #include "record/handover.h"
 
 #define BATCH_FRAMES 64u

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#include "lib/wait.h"
+#include "lib/clock.h"
 
 #define ENDING_NS 1000000000ll /* then a full file is closed without knowing its successor */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/wait.h"
+#include "lib/clock.h"
 
 #define RETRY_NS 1000000000ll
 

@@ -17,7 +17,7 @@
 
 #include "base/log.h"
 #include "base/units.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 #include "record/books.h"
 #include "record/drain.h"
 #include "record/live.h"

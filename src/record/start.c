@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 #include "record/handover.h"
 #include "record/keeper.h"
 #include "record/setup.h"

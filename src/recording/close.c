@@ -24,7 +24,7 @@
 
 #include "fits/rows.h"
 #include "fits/sum.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 #include "recording/file.h"
 
 #define ROWS_CHUNK 2048u

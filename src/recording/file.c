@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/wait.h"
+#include "lib/clock.h"
 
 int recording_measure_parts(struct fits_parts *ret, const struct fits_facts *facts,
                             struct dao_text *text)

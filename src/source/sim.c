@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "lib/reader.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 #include "lib/writer.h"
 
 #define NS_PER_S      1000000000ll

@@ -1,0 +1,344 @@
+/* test_record.c - staging, rolling and the account: the parts of recording that are arithmetic. */
+#include <check.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "record/account.h"
+#include "record/rolling.h"
+#include "record/staging.h"
+
+#define BLOCK 8192u
+
+/* ---- staging ---- */
+
+static struct io_pool pool;
+static struct staging staging;
+
+static void open_staging(uint32_t blocks, uint64_t max_bytes)
+{
+    ck_assert_int_eq(io_pool_init(&pool, blocks, BLOCK), 0);
+    ck_assert_int_eq(staging_init(&staging, &pool, max_bytes), 0);
+}
+
+static void close_staging(void)
+{
+    staging_drop(&staging);
+    ck_assert_uint_eq(atomic_load(&pool.free_count), pool.count);
+    staging_fini(&staging);
+    io_pool_fini(&pool);
+}
+
+/* Put `bytes` of value into the stream, as a frame is: reserve, pieces, advance. */
+static void put(uint64_t bytes, int value)
+{
+    ck_assert(staging_reserve(&staging, bytes));
+    for (uint64_t done = 0, n; done < bytes; done += n) {
+        unsigned char *piece = staging_piece(&staging, done, bytes - done, &n);
+
+        memset(piece, value, n);
+    }
+    staging_advance(&staging, bytes);
+}
+
+START_TEST(a_frame_may_lie_across_blocks)
+{
+    uint64_t from, to;
+    struct io_block *block;
+
+    open_staging(4, 20000);
+    staging_start(&staging, 5760); /* behind a header: not on a page boundary */
+    put(10000, 1);
+    block = staging_take_block(&staging, false, &from, &to);
+    ck_assert_ptr_nonnull(block);
+    ck_assert_uint_eq(block->file_off, 4096);
+    ck_assert_uint_eq(from, 4096);
+    ck_assert_uint_eq(to, 4096 + BLOCK);
+    ck_assert_uint_eq(block->data[5760 - 4096], 1);
+    ck_assert_ptr_null(staging_take_block(&staging, false, &from, &to));
+    io_pool_give(&pool, block);
+    block = staging_take_block(&staging, true, &from, &to);
+    ck_assert_uint_eq(from, 4096 + BLOCK);
+    ck_assert_uint_eq(to, 15760);
+    io_pool_give(&pool, block);
+    close_staging();
+}
+END_TEST
+
+START_TEST(what_is_refused_is_overwritten_by_the_next_frame)
+{
+    uint64_t n, from, to;
+    struct io_block *block;
+
+    open_staging(4, 3000);
+    staging_start(&staging, 0);
+    put(3000, 1);
+    ck_assert(staging_reserve(&staging, 3000));
+    memset(staging_piece(&staging, 0, 3000, &n), 9, 3000); /* copied, not proven: not advanced */
+    put(3000, 2);
+    block = staging_take_block(&staging, true, &from, &to);
+    ck_assert_uint_eq(to, 6000);
+    ck_assert_uint_eq(block->data[2999], 1);
+    ck_assert_uint_eq(block->data[3000], 2);
+    ck_assert_uint_eq(block->data[5999], 2);
+    io_pool_give(&pool, block);
+    close_staging();
+}
+END_TEST
+
+START_TEST(without_a_free_block_nothing_is_lost)
+{
+    uint64_t from, to;
+    struct io_block *block;
+
+    open_staging(2, 2 * BLOCK);
+    staging_start(&staging, 0);
+    put(BLOCK + 100, 1);
+    ck_assert(!staging_reserve(&staging, 2 * BLOCK));
+    block = staging_take_block(&staging, false, &from, &to);
+    io_pool_give(&pool, block);
+    ck_assert(staging_reserve(&staging, BLOCK));
+    close_staging();
+}
+END_TEST
+
+START_TEST(a_flushed_page_is_written_again_whole_with_what_follows)
+{
+    uint64_t from, to;
+    struct io_block *flushed, *block;
+
+    open_staging(3, 1000);
+    staging_start(&staging, 0);
+    ck_assert_ptr_null(staging_flush(&staging, &from, &to));
+    put(5000, 1);
+    flushed = staging_flush(&staging, &from, &to);
+    ck_assert_uint_eq(from, 0);
+    ck_assert_uint_eq(to, 5000);
+    ck_assert_ptr_null(staging_flush(&staging, &from, &to)); /* nothing new */
+    put(4000, 2);
+    block = staging_take_block(&staging, false, &from, &to);
+    ck_assert_ptr_eq(block, flushed);
+    ck_assert_uint_eq(from, 4096); /* the page that holds byte 4999 */
+    ck_assert_uint_eq(to, BLOCK);
+    io_pool_give(&pool, block);
+    close_staging();
+}
+END_TEST
+
+START_TEST(a_block_that_was_flushed_to_its_last_byte_is_still_handed_over_at_the_end)
+{
+    uint64_t from, to;
+    struct io_block *block;
+
+    /* A flush may still be reading it: the drain must not fill it again for the next file. */
+    open_staging(3, 1000);
+    staging_start(&staging, 0);
+    put(5000, 1);
+    ck_assert_ptr_nonnull(staging_flush(&staging, &from, &to));
+    block = staging_take_block(&staging, true, &from, &to);
+    ck_assert_ptr_nonnull(block);
+    ck_assert_ptr_null(staging_take_block(&staging, true, &from, &to));
+    io_pool_give(&pool, block);
+    close_staging();
+}
+END_TEST
+
+START_TEST(blocks_held_ahead_move_to_the_next_file)
+{
+    uint64_t from, to;
+    struct io_block *block;
+
+    open_staging(4, 3 * BLOCK);
+    staging_start(&staging, 0);
+    put(100, 1);
+    ck_assert(staging_reserve(&staging, 2 * BLOCK)); /* for a frame that was then refused */
+    block = staging_take_block(&staging, true, &from, &to);
+    io_pool_give(&pool, block);
+    staging_start(&staging, 2880);
+    put(BLOCK, 7);
+    block = staging_take_block(&staging, false, &from, &to);
+    ck_assert_uint_eq(block->file_off, 0);
+    ck_assert_uint_eq(block->data[2880], 7);
+    io_pool_give(&pool, block);
+    close_staging();
+}
+END_TEST
+
+/* ---- rolling ---- */
+
+static const struct fits_parts camera = {.primary_bytes = 5760,
+                                         .frame_bytes = 1280000,
+                                         .frames_header_bytes = 5760,
+                                         .shmkw_bytes = 2880};
+static const struct fits_parts vector = {.primary_bytes = 5760,
+                                         .frame_bytes = 388,
+                                         .frames_header_bytes = 5760,
+                                         .shmkw_bytes = 2880};
+static const struct rolling_limits defaults = {.bytes = ROLLING_BYTES_DEFAULT,
+                                               .time_ns = ROLLING_TIME_NS_DEFAULT};
+
+START_TEST(the_first_file_is_small_until_the_rate_is_known)
+{
+    ck_assert_uint_eq(rolling_capacity(&defaults, &camera, 0.0), (64u << 20) / 1280000);
+    ck_assert_uint_eq(rolling_capacity(&defaults, &vector, 0.0), 10000);
+}
+END_TEST
+
+START_TEST(a_first_file_holds_two_frames_however_large_they_are)
+{
+    struct fits_parts huge = camera;
+
+    huge.frame_bytes = 200u << 20;
+    ck_assert_uint_eq(rolling_capacity(&defaults, &huge, 0.0), 2);
+}
+END_TEST
+
+START_TEST(the_smallest_limit_gives_the_capacity)
+{
+    struct rolling_limits limits = defaults;
+    struct fits_plan plan;
+    uint64_t capacity = rolling_capacity(&defaults, &camera, 1000.0);
+
+    /* size: as many frames as fit into 1 GiB, tables included */
+    fits_plan_make(&plan, &camera, capacity);
+    ck_assert_uint_le(fits_plan_closed_bytes(&plan, capacity), 1u << 30);
+    ck_assert_uint_gt(fits_plan_closed_bytes(&plan, capacity + 2), 1u << 30);
+    /* time: rate x time and five percent */
+    capacity = rolling_capacity(&defaults, &vector, 10.0);
+    ck_assert_uint_ge(capacity, 6300);
+    ck_assert_uint_le(capacity, 6400);
+    /* frames: also before the rate is known */
+    limits.frames = 77;
+    ck_assert_uint_eq(rolling_capacity(&limits, &vector, 0.0), 77);
+    ck_assert_uint_eq(rolling_capacity(&limits, &vector, 1000.0), 77);
+}
+END_TEST
+
+START_TEST(a_frame_larger_than_the_size_limit_still_gets_a_file)
+{
+    struct rolling_limits limits = {.bytes = 100000};
+
+    ck_assert_uint_eq(rolling_capacity(&limits, &camera, 1000.0), 1);
+}
+END_TEST
+
+START_TEST(a_time_limit_counts_from_the_first_frame)
+{
+    struct rolling_limits limits = {.time_ns = 1000};
+
+    ck_assert(!rolling_is_due(&limits, 999));
+    ck_assert(rolling_is_due(&limits, 1000));
+    limits.time_ns = 0;
+    ck_assert(!rolling_is_due(&limits, INT64_MAX));
+}
+END_TEST
+
+/* ---- the account ---- */
+
+START_TEST(expected_is_recorded_and_lost_over_every_run)
+{
+    static struct account account;
+    struct account_view view;
+
+    account_init(&account);
+    account_begin_run(&account, 101);
+    ck_assert_uint_eq(ledger_expected(&account.now.counts), 0);
+    account_take(&account, 101, false, 10);
+    account_lose(&account, LEDGER_LAPPED, 102, 5, 1);
+    account_take(&account, 107, true, 10);
+    ck_assert(ledger_balances(&account.now.counts));
+    account_lose(&account, LEDGER_RESTART, 108, 3, 2);
+    account_begin_run(&account, 1);
+    account_lose(&account, LEDGER_SOURCE, 1, 5000, 3);
+    account_take(&account, 5001, false, 10);
+    account_publish(&account, true);
+    account_read(&account, &view);
+    ck_assert(ledger_balances(&view.counts));
+    ck_assert_uint_eq(ledger_expected(&view.counts), 10 + 5001);
+    ck_assert_uint_eq(view.counts.recorded, 3);
+    ck_assert_uint_eq(view.counts.torn, 1);
+    ck_assert_uint_eq(ledger_lost(&view.counts), 5 + 3 + 5000);
+    ck_assert_int_eq(account.runs[0].first_cnt0, 101);
+    ck_assert_int_eq(account.runs[0].last_cnt0, 110);
+    account_fini(&account);
+}
+END_TEST
+
+START_TEST(frames_that_failed_on_disk_move_from_recorded_to_lost)
+{
+    static struct account account;
+    struct account_view view;
+
+    account_init(&account);
+    account_begin_run(&account, 1);
+    for (int64_t i = 1; i <= 10; i++)
+        account_take(&account, i, false, 10);
+    account_publish(&account, true);
+    account_fail(&account, 8, 3, 1);
+    account_read(&account, &view);
+    ck_assert_uint_eq(view.counts.recorded, 7);
+    ck_assert_uint_eq(view.counts.lost_by[LEDGER_DISK], 3);
+    ck_assert(ledger_balances(&view.counts));
+    account_fini(&account);
+}
+END_TEST
+
+START_TEST(a_wrong_book_is_noticed)
+{
+    static struct account account;
+
+    account_init(&account);
+    account_begin_run(&account, 1);
+    account_take(&account, 1, false, 10);
+    account_take(&account, 3, false, 10); /* one skipped and not booked */
+    ck_assert(!ledger_balances(&account.now.counts));
+    account_fini(&account);
+}
+END_TEST
+
+START_TEST(gaps_beyond_the_list_are_counted)
+{
+    static struct account account;
+
+    account_init(&account);
+    account_begin_run(&account, 1);
+    for (int64_t i = 0; i < LEDGER_GAPS_MAX + 5; i++) {
+        account_lose(&account, LEDGER_LAPPED, 2 * i + 1, 1, i);
+        account_take(&account, 2 * i + 2, false, 1);
+    }
+    ck_assert_uint_eq(account.now.counts.gap_count, LEDGER_GAPS_MAX + 5);
+    ck_assert_int_eq(account.gaps[LEDGER_GAPS_MAX - 1].first_cnt0, 2 * LEDGER_GAPS_MAX - 1);
+    ck_assert(ledger_balances(&account.now.counts));
+    account_fini(&account);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("record");
+    TCase *tcase = tcase_create("record");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_test(tcase, a_frame_may_lie_across_blocks);
+    tcase_add_test(tcase, what_is_refused_is_overwritten_by_the_next_frame);
+    tcase_add_test(tcase, without_a_free_block_nothing_is_lost);
+    tcase_add_test(tcase, a_flushed_page_is_written_again_whole_with_what_follows);
+    tcase_add_test(tcase,
+                   a_block_that_was_flushed_to_its_last_byte_is_still_handed_over_at_the_end);
+    tcase_add_test(tcase, blocks_held_ahead_move_to_the_next_file);
+    tcase_add_test(tcase, the_first_file_is_small_until_the_rate_is_known);
+    tcase_add_test(tcase, a_first_file_holds_two_frames_however_large_they_are);
+    tcase_add_test(tcase, the_smallest_limit_gives_the_capacity);
+    tcase_add_test(tcase, a_frame_larger_than_the_size_limit_still_gets_a_file);
+    tcase_add_test(tcase, a_time_limit_counts_from_the_first_frame);
+    tcase_add_test(tcase, expected_is_recorded_and_lost_over_every_run);
+    tcase_add_test(tcase, frames_that_failed_on_disk_move_from_recorded_to_lost);
+    tcase_add_test(tcase, a_wrong_book_is_noticed);
+    tcase_add_test(tcase, gaps_beyond_the_list_are_counted);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

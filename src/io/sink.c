@@ -280,7 +280,10 @@ int sink_publish(struct sink *sink, const char *name)
 
     if (sink->unnamed) {
         snprintf(self, sizeof self, "/proc/self/fd/%d", sink->fd);
-        if (linkat(AT_FDCWD, self, sink->dir_fd, name, AT_SYMLINK_FOLLOW) != 0)
+        /* The second way needs a capability, the first a /proc. */
+        if (linkat(AT_FDCWD, self, sink->dir_fd, name, AT_SYMLINK_FOLLOW) != 0 &&
+            (errno != ENOENT ||
+             linkat(sink->fd, "", sink->dir_fd, name, AT_EMPTY_PATH) != 0))
             return -errno;
         sink->unnamed = false;
         return 0;

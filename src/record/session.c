@@ -225,6 +225,7 @@ static int make_folders(struct session *session)
         log_error("%s", text.s);
         return session->dir_fd;
     }
+    tree_remove_leftovers(session->config->root);
     session->books.session = session->id;
     session->books.uuid = session->uuid;
     session->books.host = session->host;

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -105,6 +107,34 @@ int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], stru
     fsync(root_fd);
     close(root_fd);
     return r;
+}
+
+/* ".<stream>_000001.fits.new", unlocked: its recorder died before it had a name. */
+static void remove_leftover(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlink(path);
+    close(fd);
+}
+
+void tree_remove_leftovers(const char *root)
+{
+    char pattern[4096];
+    glob_t found;
+
+    /* As deep as a session's files lie; a root with glob's own letters in it is left alone. */
+    if (strpbrk(root, "*?[\\") || snprintf(pattern, sizeof pattern, "%s/*/*/.*_[0-9]*.fits.new",
+                                           root) >= (int)sizeof pattern)
+        return;
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            remove_leftover(found.gl_pathv[i]);
+        globfree(&found);
+    }
 }
 
 int tree_create_stream(int session_fd, const char *stream, struct dao_text *text)

@@ -35,6 +35,10 @@ void tree_file_name(char *dst, const char *stream, uint64_t seq, int part);
 int tree_create_session(const char *root, char session[TREE_SESSION_BYTES],
                         struct dao_text *text);
 
+/* Remove files below root that were prepared and never named (dot-files, where the file system has
+ * no nameless ones) and whose recorder does not live any more. Never anything else. */
+void tree_remove_leftovers(const char *root);
+
 /* Make and open a stream's folder in a session. A descriptor or negative errno with a text. */
 int tree_create_stream(int session_fd, const char *stream, struct dao_text *text);
 

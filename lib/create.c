@@ -109,7 +109,7 @@ static void reset_in_place(struct dao_segment *seg)
     for (uint32_t i = depth; i-- > 0;) {
         IMAGE_METADATA *md = dao_segment_md(seg, i);
 
-        /* release: the flags before the time; pairs with the acquire in run_changed() of the
+        /* release: the flags before the time; pairs with the acquire in examine() of the
          * reader */
         __atomic_store_n((uint64_t *)(void *)&md->creation_time, now_bits, __ATOMIC_RELEASE);
         md->last_access = now;

@@ -293,7 +293,6 @@ static struct dao_reader reader_of(const IMAGE *image, struct handle *h)
         .cnt0 = image->fifo_last_read_cnt0,
         .newest_seen = image->fifo_last_read_cnt0,
         .creation_bits = atomic_load_explicit(&h->creation_bits, memory_order_relaxed),
-        .clean_frames = h->seg.geo.depth,
     };
 }
 
@@ -445,7 +444,7 @@ int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image)
     if (dao_segment_check(seg) < 0)
         return fail_stale(h, __func__);
     if (write || cnt0 != image->fifo_last_read_cnt0 ||
-        (seg->geo.depth > 1 && slot == head && before > cnt0) ||
+        (slot == head && before > cnt0) || /* at depth 1 both are one */
         dao_shared_creation(seg, __ATOMIC_ACQUIRE) !=
             atomic_load_explicit(&h->creation_bits, memory_order_relaxed))
         return DAO_OVERWRITE;

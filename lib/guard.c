@@ -59,7 +59,7 @@ static struct entry *find_address(uintptr_t address)
             return NULL;
         /* acquire: pairs with the release in dao_guard_enter() */
         start = atomic_load_explicit(&entry->start, memory_order_acquire);
-        if (start && address >= start &&
+        if (start && /* an address before it wraps */
             address - start < atomic_load_explicit(&entry->bytes, memory_order_relaxed))
             return entry;
     }

@@ -187,21 +187,24 @@ static int examine_after_lap(const struct dao_reader *r, struct dao_take *take, 
 }
 
 /*
- * A candidate in slot head+1: either just stamped by a writer of ours, which moves the head last
- * (then its count is larger than the head's), or the oldest frame, about to be overwritten.
+ * A candidate in slot head+1. With a count above the newest it is either just stamped by a writer
+ * of ours, which moves the head last, or left over from an older run. Else it is the oldest frame,
+ * about to be overwritten: it can be given out, but never be proven.
  */
-static int examine_beyond_head(const struct dao_reader *r, uint32_t head, struct dao_frame_at next,
+static int examine_beyond_head(const struct dao_reader *r, struct dao_frame_at next,
                                struct dao_take *take, struct finding *ret)
 {
-    /* acquire: pairs with the release of cnt0 in dao_writer_publish() */
-    bool is_unpublished = next.cnt0 > dao_shared_cnt0(r->seg, head, __ATOMIC_ACQUIRE);
+    struct dao_frame_at newest;
 
+    if (!dao_slots_newest(r->seg, &newest) || next.cnt0 > newest.cnt0)
+        return 0;
+    /* acquire: pairs with the release of write in dao_writer_publish() */
     if (r->lap_policy == DAO_LAP_NEWEST && !dao_shared_write(r->seg, next.slot, __ATOMIC_ACQUIRE)) {
         offer(r, next, take);
         ret->what = DAO_READ_FRAME;
         return 0;
     }
-    return is_unpublished ? 0 : examine_after_lap(r, take, ret);
+    return examine_after_lap(r, take, ret);
 }
 
 /* A count larger than the one last taken is in the next slot. */
@@ -219,7 +222,7 @@ static int examine_candidate(const struct dao_reader *r, struct dao_frame_at nex
         /* The slot last taken, loaded after the count: a writer that lapped has been there. */
         uint64_t own = dao_shared_cnt0(seg, r->slot, __ATOMIC_ACQUIRE);
 
-        jumped = own == r->cnt0 && seg->geo.depth > 1;
+        jumped = own == r->cnt0; /* at depth 1 it is the new one: always a lap */
         if (!jumped)
             return examine_after_lap(r, take, ret);
     }
@@ -228,12 +231,12 @@ static int examine_candidate(const struct dao_reader *r, struct dao_frame_at nex
     if (head >= seg->geo.depth)
         return 0;
     if (seg->geo.depth > 1 && next.slot == dao_slot_next(seg, head)) {
-        error = examine_beyond_head(r, head, next, take, ret);
+        error = examine_beyond_head(r, next, take, ret);
     } else {
         offer(r, next, take);
         ret->what = DAO_READ_FRAME;
     }
-    take->jumped = jumped && ret->what == DAO_READ_FRAME && !take->lapped;
+    take->jumped = jumped && !take->lapped;
     return error;
 }
 

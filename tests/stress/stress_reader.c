@@ -22,7 +22,7 @@
 #include <time.h>
 
 #include "lib/reader.h"
-#include "lib/wait.h"
+#include "lib/clock.h"
 #include "tests/support/ramp.h"
 
 #define APPEAR_NS 10000000000ll

@@ -73,6 +73,7 @@ START_TEST(a_size_that_overflows_is_refused)
     ck_assert_int_eq(make(&geo, 3, UINT32_MAX, UINT32_MAX, UINT32_MAX, 1, 1, 0, &text), -EOVERFLOW);
     ck_assert_int_eq(make(&geo, 2, 1u << 31, 1u << 31, 0, 1, 4, 0, &text), -EOVERFLOW);
     ck_assert_int_eq(make(&geo, 2, 1u << 31, 1u << 31, 0, 12, 1, 0, &text), -EOVERFLOW);
+    ck_assert_int_eq(make(&geo, 2, 1u << 31, 1u << 31, 0, 1, 2, 0, &text), -EOVERFLOW); /* 2^63 */
     ck_assert_ptr_nonnull(strstr(text.s, "2^63"));
     ck_assert_int_eq(make(&geo, 2, 1u << 31, 1u << 31, 0, 1, 1, 0, &text), 0);
 }
@@ -201,7 +202,7 @@ END_TEST
 
 START_TEST(fifo_wins_where_two_layouts_fit)
 {
-    /* 4 x 2 x 2048 of float64: 4 x (4304 + X) = 3 x (16448 + X) + 0 where X = 32128 */
+    /* 4 x (4304 + X) = 3 x (16448 + X) where X = 32128 */
     struct hand h = hand_make(4304, 4, 0);
     bool ambiguous = false;
     struct dao_geometry geo;

@@ -31,8 +31,8 @@ struct handle {
     struct dao_semset sems;
     pid_t read_pid[IMAGE_NB_SEMAPHORE]; /* image->semReadPID points here */
     pid_t write_pid[IMAGE_NB_SEMAPHORE];
-    _Atomic uint64_t creation_bits;     /* of the run that the tails are in */
-    atomic_bool stale_was_told;         /* a segment that is gone is reported once */
+    _Atomic uint64_t creation_bits; /* of the run that the tails are in */
+    atomic_bool stale_was_told;     /* a segment that is gone is reported once */
 };
 
 /* ---- handles ---- */
@@ -110,7 +110,8 @@ static int_fast8_t fail_stale(struct handle *h, const char *function)
     if (!atomic_exchange_explicit(&h->stale_was_told, true, memory_order_relaxed))
         dao_log(DAO_LOG_ALWAYS, function,
                 "%s: the segment was truncated, removed, replaced or reshaped: close it and open "
-                "it again", h->seg.path);
+                "it again",
+                h->seg.path);
     return DAO_ERROR;
 }
 

@@ -32,9 +32,8 @@ static void fill_shape(struct dao_segment *seg)
 {
     const struct dao_geometry *geo = &seg->geo;
     const char *base = strrchr(seg->path, '/');
-    const char *name = strlen(seg->path) < sizeof dao_segment_md(seg, 0)->name || !base
-                           ? seg->path
-                           : base + 1;
+    const char *name =
+        strlen(seg->path) < sizeof dao_segment_md(seg, 0)->name || !base ? seg->path : base + 1;
 
     for (uint32_t i = 0; i < geo->depth; i++) {
         IMAGE_METADATA *md = dao_segment_md(seg, i);

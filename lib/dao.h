@@ -56,11 +56,11 @@ extern "C" {
 
 /* ---- limits and defaults ---- */
 
-#define IMAGE_NB_SEMAPHORE       10   /* semaphores beside a segment */
-#define SEMAPHORE_MAXVAL         1    /* a writer posts a semaphore while it is below this */
+#define IMAGE_NB_SEMAPHORE       10 /* semaphores beside a segment */
+#define SEMAPHORE_MAXVAL         1  /* a writer posts a semaphore while it is below this */
 #define DAO_MAX_COMBINE_CHANNELS 1024
 #define CIRCULAR_BUFFER_SIZE     1000
-#define SHAREDMEMDIR             ""   /* names are paths as they stand */
+#define SHAREDMEMDIR             "" /* names are paths as they stand */
 
 /* ---- element types ---- */
 
@@ -156,16 +156,16 @@ typedef struct {
     union {
         struct timespec ts;
         TIMESPECFIXED tsfixed;
-    } atime;              /* when the frame was published; see TIMESPECFIXED */
-    uint8_t shared;       /* 1: in a file, 0: private memory */
+    } atime;        /* when the frame was published; see TIMESPECFIXED */
+    uint8_t shared; /* 1: in a file, 0: private memory */
     uint8_t status;
     uint8_t logflag;
-    uint16_t sem;         /* number of semaphores; slot 0 only */
-    uint64_t cnt0;        /* count of the frame in this slot, 0: none yet */
+    uint16_t sem;  /* number of semaphores; slot 0 only */
+    uint64_t cnt0; /* count of the frame in this slot, 0: none yet */
     uint64_t cnt1;
-    uint64_t cnt2;        /* frame id of the source, where it has one */
-    uint8_t write;        /* 1 while the slot is being written */
-    uint16_t NBkw;        /* number of keywords */
+    uint64_t cnt2; /* frame id of the source, where it has one */
+    uint8_t write; /* 1 while the slot is being written */
+    uint16_t NBkw; /* number of keywords */
     uint32_t lastPos;
     uint32_t lastNb;
     uint32_t packetNb;
@@ -178,11 +178,11 @@ typedef struct {
 /* A process's handle of a segment, 168 bytes. */
 typedef struct {
     char name[80];
-    uint8_t used;                 /* 1 while open */
-    int32_t shmfd;                /* -1 for private memory */
-    uint64_t memsize;             /* bytes of the mapping */
-    sem_t *semlog;                /* NULL where there is none */
-    IMAGE_METADATA *md;           /* metadata of slot 0; of slot i: md[i] */
+    uint8_t used;       /* 1 while open */
+    int32_t shmfd;      /* -1 for private memory */
+    uint64_t memsize;   /* bytes of the mapping */
+    sem_t *semlog;      /* NULL where there is none */
+    IMAGE_METADATA *md; /* metadata of slot 0; of slot i: md[i] */
     union {
         uint8_t *UI8;
         int8_t *SI8;
@@ -286,8 +286,8 @@ DLL_EXPORT int_fast8_t daoShmImage2Shm(void *im, uint32_t nbVal, IMAGE *image);
  * behind, or the source restarted: outputs and tail are the newest frame's, frames in between are
  * lost; DAO_ERROR. A source that skips counts itself is no overwrite: the counts show it.
  */
-DLL_EXPORT int_fast8_t daoShmGetNextSegment(IMAGE *image, void **segment_ptr,
-                                            uint32_t *segment_idx, uint64_t *segment_cnt0);
+DLL_EXPORT int_fast8_t daoShmGetNextSegment(IMAGE *image, void **segment_ptr, uint32_t *segment_idx,
+                                            uint64_t *segment_cnt0);
 
 /*
  * The newest frame; moves the tail to it. Does not block. On a fresh segment that is slot N-1 with

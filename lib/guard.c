@@ -42,8 +42,8 @@ static struct sigaction previous;            /* likewise */
 static struct entry *entry_at(int index)
 {
     /* acquire: pairs with the release in find_free(); the chunk's zeros are visible */
-    struct chunk *chunk = atomic_load_explicit(&chunks[index / CHUNK_ENTRIES],
-                                               memory_order_acquire);
+    struct chunk *chunk =
+        atomic_load_explicit(&chunks[index / CHUNK_ENTRIES], memory_order_acquire);
 
     return chunk ? &chunk->entries[index % CHUNK_ENTRIES] : NULL;
 }
@@ -119,8 +119,7 @@ static void install_handler(void)
     action.sa_sigaction = on_sigbus;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
     /* Looked up first: from the moment ours is in place `previous` must be right. */
-    is_installed = sigaction(SIGBUS, NULL, &previous) == 0 &&
-                   sigaction(SIGBUS, &action, NULL) == 0;
+    is_installed = sigaction(SIGBUS, NULL, &previous) == 0 && sigaction(SIGBUS, &action, NULL) == 0;
 }
 
 /* Index of a free entry, with a new chunk where all are taken; -1: none to be had. */

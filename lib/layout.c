@@ -285,8 +285,8 @@ int dao_layout_identify(struct dao_geometry *ret, const void *head, size_t head_
                         uint64_t file_bytes, bool *ret_ambiguous, struct dao_text *text)
 {
     struct dao_geometry fits[LAYOUT_COUNT], geo;
-    struct probe probe = {.count = head_bytes < sizeof probe.bytes ? head_bytes
-                                                                   : sizeof probe.bytes};
+    struct probe probe = {.count =
+                              head_bytes < sizeof probe.bytes ? head_bytes : sizeof probe.bytes};
     unsigned count = 0;
     IMAGE_METADATA md;
 

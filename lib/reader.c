@@ -191,12 +191,19 @@ static int examine_after_lap(const struct dao_reader *r, struct dao_take *take, 
  * of ours, which moves the head last, or left over from an older run. Else it is the oldest frame,
  * about to be overwritten: it can be given out, but never be proven.
  */
-static int examine_beyond_head(const struct dao_reader *r, struct dao_frame_at next,
+static int examine_beyond_head(const struct dao_reader *r, uint32_t head, struct dao_frame_at next,
                                struct dao_take *take, struct finding *ret)
 {
-    struct dao_frame_at newest;
+    /* By this head, not by a newer one: otherwise a frame published between the two looks would
+     * be taken for one that has been lapped. At depth 2 the slot before the head is ours. */
+    uint64_t newest = r->seg->geo.depth == 2 ? dao_shared_cnt0(r->seg, head, __ATOMIC_ACQUIRE)
+                                             : dao_slots_newest_at(r->seg, head).cnt0;
 
-    if (!dao_slots_newest(r->seg, &newest) || next.cnt0 > newest.cnt0)
+    if (next.cnt0 > newest)
+        return 0;
+    /* acquire: pairs with the release in dao_writer_publish(). The head may have been a moment old
+     * when it was first loaded; once it has moved on, this slot is not the one behind it. */
+    if (next.slot != dao_slot_next(r->seg, dao_shared_head(r->seg, __ATOMIC_ACQUIRE)))
         return 0;
     /* acquire: pairs with the release of write in dao_writer_publish() */
     if (r->lap_policy == DAO_LAP_NEWEST && !dao_shared_write(r->seg, next.slot, __ATOMIC_ACQUIRE)) {
@@ -231,7 +238,7 @@ static int examine_candidate(const struct dao_reader *r, struct dao_frame_at nex
     if (head >= seg->geo.depth)
         return 0;
     if (seg->geo.depth > 1 && next.slot == dao_slot_next(seg, head)) {
-        error = examine_beyond_head(r, next, take, ret);
+        error = examine_beyond_head(r, head, next, take, ret);
     } else {
         offer(r, next, take);
         ret->what = DAO_READ_FRAME;
@@ -277,12 +284,14 @@ static void start_run(struct dao_reader *r, const struct finding *finding, struc
     r->cnt0 = finding->position.cnt0;
     r->creation_bits = finding->creation_bits;
     r->newest_seen = r->cnt0;
+    r->atime_ns = 0;
     r->margin = 0;
     r->clean_frames = r->seg->geo.depth;
 }
 
 int dao_reader_begin(struct dao_reader *r, struct dao_take *take)
 {
+    int64_t look_ns = r->seg->geo.depth == 1 ? dao_clock_mono_ns() : 0;
     struct finding finding;
     int error;
 
@@ -300,6 +309,8 @@ int dao_reader_begin(struct dao_reader *r, struct dao_take *take)
         return -ESTALE;
     if (finding.what == DAO_READ_RESTART)
         start_run(r, &finding, take);
+    if (finding.what == DAO_READ_NONE)
+        r->unchanged_ns = look_ns;
     return (int)finding.what;
 }
 
@@ -317,41 +328,69 @@ int dao_reader_peek(const struct dao_reader *r)
 /* ---- the proof ---- */
 
 /*
- * The loads of section "Reader" of the protocol, in its order; the pixels were copied before.
- * Acquire each: a later load cannot be satisfied before an earlier one.
+ * The loads of the protocol's reader, in its order; the pixels were copied before. Acquire each,
+ * so that none is satisfied before the one ahead of it; they pair with the releases of head, cnt0
+ * and write in dao_writer_publish().
  */
 static bool is_proven(const struct dao_segment *seg, const struct dao_take *take)
 {
-    uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE);  /* pairs: head, publish */
-    uint64_t before = dao_shared_cnt0(seg, dao_slot_before(seg, take->slot),
-                                      __ATOMIC_ACQUIRE);     /* pairs: cnt0, publish */
-    uint8_t write = dao_shared_write(seg, take->slot, __ATOMIC_ACQUIRE); /* pairs: write = 0 */
-    uint64_t cnt0 = dao_shared_cnt0(seg, take->slot, __ATOMIC_ACQUIRE);  /* pairs: cnt0, publish */
+    uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
+    uint64_t before = dao_shared_cnt0(seg, dao_slot_before(seg, take->slot), __ATOMIC_ACQUIRE);
+    uint8_t write = dao_shared_write(seg, take->slot, __ATOMIC_ACQUIRE);
+    uint64_t cnt0 = dao_shared_cnt0(seg, take->slot, __ATOMIC_ACQUIRE);
 
     return cnt0 == take->cnt0 && !write && head < seg->geo.depth &&
            take->slot != dao_slot_next(seg, head) && (take->slot != head || before < take->cnt0);
 }
 
+/* Depth 1: write, then the count; the same partners. */
 static bool looks_whole(const struct dao_segment *seg, const struct dao_take *take)
 {
-    uint8_t write = dao_shared_write(seg, take->slot, __ATOMIC_ACQUIRE); /* pairs: write = 0 */
-    uint64_t cnt0 = dao_shared_cnt0(seg, take->slot, __ATOMIC_ACQUIRE);  /* pairs: cnt0, publish */
+    uint8_t write = dao_shared_write(seg, take->slot, __ATOMIC_ACQUIRE);
+    uint64_t cnt0 = dao_shared_cnt0(seg, take->slot, __ATOMIC_ACQUIRE);
 
     return cnt0 == take->cnt0 && !write;
 }
 
-/* Depth 1: nothing is a proof, but a second look a little later finds almost all of what is torn,
- * because a field writer stamps the count after the pixels. */
-static bool looks_whole_twice(const struct dao_reader *r, const struct dao_take *take)
+/* Beyond this distance at depth 1 the source has jumped rather than gone round so often. */
+#define LAP_MAX_ALONE 1000u
+
+/*
+ * Depth 1: could the frame after this one have been begun before the copy was done? A field writer
+ * that is interrupted between pixels and count leaves no other trace. The frame appeared after
+ * unchanged_ns; its successor is due one interval later (by the timestamps, whose differences hold
+ * whatever they count from), less an eighth for jitter and the time that filling the slot takes.
+ */
+static bool was_copied_in_time(const struct dao_reader *r, const struct dao_take *take,
+                               int64_t copied_ns)
 {
-    int64_t until_ns;
+    int64_t span_ns, limit_ns;
+
+    if (r->atime_ns <= 0 || take->cnt0 <= r->cnt0 || take->cnt0 - r->cnt0 > LAP_MAX_ALONE ||
+        __builtin_sub_overflow(take->atime_ns, r->atime_ns, &span_ns) || span_ns <= 0)
+        return true; /* no interval is known */
+    limit_ns = (int64_t)((uint64_t)span_ns / (take->cnt0 - r->cnt0));
+    limit_ns -= limit_ns / 8 + (int64_t)(r->seg->geo.frame_bytes / 4); /* at 4 GB/s */
+    return copied_ns - r->unchanged_ns < limit_ns;
+}
+
+/*
+ * Depth 1: nothing is a proof, but a second look a little later finds almost all of what is torn,
+ * because a field writer stamps the count after the pixels; and what was copied late is suspect.
+ */
+static bool looks_whole_alone(struct dao_reader *r, const struct dao_take *take)
+{
+    int64_t copied_ns = dao_clock_mono_ns(), now_ns = copied_ns;
+    bool in_time = was_copied_in_time(r, take, copied_ns);
 
     if (!looks_whole(r->seg, take))
         return false;
-    until_ns = dao_clock_mono_ns() + r->torn_look_ns;
-    while (dao_clock_mono_ns() < until_ns)
+    for (; now_ns < copied_ns + r->torn_look_ns; now_ns = dao_clock_mono_ns())
         dao_cpu_relax();
-    return looks_whole(r->seg, take);
+    if (!looks_whole(r->seg, take))
+        return false;
+    r->unchanged_ns = now_ns;
+    return in_time;
 }
 
 static void book_taken(struct dao_reader *r, const struct dao_take *take)
@@ -369,6 +408,7 @@ static void book_taken(struct dao_reader *r, const struct dao_take *take)
     }
     r->slot = take->slot;
     r->cnt0 = take->cnt0;
+    r->atime_ns = take->atime_ns;
     if (r->cnt0 > r->newest_seen)
         r->newest_seen = r->cnt0;
 }
@@ -380,7 +420,7 @@ int dao_reader_finish(struct dao_reader *r, struct dao_take *take)
     /* acquire: pairs with the release fences in dao_writer_begin() and reset_in_place(): a pixel
      * copied from what they let through makes their earlier stores visible below */
     atomic_thread_fence(memory_order_acquire);
-    is_whole = r->seg->geo.depth == 1 ? looks_whole_twice(r, take) : is_proven(r->seg, take);
+    is_whole = r->seg->geo.depth == 1 ? looks_whole_alone(r, take) : is_proven(r->seg, take);
     /* Last, because counts can come round again in a new run: as long as this is the old time, no
      * re-creation had touched what was loaded above. Pairs with the release in reset_in_place(). */
     if (dao_shared_creation(r->seg, __ATOMIC_ACQUIRE) != r->creation_bits ||
@@ -438,7 +478,7 @@ static uint64_t newest_of_run(const struct dao_reader *r)
     /* acquire, after the count: the old time means that the count is of the old run. Pairs with
      * the release in reset_in_place(). */
     return dao_shared_creation(r->seg, __ATOMIC_ACQUIRE) == r->creation_bits ? newest.cnt0
-                                                                              : r->newest_seen;
+                                                                             : r->newest_seen;
 }
 
 int dao_reader_look(struct dao_reader *r)

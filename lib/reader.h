@@ -36,7 +36,10 @@ struct dao_reader {
     uint64_t creation_bits;  /* creation_time of this run, as bits */
     uint32_t margin;         /* slots left free behind the oldest provable one at the next resume */
     uint32_t clean_frames;   /* frames accepted since the last lap */
-    uint32_t torn_look_ns;   /* depth 1: pause before the second look */
+    /* depth 1 only */
+    uint32_t torn_look_ns;   /* pause before the second look */
+    int64_t unchanged_ns;    /* CLOCK_MONOTONIC when the slot was last seen to hold the frame before */
+    int64_t atime_ns;        /* of the frame last taken, 0: none */
 };
 
 enum dao_read {

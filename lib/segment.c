@@ -166,8 +166,8 @@ int dao_segment_open(struct dao_segment *seg, const char *path, enum dao_access 
         error = seg->fd;
         goto fail;
     }
-    error = dao_segment_identify_fd(&seg->geo, seg->fd, (uint64_t)st.st_size, &seg->ambiguous,
-                                    &detail);
+    error =
+        dao_segment_identify_fd(&seg->geo, seg->fd, (uint64_t)st.st_size, &seg->ambiguous, &detail);
     if (error < 0) {
         with_path(error, path, &detail, text);
         goto fail;

@@ -23,13 +23,17 @@ static int find_base(char *ret, size_t ret_bytes, const char *path, struct dao_t
     size_t length = name ? strcspn(name, ".") : 0;
 
     if (length == 0) {
-        dao_text_set(text, "%s: the file's name has nothing before its first dot to name "
-                           "semaphores by", path ? path : "(no name)");
+        dao_text_set(text,
+                     "%s: the file's name has nothing before its first dot to name "
+                     "semaphores by",
+                     path ? path : "(no name)");
         return -EINVAL;
     }
     if (length > BASE_BYTES_MAX || length >= ret_bytes) {
-        dao_text_set(text, "%s: the file's name has %zu characters before its first dot, at most "
-                           "%d are allowed", path, length, BASE_BYTES_MAX);
+        dao_text_set(text,
+                     "%s: the file's name has %zu characters before its first dot, at most "
+                     "%d are allowed",
+                     path, length, BASE_BYTES_MAX);
         return -ENAMETOOLONG;
     }
     memcpy(ret, name, length);

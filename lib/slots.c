@@ -9,22 +9,25 @@
 #include "lib/reader.h"
 #include "lib/shared.h"
 
+struct dao_frame_at dao_slots_newest_at(const struct dao_segment *seg, uint32_t head)
+{
+    uint32_t before = dao_slot_before(seg, head);
+    uint64_t cnt0 = dao_shared_cnt0(seg, head, __ATOMIC_ACQUIRE);
+    uint64_t cnt0_before = dao_shared_cnt0(seg, before, __ATOMIC_ACQUIRE);
+
+    /* Field writers move the head first and stamp the count last. */
+    return cnt0 < cnt0_before ? (struct dao_frame_at){before, cnt0_before}
+                              : (struct dao_frame_at){head, cnt0};
+}
+
 bool dao_slots_newest(const struct dao_segment *seg, struct dao_frame_at *ret)
 {
     /* acquire: pairs with the release of the head in dao_writer_publish() */
-    uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE), before;
-    uint64_t cnt0, cnt0_before;
+    uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
 
     if (head >= seg->geo.depth)
         return false;
-    cnt0 = dao_shared_cnt0(seg, head, __ATOMIC_ACQUIRE);
-    before = dao_slot_before(seg, head);
-    cnt0_before = dao_shared_cnt0(seg, before, __ATOMIC_ACQUIRE);
-    /* Field writers move the head first and stamp the count last. */
-    if (cnt0 < cnt0_before)
-        *ret = (struct dao_frame_at){before, cnt0_before};
-    else
-        *ret = (struct dao_frame_at){head, cnt0};
+    *ret = dao_slots_newest_at(seg, head);
     return true;
 }
 
@@ -69,7 +72,10 @@ bool dao_slots_oldest_after(const struct dao_segment *seg, uint64_t after, uint3
     uint32_t depth = seg->geo.depth, head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
     struct dao_frame_at newest;
 
-    if (head >= depth || !dao_slots_newest(seg, &newest) || newest.cnt0 <= after)
+    if (head >= depth)
+        return false;
+    newest = dao_slots_newest_at(seg, head);
+    if (newest.cnt0 <= after)
         return false;
     /* Ages: depth-1 would be slot head+1, which can never be proven; 0 is the head. */
     for (uint32_t age = depth - 1 - (depth > 1) - margin;; age--) {

@@ -30,6 +30,9 @@ static inline uint32_t dao_slot_before(const struct dao_segment *seg, uint32_t s
     return slot == 0 ? seg->geo.depth - 1 : slot - 1;
 }
 
+/* The newest frame where the head is, or was a moment ago, in this slot (in range). */
+struct dao_frame_at dao_slots_newest_at(const struct dao_segment *seg, uint32_t head);
+
 /* The newest frame by the head; false where the head is out of range. */
 bool dao_slots_newest(const struct dao_segment *seg, struct dao_frame_at *ret);
 

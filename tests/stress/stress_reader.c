@@ -66,12 +66,23 @@ static void parse_options(struct options *o, int argc, char **argv)
         int64_t number = optarg ? strtoll(optarg, NULL, 0) : 0;
 
         switch (c) {
-        case 'i': o->idle_ns = number * 1000000; break;
-        case 's': o->sleep_ns = number * 1000; break;
-        case 'e': o->stall_every = (uint64_t)number; break;
-        case 'm': o->stall_ns = number * 1000000; break;
-        case 'r': o->report_only = true; break;
-        default:  usage();
+        case 'i':
+            o->idle_ns = number * 1000000;
+            break;
+        case 's':
+            o->sleep_ns = number * 1000;
+            break;
+        case 'e':
+            o->stall_every = (uint64_t)number;
+            break;
+        case 'm':
+            o->stall_ns = number * 1000000;
+            break;
+        case 'r':
+            o->report_only = true;
+            break;
+        default:
+            usage();
         }
     }
     if (optind != argc - 1)

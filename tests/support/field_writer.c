@@ -34,14 +34,14 @@ struct options {
     uint32_t size[3];
     uint8_t naxis, atype;
     uint32_t depth;
-    double rate_hz;       /* 0: as fast as it goes */
-    uint64_t frames;      /* 0: until a signal */
+    double rate_hz;  /* 0: as fast as it goes */
+    uint64_t frames; /* 0: until a signal */
     bool has_start;
-    uint64_t start;       /* count of the first frame */
+    uint64_t start;              /* count of the first frame */
     uint64_t jump_at, jump_by;   /* before frame number jump_at (from 1) skip jump_by counts */
     uint64_t pause_at, pause_ms; /* before frame number pause_at (from 1) */
-    bool hold;            /* keep an existing segment */
-    bool await;           /* no frame before SIGUSR1: a reader has attached by then */
+    bool hold;                   /* keep an existing segment */
+    bool await;                  /* no frame before SIGUSR1: a reader has attached by then */
 };
 
 struct segment {
@@ -87,14 +87,32 @@ static void parse_size(struct options *o, const char *text)
 
 static void parse_options(struct options *o, int argc, char **argv)
 {
-    enum { SIZE = 256, TYPE, DEPTH, RATE, START, JUMP_AT, JUMP_BY, PAUSE_AT, PAUSE_MS, HOLD, AWAIT };
+    enum {
+        SIZE = 256,
+        TYPE,
+        DEPTH,
+        RATE,
+        START,
+        JUMP_AT,
+        JUMP_BY,
+        PAUSE_AT,
+        PAUSE_MS,
+        HOLD,
+        AWAIT
+    };
     static const struct option table[] = {
-        {"size", 1, NULL, SIZE},         {"type", 1, NULL, TYPE},
-        {"depth", 1, NULL, DEPTH},       {"rate", 1, NULL, RATE},
-        {"start", 1, NULL, START},       {"jump-at", 1, NULL, JUMP_AT},
-        {"jump-by", 1, NULL, JUMP_BY},   {"pause-at", 1, NULL, PAUSE_AT},
-        {"pause-ms", 1, NULL, PAUSE_MS}, {"hold", 0, NULL, HOLD},
-        {"frames", 1, NULL, 'n'},        {"await", 0, NULL, AWAIT},
+        {"size", 1, NULL, SIZE},
+        {"type", 1, NULL, TYPE},
+        {"depth", 1, NULL, DEPTH},
+        {"rate", 1, NULL, RATE},
+        {"start", 1, NULL, START},
+        {"jump-at", 1, NULL, JUMP_AT},
+        {"jump-by", 1, NULL, JUMP_BY},
+        {"pause-at", 1, NULL, PAUSE_AT},
+        {"pause-ms", 1, NULL, PAUSE_MS},
+        {"hold", 0, NULL, HOLD},
+        {"frames", 1, NULL, 'n'},
+        {"await", 0, NULL, AWAIT},
         {0},
     };
     int c;
@@ -103,19 +121,45 @@ static void parse_options(struct options *o, int argc, char **argv)
         uint64_t number = optarg ? strtoull(optarg, NULL, 0) : 0;
 
         switch (c) {
-        case SIZE:     parse_size(o, optarg); break;
-        case TYPE:     o->atype = ramp_find(optarg); break;
-        case DEPTH:    o->depth = (uint32_t)number; break;
-        case RATE:     o->rate_hz = strtod(optarg, NULL); break;
-        case START:    o->start = number; o->has_start = true; break;
-        case JUMP_AT:  o->jump_at = number; break;
-        case JUMP_BY:  o->jump_by = number; break;
-        case PAUSE_AT: o->pause_at = number; break;
-        case PAUSE_MS: o->pause_ms = number; break;
-        case HOLD:     o->hold = true; break;
-        case AWAIT:    o->await = true; break;
-        case 'n':      o->frames = number; break;
-        default:       usage();
+        case SIZE:
+            parse_size(o, optarg);
+            break;
+        case TYPE:
+            o->atype = ramp_find(optarg);
+            break;
+        case DEPTH:
+            o->depth = (uint32_t)number;
+            break;
+        case RATE:
+            o->rate_hz = strtod(optarg, NULL);
+            break;
+        case START:
+            o->start = number;
+            o->has_start = true;
+            break;
+        case JUMP_AT:
+            o->jump_at = number;
+            break;
+        case JUMP_BY:
+            o->jump_by = number;
+            break;
+        case PAUSE_AT:
+            o->pause_at = number;
+            break;
+        case PAUSE_MS:
+            o->pause_ms = number;
+            break;
+        case HOLD:
+            o->hold = true;
+            break;
+        case AWAIT:
+            o->await = true;
+            break;
+        case 'n':
+            o->frames = number;
+            break;
+        default:
+            usage();
         }
     }
     if (optind != argc - 1 || o->naxis == 0 || o->atype == 0 || o->depth == 0 || o->rate_hz < 0)

@@ -17,8 +17,8 @@ static const struct {
     const char *name;
     unsigned bytes;
 } ramp_types[] = {
-    {"", 0},       {"uint8", 1},   {"int8", 1},    {"uint16", 2},  {"int16", 2},
-    {"uint32", 4}, {"int32", 4},   {"uint64", 8},  {"int64", 8},   {"float32", 4},
+    {"", 0},        {"uint8", 1},     {"int8", 1},        {"uint16", 2}, {"int16", 2},
+    {"uint32", 4},  {"int32", 4},     {"uint64", 8},      {"int64", 8},  {"float32", 4},
     {"float64", 8}, {"complex64", 8}, {"complex128", 16},
 };
 

@@ -151,7 +151,9 @@ UNUSED_HELPER static uint32_t slot_after(const struct dao_segment *seg, uint32_t
     return (slot + 1) % seg->geo.depth;
 }
 
-static int64_t testbed_time_ns = 1000000000; /* atime of the last frame put */
+/* atime of the last frame put. A frame a minute: a reader at depth 1 is never late. */
+#define TESTBED_INTERVAL_NS 60000000000ll
+static int64_t testbed_time_ns = 1000000000;
 
 /* One whole frame in the next slot, with the count given. */
 UNUSED_HELPER static void put_frame(const struct dao_segment *seg, uint64_t cnt0)
@@ -159,7 +161,7 @@ UNUSED_HELPER static void put_frame(const struct dao_segment *seg, uint64_t cnt0
     uint32_t slot = slot_after(seg, get_head(seg));
 
     testbed_fill(seg, slot, cnt0);
-    dao_segment_md(seg, slot)->atime.tsfixed.secondlong = ++testbed_time_ns;
+    dao_segment_md(seg, slot)->atime.tsfixed.secondlong = testbed_time_ns += TESTBED_INTERVAL_NS;
     set_cnt0(seg, slot, cnt0);
     set_head(seg, slot);
 }

@@ -53,9 +53,9 @@ static IMAGE create(const char *name, uint32_t depth)
     IMAGE image;
 
     memset(&image, 0xa5, sizeof image); /* output only */
-    ck_assert_int_eq(daoShmImageCreate_FIFO(&image, testbed_path(name), 2, size, _DATATYPE_UINT16,
-                                            1, 0, depth),
-                     DAO_SUCCESS);
+    ck_assert_int_eq(
+        daoShmImageCreate_FIFO(&image, testbed_path(name), 2, size, _DATATYPE_UINT16, 1, 0, depth),
+        DAO_SUCCESS);
     return image;
 }
 
@@ -181,9 +181,8 @@ START_TEST(private_memory_needs_no_file)
     uint32_t size[] = {4, 2};
     IMAGE image;
 
-    ck_assert_int_eq(
-        daoShmImageCreate_FIFO(&image, "scratch", 2, size, _DATATYPE_UINT16, 0, 3, 2),
-        DAO_SUCCESS);
+    ck_assert_int_eq(daoShmImageCreate_FIFO(&image, "scratch", 2, size, _DATATYPE_UINT16, 0, 3, 2),
+                     DAO_SUCCESS);
     ck_assert_int_eq(image.shmfd, -1);
     ck_assert_ptr_null(image.semlog);
     ck_assert_uint_eq(image.md[0].sem, 0);

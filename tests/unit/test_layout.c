@@ -180,8 +180,10 @@ START_TEST(the_three_layouts_are_told_apart_by_their_sizes)
     static const struct {
         uint32_t md_bytes, depth;
         enum dao_layout_kind kind;
-    } cases[] = {{4304, 1, DAO_LAYOUT_FIFO},   {4304, 64, DAO_LAYOUT_FIFO},
-                 {4296, 1, DAO_LAYOUT_PREFIFO}, {16448, 1, DAO_LAYOUT_NEWER},
+    } cases[] = {{4304, 1, DAO_LAYOUT_FIFO},
+                 {4304, 64, DAO_LAYOUT_FIFO},
+                 {4296, 1, DAO_LAYOUT_PREFIFO},
+                 {16448, 1, DAO_LAYOUT_NEWER},
                  {16448, 3, DAO_LAYOUT_NEWER}};
 
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -294,15 +296,33 @@ START_TEST(each_field_of_the_header_is_checked)
 
         ck_assert_int_eq(identify(&geo, &h, NULL, NULL), 0);
         switch (i) {
-        case 0: md->naxis = 0; break;
-        case 1: md->naxis = 4; break;
-        case 2: md->size[1] = 0; break;
-        case 3: md->size[0] = 5; break;
-        case 4: md->nelement = 9; break;
-        case 5: md->atype = 0; break;
-        case 6: md->atype = 13; break;
-        case 7: put_u32(&h, 4296, 0); break;
-        default: put_u32(&h, 4300, 2); break; /* fifo_last_written = N */
+        case 0:
+            md->naxis = 0;
+            break;
+        case 1:
+            md->naxis = 4;
+            break;
+        case 2:
+            md->size[1] = 0;
+            break;
+        case 3:
+            md->size[0] = 5;
+            break;
+        case 4:
+            md->nelement = 9;
+            break;
+        case 5:
+            md->atype = 0;
+            break;
+        case 6:
+            md->atype = 13;
+            break;
+        case 7:
+            put_u32(&h, 4296, 0);
+            break;
+        default:
+            put_u32(&h, 4300, 2);
+            break; /* fifo_last_written = N */
         }
         ck_assert_int_eq(identify(&geo, &h, NULL, NULL), -EMEDIUMTYPE);
     }

@@ -444,6 +444,34 @@ START_TEST(at_the_head_the_slot_before_must_have_a_smaller_count)
 }
 END_TEST
 
+START_TEST(at_depth_1_what_is_copied_when_its_successor_is_due_is_torn)
+{
+    struct dao_segment seg;
+    struct dao_reader r;
+    struct dao_take take;
+
+    testbed_create(&seg, "late", 1);
+    r = testbed_reader(&seg);
+    put_frame(&seg, 1);
+    ck_assert_int_eq(dao_reader_begin(&r, &take), DAO_READ_FRAME);
+    r.unchanged_ns -= 2 * TESTBED_INTERVAL_NS;
+    ck_assert_int_eq(dao_reader_finish(&r, &take), 1);
+    ck_assert(!take.torn); /* no interval is known yet */
+    put_frame(&seg, 2);
+    ck_assert_int_eq(dao_reader_begin(&r, &take), DAO_READ_FRAME);
+    r.unchanged_ns -= TESTBED_INTERVAL_NS / 2;
+    ck_assert_int_eq(dao_reader_finish(&r, &take), 1);
+    ck_assert(!take.torn); /* half of it */
+    put_frame(&seg, 3);
+    ck_assert_int_eq(dao_reader_begin(&r, &take), DAO_READ_FRAME);
+    r.unchanged_ns -= TESTBED_INTERVAL_NS;
+    ck_assert_int_eq(dao_reader_finish(&r, &take), 1);
+    ck_assert(take.torn);
+    ck_assert_uint_eq(r.cnt0, 3); /* taken all the same */
+    dao_segment_close(&seg);
+}
+END_TEST
+
 START_TEST(at_depth_1_what_fails_the_first_look_is_taken_as_torn)
 {
     struct dao_segment seg;
@@ -1379,6 +1407,7 @@ static void add_windows(TCase *laps, TCase *hazards)
     tcase_add_test(hazards, a_raised_write_flag_is_refused);
     tcase_add_test(hazards, a_count_that_changed_is_refused);
     tcase_add_loop_test(hazards, a_frame_stamped_but_not_yet_published_is_waited_for, 0, DEPTHS);
+    tcase_add_test(hazards, at_depth_1_what_is_copied_when_its_successor_is_due_is_torn);
     tcase_add_test(hazards, at_depth_1_what_fails_the_first_look_is_taken_as_torn);
     tcase_add_loop_test(hazards, at_depth_1_what_fails_one_of_two_looks_is_torn, 0, DISTURBANCES);
     tcase_add_test(hazards, at_the_head_the_slot_before_must_have_a_smaller_count);
@@ -1404,8 +1433,8 @@ static void add_windows(TCase *laps, TCase *hazards)
 
 static void add_restarts(TCase *restarts)
 {
-    tcase_add_loop_test(restarts,
-                        a_recreated_segment_is_a_restart_with_what_is_known_to_be_lost, 0, DEPTHS);
+    tcase_add_loop_test(restarts, a_recreated_segment_is_a_restart_with_what_is_known_to_be_lost, 0,
+                        DEPTHS);
     tcase_add_loop_test(restarts, a_new_run_may_begin_with_a_jump_or_have_lapped_already, 0,
                         DEPTHS);
     tcase_add_loop_test(restarts, a_recreation_at_work_never_gives_an_old_frame, 0, DEPTHS);

@@ -485,7 +485,7 @@ START_TEST(a_truncated_segment_reads_as_zeros_and_is_gone)
     ck_assert_uint_eq(dao_segment_pixels(&seg, 3)[100], 0);
     ck_assert(dao_segment_is_gone(&seg));
     ck_assert_int_eq(dao_segment_check(&seg), -ESTALE);
-    ck_assert_uint_eq(seg.map[geo.file_bytes - 1], 0); /* the rest of the mapping too */
+    ck_assert_uint_eq(seg.map[geo.file_bytes - 1], 0);       /* the rest of the mapping too */
     ck_assert_uint_eq(dao_segment_pixels(&seg, 0)[0], 0x77); /* what is left of the file stays */
     ck_assert(!dao_segment_is_gone(&other));
     ck_assert_int_eq(ftruncate(seg.fd, (off_t)geo.file_bytes), 0);
@@ -514,8 +514,8 @@ START_TEST(many_segments_are_guarded_at_once)
 
     testbed_create(&segs[0], "many", 1);
     for (int i = 1; i < COUNT; i++)
-        ck_assert_int_eq(
-            dao_segment_open(&segs[i], testbed_path("many"), DAO_ACCESS_READ, NULL), 0);
+        ck_assert_int_eq(dao_segment_open(&segs[i], testbed_path("many"), DAO_ACCESS_READ, NULL),
+                         0);
     ck_assert_int_eq(ftruncate(segs[0].fd, 0), 0);
     for (int i = 0; i < COUNT; i++) {
         ck_assert(!dao_segment_is_gone(&segs[i]));

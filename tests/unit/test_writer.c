@@ -142,12 +142,12 @@ static struct view look(const struct dao_segment *seg, uint32_t slot)
     const IMAGE_METADATA *md = dao_segment_md(seg, slot);
     const uint16_t *pixels = (const uint16_t *)(const void *)dao_segment_pixels(seg, slot);
 
-    return (struct view){__atomic_load_n(&md->write, __ATOMIC_ACQUIRE),
-                         __atomic_load_n(&pixels[0], __ATOMIC_ACQUIRE),
-                         __atomic_load_n(&md->atime.tsfixed.secondlong, __ATOMIC_ACQUIRE),
-                         __atomic_load_n(&md->cnt0, __ATOMIC_ACQUIRE),
-                         __atomic_load_n(&dao_segment_md(seg, 0)->fifo_last_written,
-                                         __ATOMIC_ACQUIRE)};
+    return (struct view){
+        __atomic_load_n(&md->write, __ATOMIC_ACQUIRE),
+        __atomic_load_n(&pixels[0], __ATOMIC_ACQUIRE),
+        __atomic_load_n(&md->atime.tsfixed.secondlong, __ATOMIC_ACQUIRE),
+        __atomic_load_n(&md->cnt0, __ATOMIC_ACQUIRE),
+        __atomic_load_n(&dao_segment_md(seg, 0)->fifo_last_written, __ATOMIC_ACQUIRE)};
 }
 
 static void note_changes(char *log, size_t bytes, const struct view *a, const struct view *b)

@@ -27,6 +27,16 @@ static uint32_t depth = 8;
 static _Atomic uint64_t frames_read; /* release by the reader, acquire by the writer */
 static atomic_bool is_failed;
 
+/* One turn of a polling loop. Looks must follow closely to fall between two stores, but the two
+ * threads may have to share a core. */
+static void turn(void)
+{
+    static _Thread_local unsigned turns;
+
+    if (++turns % 512 == 0)
+        sched_yield();
+}
+
 /* Plain accesses: these are what the sanitizer is to judge. */
 static __attribute__((noinline)) void fill_plain(uint16_t *to, uint64_t cnt0)
 {
@@ -55,7 +65,7 @@ static void *write_frames(void *arg)
         while (n - atomic_load_explicit(&frames_read, memory_order_acquire) >= ahead_allowed(n)) {
             if (atomic_load_explicit(&is_failed, memory_order_relaxed))
                 return NULL;
-            sched_yield(); /* the two may have to share a core */
+            turn();
         }
         if (dao_writer_begin(&segment, &frame) < 0) {
             atomic_store(&is_failed, true);
@@ -85,7 +95,7 @@ static void *read_frames(void *arg)
         struct dao_take take;
 
         if (dao_reader_begin(r, &take) != DAO_READ_FRAME) {
-            sched_yield();
+            turn();
             continue;
         }
         copy_plain(copy, take.pixels);

@@ -467,6 +467,13 @@ int dao_reader_init(struct dao_reader *r, const struct dao_segment *seg, enum da
     return dao_segment_is_gone(seg) ? -ESTALE : 0;
 }
 
+void dao_reader_rewind(struct dao_reader *r)
+{
+    r->slot = r->seg->geo.depth - 1;
+    r->cnt0 = r->newest_seen = 0;
+    r->atime_ns = 0;
+}
+
 /* The newest count, where it belongs to this run; otherwise what is known of it. */
 static uint64_t newest_of_run(const struct dao_reader *r)
 {

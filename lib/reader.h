@@ -73,6 +73,12 @@ int dao_reader_init(struct dao_reader *r, const struct dao_segment *seg, enum da
                     bool backlog);
 
 /*
+ * Stand where creation leaves a segment: slot N-1, count 0. For a segment that was created anew
+ * while nobody looked: whatever it has published is then given, or found to be missing.
+ */
+void dao_reader_rewind(struct dao_reader *r);
+
+/*
  * Look for the next frame. Never blocks. DAO_READ_*; -ESTALE: the segment was truncated, replaced
  * or is gone, open it again. DAO_READ_RESTART is returned once per restart, with restart_lost and
  * restart_first filled; the reader stands before the first frame of the new run

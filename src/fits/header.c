@@ -19,6 +19,8 @@ void fits_bytes_free(struct fits_bytes *bytes)
     *bytes = (struct fits_bytes){0};
 }
 
+#define STRING_MAX 60u /* with quotes doubled and a comment, what is sure to fit on one card */
+
 /* ---- memory files ---- */
 
 static fitsfile *memory_file(int *status)
@@ -72,6 +74,8 @@ static int take_header(struct fits_bytes *ret, fitsfile *file, const char *size_
 static void put_string(fitsfile *file, const char *key, const char *value, const char *comment,
                        int *status)
 {
+    if (value && strlen(value) > STRING_MAX)
+        fits_write_key_longwarn(file, status); /* once; the convention asks for it */
     if (value)
         fits_update_key_longstr(file, key, value, comment, status);
 }
@@ -216,8 +220,9 @@ static void put_accounts(fitsfile *file, const struct fits_state *state, int *st
     put_string(file, "RECSTAT", state->status, "OPEN, CLOSED or RECOVERD", status);
     put_integer(file, "FILESEQ", (int64_t)state->file_seq, "number of this file in its stream",
                 status);
-    put_string(file, "PREVFILE", state->previous, "file before", status);
-    put_string(file, "NEXTFILE", state->next, "file after", status);
+    /* One card each, always: at most FITS_STREAM_NAME_MAX + 12 characters. */
+    fits_update_key_str(file, "PREVFILE", state->previous, "file before", status);
+    fits_update_key_str(file, "NEXTFILE", state->next, "file after", status);
     put_integer(file, "FRAME0", (int64_t)state->frame0, "first frame's index in the session",
                 status);
     put_integer(file, "NFRAMES", (int64_t)state->frames, "frames in this file", status);
@@ -253,7 +258,7 @@ static void put_keywords(fitsfile *file, const struct fits_facts *facts, int *st
         if (keyword->type == 'L') {
             put_integer(file, name, keyword->value.numl, comment, status);
         } else if (keyword->type == 'D') {
-            fits_update_key_dbl(file, name, keyword->value.numf, -15, comment, status);
+            fits_update_key_dbl(file, name, keyword->value.numf, -16, comment, status);
         } else {
             fits_keyword_clean(value, keyword->value.valstr, 16);
             fits_update_key_str(file, name, value, comment, status);

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Names that are not the user's to give. A trailing '#' stands for digits (at least one). */
+/* Names that are not the user's to give. At the end '#' stands for digits (at least one) and
+ * perhaps a letter, '@' for perhaps a letter (alternate coordinates have one), '*' for anything. */
 static const char *const taken_names[] = {
     /* mandatory and structural */
     "SIMPLE", "BITPIX", "NAXIS", "NAXIS#", "EXTEND", "END", "XTENSION", "PCOUNT", "GCOUNT",
@@ -18,14 +19,13 @@ static const char *const taken_names[] = {
     "ZNAXIS", "ZNAXIS#", "ZTILE#", "ZNAME#", "ZVAL#", "ZQUANTIZ", "ZDITHER#", "ZBLANK", "ZSCALE",
     "ZZERO", "ZMASKCMP", "ZSIMPLE", "ZTENSION", "ZEXTEND", "ZPCOUNT", "ZGCOUNT", "ZHECKSUM",
     "ZDATASUM", "ZTHEAP", "ZFORM#", "ZCTYP#", "ZTILELEN",
-    /* coordinates and time */
-    "WCSAXES", "WCSNAME", "CTYPE#", "CUNIT#", "CRPIX#", "CRVAL#", "CDELT#", "CROTA#", "CRDER#",
-    "CSYER#", "EQUINOX", "EPOCH", "RADESYS", "LONPOLE", "LATPOLE", "DATE", "DATE-OBS", "DATE-BEG",
-    "DATE-END", "DATE-AVG", "MJD-OBS", "MJD-BEG", "MJD-END", "MJD-AVG", "TIMESYS", "TIMEUNIT",
-    "TREFPOS", "TREFDIR", "PLEPHEM", "TIMEOFFS", "TIMEDEL", "TIMEPIXR", "TIMSYER", "TIMRDER",
-    "TSTART", "TSTOP", "XPOSURE", "TELAPSE", "JEPOCH", "BEPOCH", "MJDREF", "MJDREFI", "MJDREFF",
-    "JDREF", "JDREFI", "JDREFF", "DATEREF", "OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z", "OBSGEO-L",
-    "OBSGEO-B", "OBSGEO-H", "OBSORBIT",
+    /* coordinates, spectra and time */
+    "WCSAXES@", "WCSNAME@", "CTYPE#", "CNAME#", "CUNIT#", "CRPIX#", "CRVAL#", "CDELT#", "CROTA#",
+    "CRDER#", "CSYER#", "CPDIS#", "CQDIS#", "CPERR#", "CQERR#", "DP#", "DQ#", "D2IM*", "DVERR@",
+    "A_*", "B_*", "AP_*", "BP_*", "EQUINOX@", "EPOCH", "RADESYS@", "RADECSYS", "LONPOLE@",
+    "LATPOLE@", "RESTFR*", "RESTWAV@", "SPECSYS@", "SSYS*", "VEL*", "ZSOURCE@", "OBSGEO*",
+    "DATE*", "MJD*", "JD*", "TIME*", "TREF*", "TSTART", "TSTOP", "TELAPSE", "XPOSURE", "EXPOSURE",
+    "PLEPHEM", "TIMSYER", "TIMRDER", "JEPOCH", "BEPOCH", "OBSORBIT", "PHASE*", "CZPHS#", "CPERI#",
     /* bibliographic */
     "ORIGIN", "TELESCOP", "INSTRUME", "OBSERVER", "OBJECT", "AUTHOR", "REFERENC", "PROGRAM",
     "CREATOR",
@@ -39,13 +39,26 @@ static const char *const taken_names[] = {
 
 static bool name_matches(const char *name, const char *pattern)
 {
-    size_t stem = strcspn(pattern, "#");
+    size_t stem = strcspn(pattern, "#@*"), digits;
+    const char *rest = name + stem;
 
-    if (pattern[stem] == '\0')
-        return strcmp(name, pattern) == 0;
-    if (strncmp(name, pattern, stem) != 0 || name[stem] == '\0')
+    if (strncmp(name, pattern, stem) != 0)
         return false;
-    return strspn(name + stem, "0123456789") == strlen(name + stem);
+    switch (pattern[stem]) {
+    case '\0':
+        return *rest == '\0';
+    case '*':
+        return true;
+    case '#':
+        digits = strspn(rest, "0123456789");
+        if (digits == 0)
+            return false;
+        rest += digits;
+        break;
+    default:
+        break;
+    }
+    return *rest == '\0' || (isupper((unsigned char)*rest) && rest[1] == '\0');
 }
 
 /* PCi_j, CDi_j, PVi_m, PSi_m, with or without an alternate letter: coordinates all of them. */

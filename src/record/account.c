@@ -21,10 +21,11 @@ void account_begin_run(struct account *account, int64_t first_cnt0)
     if (counts->run_count > 0) {
         if (counts->run_count <= LEDGER_RUNS_MAX)
             account->runs[counts->run_count - 1] = counts->run;
-        counts->past_runs += (uint64_t)(counts->run.last_cnt0 - counts->run.first_cnt0 + 1);
+        counts->past_runs += ledger_run_expected(&counts->run);
     }
     counts->run_count++;
-    counts->run = (struct ledger_run){.first_cnt0 = first_cnt0, .last_cnt0 = first_cnt0 - 1};
+    counts->run = (struct ledger_run){
+        .first_cnt0 = first_cnt0, .last_cnt0 = (int64_t)((uint64_t)first_cnt0 - 1)};
 }
 
 void account_lose(struct account *account, enum ledger_cause cause, int64_t first_cnt0,
@@ -39,7 +40,7 @@ void account_lose(struct account *account, enum ledger_cause cause, int64_t firs
         account->gaps[counts->gap_count] = (struct ledger_gap){
             .first_cnt0 = first_cnt0, .count = count, .time_ns = time_ns, .cause = cause};
     counts->gap_count++;
-    counts->run.last_cnt0 = first_cnt0 + (int64_t)count - 1;
+    counts->run.last_cnt0 = (int64_t)((uint64_t)first_cnt0 + count - 1);
 }
 
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes)
@@ -64,11 +65,13 @@ void account_publish(struct account *account, bool wait)
 
 void account_fail(struct account *account, int64_t first_cnt0, uint64_t frames, int64_t time_ns)
 {
+    if (frames == 0)
+        return;
     pthread_mutex_lock(&account->lock);
-    if (account->failed_frames == 0) {
-        account->failed_first_cnt0 = first_cnt0;
-        account->failed_time_ns = time_ns;
-    }
+    if (account->failed_count < LEDGER_FAILED_MAX)
+        account->failed[account->failed_count] = (struct ledger_gap){
+            .first_cnt0 = first_cnt0, .count = frames, .time_ns = time_ns, .cause = LEDGER_DISK};
+    account->failed_count++;
     account->failed_frames += frames;
     pthread_mutex_unlock(&account->lock);
 }
@@ -80,6 +83,7 @@ void account_read(struct account *account, struct account_view *ret)
     pthread_mutex_lock(&account->lock);
     *ret = account->shown;
     failed = account->failed_frames;
+    ret->failed_count = account->failed_count;
     pthread_mutex_unlock(&account->lock);
     /* The drain may not have published the frames yet that failed already. */
     if (failed > ret->counts.recorded)

@@ -20,6 +20,7 @@ struct account_view {
     uint64_t backlog;     /* frames in the FIFO and not yet taken */
     double rate_hz;       /* 0: not known yet */
     bool starved;         /* waiting for the disk now */
+    uint64_t failed_count; /* entries of `failed` (and more): filled by account_read() */
 };
 
 struct account {
@@ -31,7 +32,8 @@ struct account {
     pthread_mutex_t lock;
     struct account_view shown;
     uint64_t failed_frames; /* counted as recorded by the drain, then lost by a failing disk */
-    int64_t failed_first_cnt0, failed_time_ns;
+    struct ledger_gap failed[LEDGER_FAILED_MAX]; /* appended by keepers, under the lock */
+    uint64_t failed_count;
 };
 
 void account_init(struct account *account);

@@ -87,7 +87,7 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
     };
     for (unsigned i = 0; i < books->count; i++) {
         struct record_stream *s = books->streams[i];
-        struct account_view account;
+        struct account_view account; /* what it counts is there to be read */
 
         account_read(&s->account, &account);
         entries[i] = (struct ledger_stream){
@@ -96,6 +96,8 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
             .geometry = s->facts.geometry,
             .counts = account.counts,
             .gaps = s->account.gaps,
+            .failed = s->account.failed,
+            .failed_count = account.failed_count,
             .runs = s->account.runs,
             .files = books->files[i],
             .file_count = books->file_counts[i],

@@ -23,17 +23,21 @@
 #include "record/handover.h"
 
 #define BATCH_FRAMES 64u
+#define REFUSALS_MAX 4u
 #define FLUSH_NS 1000000000ll
 #define PATH_CHECK_NS 100000000ll
+#define RETURN_SLEEP_NS 1000000ll   /* between tries to open a segment that went away */
+#define GONE_NS 1000000000ll        /* then its file is closed */
 #define STARVED_SLEEP_NS 200000ll
-#define SLEEP_MIN_NS 20000.0
-#define SLEEP_MAX_NS 4000000.0
+#define REFUSED_SLEEP_MIN_NS 20000ll
+#define REFUSED_SLEEP_MAX_NS 1000000ll
 #define STOP_PATIENCE_NS 1000000000ll
 #define RATE_FRAMES 16u
 
 enum step {
     STEP_TOOK,    /* a frame was taken */
     STEP_AGAIN,   /* something happened, look again */
+    STEP_REFUSED, /* a frame changed under the copy, or its write flag is up */
     STEP_NOTHING, /* no frame there */
     STEP_STARVED, /* a frame is there, but no block or file to put it in */
     STEP_GONE,    /* the segment is */
@@ -171,22 +175,28 @@ static void restart(struct record_stream *s, const struct dao_take *take)
     s->last_atime_ns = 0;
 }
 
-/* While stopping: is this candidate beyond what was there at the request? Then what was there and
- * is not any more is lost, and the work is done. */
-static bool is_beyond_stop(struct record_stream *s, const struct dao_take *take)
+/* What was there at the request to stop and cannot be taken any more is lost; the work is done. */
+static void give_up_wanted(struct record_stream *s, enum ledger_cause cause)
 {
-    int64_t after = (int64_t)s->reader.cnt0;
+    uint64_t after = s->reader.cnt0;
 
-    if (!s->stopping || (int64_t)take->cnt0 <= s->last_wanted_cnt0)
-        return false;
     if (s->last_wanted_cnt0 > after) {
-        uint64_t lost = (uint64_t)(s->last_wanted_cnt0 - after);
+        uint64_t lost = s->last_wanted_cnt0 - after;
 
-        account_lose(&s->account, cause_of(s, take), after + 1, lost, dao_clock_real_ns());
+        account_lose(&s->account, cause, (int64_t)(after + 1), lost, dao_clock_real_ns());
         if (s->current && s->current->frames > 0)
             s->current->lost += lost;
     }
     s->finished = true;
+}
+
+/* While stopping: is this candidate beyond what was there at the request? Then what was there and
+ * is not any more is lost, and the work is done. */
+static bool is_beyond_stop(struct record_stream *s, const struct dao_take *take)
+{
+    if (!s->stopping || take->cnt0 <= s->last_wanted_cnt0)
+        return false;
+    give_up_wanted(s, cause_of(s, take));
     return true;
 }
 
@@ -219,7 +229,7 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     rtime_ns = dao_clock_real_ns();
     dsum = stage_frame(s, &take);
     if (dao_reader_finish(&s->reader, &take) != 1)
-        return STEP_AGAIN;
+        return STEP_REFUSED;
     accept(s, &take, previous_cnt0, dsum, rtime_ns, now_ns);
     if (s->config.frames_wanted &&
         s->account.now.counts.recorded >= s->config.frames_wanted) {
@@ -238,16 +248,35 @@ static void sleep_ns(int64_t ns)
     nanosleep(&rest, NULL);
 }
 
+/* It was created anew, or the same file is back: where to go on. False: not to be read yet. */
+static bool attach_again(struct record_stream *s)
+{
+    uint64_t creation_bits = s->reader.creation_bits;
+
+    if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, true) < 0)
+        return false;
+    if (s->reader.creation_bits != creation_bits)
+        dao_reader_rewind(&s->reader); /* its count began at 0, and not all of it is there any more */
+    account_begin_run(&s->account, (int64_t)(s->reader.cnt0 + 1));
+    s->pending_reset = true;
+    s->last_atime_ns = 0;
+    return true;
+}
+
 /* Once it is back in the same shape the session goes on with a new run. Opening a file is no work
- * for a hot path, but there is nothing to be missed meanwhile. */
-static void try_to_return(struct record_stream *s)
+ * for a hot path, but what could be missed meanwhile is counted. */
+static void try_to_return(struct record_stream *s, int64_t now_ns)
 {
     struct dao_segment fresh;
     struct dao_text text;
+    bool same;
 
     if (dao_segment_open(&fresh, s->path, DAO_ACCESS_READ, &text) < 0)
         return;
-    if (!dao_geometry_equal(&fresh.geo, &s->segment.geo)) {
+    same = dao_geometry_equal(&fresh.geo, &s->geometry);
+    if (s->current && s->current->frames > 0)
+        handover_end_current(s, same ? "SHMGONE" : "RESHAPE", now_ns);
+    if (!same) {
         dao_segment_close(&fresh);
         atomic_store(&s->condition, STREAM_RESHAPED);
         s->stop_cause = "RESHAPE";
@@ -256,14 +285,11 @@ static void try_to_return(struct record_stream *s)
     }
     dao_segment_close(&s->segment);
     s->segment = fresh;
-    if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, true) < 0)
-        return;
-    account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
-    s->pending_reset = true;
-    s->last_atime_ns = 0;
-    atomic_store(&s->condition, STREAM_RUNNING);
+    if (attach_again(s))
+        atomic_store(&s->condition, STREAM_RUNNING);
 }
 
+/* While it is gone the old mapping is not looked at any more, whatever comes to be there. */
 static void lose_sight(struct record_stream *s, int64_t now_ns)
 {
     if (atomic_load(&s->condition) == STREAM_RUNNING) {
@@ -271,15 +297,16 @@ static void lose_sight(struct record_stream *s, int64_t now_ns)
         uint64_t lost = seen > taken ? seen - taken : 0;
 
         atomic_store(&s->condition, STREAM_GONE);
-        account_lose(&s->account, LEDGER_RESTART, (int64_t)taken + 1, lost, dao_clock_real_ns());
+        s->gone_since_ns = now_ns;
+        account_lose(&s->account, LEDGER_RESTART, (int64_t)(taken + 1), lost, dao_clock_real_ns());
         s->pending_restart_lost += lost;
-        if (s->current && s->current->frames > 0)
-            handover_end_current(s, "SHMGONE", now_ns);
     }
     if (s->stopping)
         s->finished = true;
     else
-        try_to_return(s);
+        try_to_return(s, now_ns);
+    if (s->current && s->current->frames > 0 && now_ns - s->gone_since_ns > GONE_NS)
+        handover_end_current(s, "SHMGONE", now_ns);
 }
 
 /* ---- the loop ---- */
@@ -290,8 +317,8 @@ static void begin_stop(struct record_stream *s, const char *cause)
     s->stop_cause = cause;
     atomic_store(&s->is_stopping, true);
     dao_reader_look(&s->reader);
-    s->last_wanted_cnt0 = (int64_t)s->reader.newest_seen;
-    s->finished = s->last_wanted_cnt0 <= (int64_t)s->reader.cnt0 &&
+    s->last_wanted_cnt0 = s->reader.newest_seen;
+    s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 &&
                   !dao_reader_is_ready(&s->reader);
 }
 
@@ -305,51 +332,25 @@ static void check_for_stop(struct record_stream *s, int64_t now_ns)
         begin_stop(s, "STOP");
 }
 
-/* How long until the next look: an eighth of the time in which the FIFO would fill at the fastest
- * pace seen lately. Nothing seen yet: as if frames came as fast as memory can carry them. */
-static int64_t sleep_time(const struct record_stream *s)
-{
-    double period = s->period_ns;
-    double share = 8.0, ns;
-
-    if (period <= 0.0) {
-        period = (double)s->parts.frame_bytes / 8.0; /* 8 GB/s */
-        period = period < 10000.0 ? 10000.0 : period;
-        share = 4.0;
-    }
-    ns = period * (double)s->segment.geo.depth / share;
-    ns = ns < SLEEP_MIN_NS ? SLEEP_MIN_NS : ns > SLEEP_MAX_NS ? SLEEP_MAX_NS : ns;
-    return (int64_t)ns;
-}
-
-/* Follow a faster pace at once, a slower one over some batches. */
-static void measure_period(struct record_stream *s, uint64_t frames, int64_t now_ns)
-{
-    double period = (double)(now_ns - s->batch_ns) / (double)frames;
-
-    s->batch_ns = now_ns;
-    if (s->period_ns <= 0.0 || period < s->period_ns)
-        s->period_ns = period;
-    else
-        s->period_ns += (period - s->period_ns) / 16.0;
-}
-
+/* STEP_TOOK where anything was taken, else why not. */
 static enum step drain_batch(struct record_stream *s, int64_t now_ns)
 {
     enum step step = STEP_NOTHING;
     uint64_t before = s->reader.cnt0, taken = 0;
+    unsigned refused = 0;
 
     for (unsigned i = 0; i < BATCH_FRAMES && !s->finished; i++) {
         step = take_frame(s, now_ns);
         if (step == STEP_TOOK) {
             taken++;
+            refused = 0;
             handover_roll_if_due(s, now_ns);
-        } else if (step != STEP_AGAIN) {
+        } else if (step != STEP_AGAIN && (step != STEP_REFUSED || ++refused > REFUSALS_MAX)) {
             break;
         }
     }
     if (taken > 0 && s->reader.cnt0 > before)
-        measure_period(s, s->reader.cnt0 - before, now_ns);
+        pace_note(&s->pace, s->reader.cnt0 - before, now_ns);
     return taken > 0 && step != STEP_GONE && step != STEP_STARVED ? STEP_TOOK : step;
 }
 
@@ -380,46 +381,60 @@ static bool segment_is_there(struct record_stream *s, int64_t now_ns, int64_t *l
     return dao_segment_check_path(&s->segment) == 0;
 }
 
-/* Frames that were there at the request cannot be found any more: book them, do not wait for ever. */
-static void give_up_waiting(struct record_stream *s)
+/* Sleep after a batch as its end suggests. */
+static void rest(struct record_stream *s, enum step step, int64_t now_ns)
 {
-    int64_t after = (int64_t)s->reader.cnt0;
-
-    if (s->last_wanted_cnt0 > after)
-        account_lose(&s->account, s->starved ? LEDGER_DISK : LEDGER_LAPPED, after + 1,
-                     (uint64_t)(s->last_wanted_cnt0 - after), dao_clock_real_ns());
-    s->finished = true;
+    /* A writer that died under a frame leaves it refused for ever: look less and less often. */
+    if (step != STEP_REFUSED)
+        s->refused_sleep_ns = 0;
+    else if (s->refused_sleep_ns < REFUSED_SLEEP_MIN_NS)
+        s->refused_sleep_ns = REFUSED_SLEEP_MIN_NS;
+    else if (s->refused_sleep_ns < REFUSED_SLEEP_MAX_NS)
+        s->refused_sleep_ns *= 2;
+    switch (step) {
+    case STEP_NOTHING:
+        sleep_ns(pace_sleep_ns(&s->pace, s->geometry.depth, s->parts.frame_bytes, now_ns));
+        break;
+    case STEP_REFUSED:
+        sleep_ns(s->refused_sleep_ns);
+        break;
+    case STEP_STARVED:
+        sleep_ns(STARVED_SLEEP_NS);
+        break;
+    case STEP_GONE:
+        sleep_ns(RETURN_SLEEP_NS);
+        break;
+    default:
+        break;
+    }
 }
 
 static void drain_loop(struct record_stream *s)
 {
-    int64_t now_ns = dao_clock_mono_ns(), last_frame_ns = now_ns, stop_ns = 0;
+    int64_t now_ns = dao_clock_mono_ns(), last_frame_ns = now_ns, last_taken_ns = now_ns;
     enum step step = STEP_NOTHING;
 
-    s->start_ns = s->batch_ns = s->last_flush_ns = now_ns;
-    while (!s->finished) {
+    s->start_ns = s->last_flush_ns = now_ns;
+    for (;;) {
         now_ns = dao_clock_mono_ns();
         check_for_stop(s, now_ns);
-        if (!segment_is_there(s, now_ns, &last_frame_ns, step) && !s->finished)
+        if (s->finished)
+            break;
+        if (atomic_load_explicit(&s->condition, memory_order_relaxed) == STREAM_GONE ||
+            !segment_is_there(s, now_ns, &last_frame_ns, step))
             step = STEP_GONE;
         else
             step = drain_batch(s, now_ns);
-        if (step == STEP_GONE) {
+        if (step == STEP_GONE)
             lose_sight(s, now_ns);
-            sleep_ns(s->finished ? 0 : PATH_CHECK_NS / 4);
-        }
         housekeeping(s, now_ns);
-        if (step == STEP_STARVED)
-            sleep_ns(STARVED_SLEEP_NS);
-        if (step != STEP_NOTHING || s->finished) {
-            stop_ns = 0;
-            continue;
-        }
-        stop_ns = s->stopping && !stop_ns ? now_ns : stop_ns;
-        if (stop_ns && now_ns - stop_ns > STOP_PATIENCE_NS)
-            give_up_waiting(s);
-        else
-            sleep_ns(sleep_time(s));
+        if (step == STEP_TOOK || step == STEP_STARVED || !s->stopping)
+            last_taken_ns = now_ns;
+        /* Frames that were there at the request cannot be had any more: do not wait for ever. */
+        if (now_ns - last_taken_ns > STOP_PATIENCE_NS)
+            give_up_wanted(s, LEDGER_LAPPED);
+        if (!s->finished)
+            rest(s, step, now_ns);
     }
 }
 

@@ -124,7 +124,10 @@ void handover_roll_if_due(struct record_stream *s, int64_t now_ns)
 {
     struct record_file *f = s->current;
 
-    if (f && f->frames > 0) {
+    if (!f || f->frames == 0) {
+        /* Asked to roll when there is nothing to end: done. */
+        atomic_store_explicit(&s->roll_requested, false, memory_order_relaxed);
+    } else {
         bool asked = atomic_exchange_explicit(&s->roll_requested, false, memory_order_relaxed);
 
         if (atomic_load_explicit(&f->error, memory_order_relaxed))

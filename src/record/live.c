@@ -64,7 +64,7 @@ void live_format(struct live *live, char *line, size_t line_bytes,
         if (lost)
             at = append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
         at = append(line, line_bytes, at, " fifo %llu/%u buf %u%%",
-                    (unsigned long long)view.backlog, streams[i]->segment.geo.depth,
+                    (unsigned long long)view.backlog, streams[i]->geometry.depth,
                     buffer_percent(streams[i]));
     }
     byte_rate = span_s > 0.0 ? (double)(bytes - live->bytes) / span_s : 0.0;

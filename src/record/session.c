@@ -73,9 +73,13 @@ static int make_identity(struct session *session)
 
 static int make_signal_fd(struct session *session)
 {
+    struct sigaction hangup;
     sigset_t set;
 
     sigemptyset(&set);
+    /* A terminal that is closed ends a recording in order, unless nohup asked for it to go on. */
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGUSR1);

@@ -19,6 +19,7 @@ int stream_open(struct record_stream *s, struct dao_text *text)
 
     if (r < 0)
         return r;
+    s->geometry = s->segment.geo;
     if (tree_stream_name(s->name, s->path) < 0) {
         snprintf(text->s, sizeof text->s,
                  "%.250s: the name is too long for a stream (at most %d characters before the "
@@ -49,6 +50,10 @@ int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_t
     int r;
 
     rows = rows < ROW_BLOCKS_MIN ? ROW_BLOCKS_MIN : rows;
+    /* Rows wait for the block that holds their pixels: tiny frames must not use up all rows before
+     * the first block is full. */
+    while (block > SINK_PAGE && block / frame > rows * (ROW_BLOCK / 64) / 4)
+        block /= 2;
     blocks = (buffer_bytes - row_share) / block;
     least = 2 * (frame / block + 2);
     least = least < DATA_BLOCKS_MIN ? DATA_BLOCKS_MIN : least;
@@ -113,7 +118,7 @@ int stream_describe(struct record_stream *s, const char *host, const char *sessi
 {
     int r;
 
-    s->facts.geometry = &s->segment.geo;
+    s->facts.geometry = &s->geometry;
     s->facts.stream = s->name;
     s->facts.host = host;
     s->facts.session = session;

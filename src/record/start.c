@@ -16,6 +16,7 @@
 
 #define ENGINE_DEPTH 64u
 #define SEGMENT_POLL_MS 20
+#define BEING_MADE_NS 1000000000ll /* longer than that no creator leaves a file unfinished */
 #define TMPFS_MAGIC 0x01021994
 #define BUFFER_DEFAULT (512ull << 20)
 /* A stream takes no more than the larger of these, unless --buffer says so. */
@@ -29,13 +30,19 @@ static int open_segment(struct record_stream *s, int64_t deadline_ns, bool quiet
 {
     struct dao_text text = {""};
     bool said = false;
+    int64_t odd_since_ns = 0;
 
     for (;;) {
         int r = stream_open(s, &text);
+        int64_t now_ns = dao_clock_mono_ns();
+        bool is_odd = r == -EMEDIUMTYPE;
 
         if (r == 0)
             return 0;
-        if ((r != -ENOENT && r != -ENODATA) || dao_clock_mono_ns() >= deadline_ns) {
+        /* A foreign creator's file has the wrong size for a moment. */
+        odd_since_ns = !is_odd ? 0 : odd_since_ns ? odd_since_ns : now_ns;
+        if ((r != -ENOENT && r != -ENODATA && !is_odd) || now_ns >= deadline_ns ||
+            (is_odd && now_ns - odd_since_ns > BEING_MADE_NS)) {
             log_error("%s", text.s);
             return r;
         }
@@ -57,31 +64,61 @@ static void warn_of_disk(const struct record_stream *s)
                     s->path);
 }
 
+/* Two streams of one name would write into one folder. */
+static int check_names(struct record_stream *const *streams, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned k = 0; k < i; k++) {
+            if (strcmp(streams[k]->name, streams[i]->name) == 0) {
+                log_error("%s and %s would both be stream '%s'; link one of them under another "
+                          "name",
+                          streams[k]->path, streams[i]->path, streams[i]->name);
+                return -EEXIST;
+            }
+        }
+    }
+    return 0;
+}
+
+/* The first segment that changed since it was opened, while others were waited for; or count. */
+static unsigned find_stale(struct record_stream *const *streams, unsigned count)
+{
+    unsigned i = 0;
+
+    while (i < count && dao_segment_check(&streams[i]->segment) == 0 &&
+           dao_segment_check_path(&streams[i]->segment) == 0)
+        i++;
+    return i;
+}
+
 int start_open_segments(struct record_stream *const *streams, unsigned count,
                         const struct session_config *config,
                         const struct start_interrupt *interrupt)
 {
     int64_t deadline_ns = config->wait_ns == INT64_MAX ? INT64_MAX
                                                        : dao_clock_mono_ns() + config->wait_ns;
+    unsigned stale;
+    int r;
 
     for (unsigned i = 0; i < count; i++) {
-        struct record_stream *s = streams[i];
-        int r = open_segment(s, deadline_ns, config->quiet, interrupt);
-
+        r = open_segment(streams[i], deadline_ns, config->quiet, interrupt);
         if (r < 0)
             return r;
-        for (unsigned k = 0; k < i; k++) {
-            if (strcmp(streams[k]->name, s->name) == 0) {
-                log_error("%s and %s would both be stream '%s'; link one of them under another "
-                          "name",
-                          streams[k]->path, s->path, s->name);
-                return -EEXIST;
-            }
-        }
-        if (s->segment.ambiguous)
-            log_warning("%s: two layouts fit its size; taken as %s", s->path,
-                        s->segment.geo.layout->name);
-        warn_of_disk(s);
+        r = check_names(streams, i + 1);
+        if (r < 0)
+            return r;
+    }
+    while ((stale = find_stale(streams, count)) < count) {
+        dao_segment_close(&streams[stale]->segment);
+        r = open_segment(streams[stale], deadline_ns, config->quiet, interrupt);
+        if (r < 0)
+            return r;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (streams[i]->segment.ambiguous)
+            log_warning("%s: two layouts fit its size; taken as %s", streams[i]->path,
+                        streams[i]->segment.geo.layout->name);
+        warn_of_disk(streams[i]);
     }
     return 0;
 }

@@ -24,6 +24,7 @@
 #include "io/queue.h"
 #include "lib/reader.h"
 #include "record/account.h"
+#include "record/pace.h"
 #include "record/rolling.h"
 #include "record/staging.h"
 #include "recording/file.h"
@@ -118,7 +119,8 @@ struct record_stream {
     char name[FITS_STREAM_NAME_MAX + 1];
     const char *path;
     struct stream_config config;
-    struct dao_segment segment;
+    struct dao_geometry geometry; /* of the stream; the segment below may be opened again */
+    struct dao_segment segment;   /* the drain's, once it runs */
     IMAGE_KEYWORD *keywords;
     struct fits_facts facts;
     struct fits_parts parts;
@@ -145,10 +147,12 @@ struct record_stream {
     bool pending_reset;
     bool starved;                 /* no block or file was free since the frame last taken */
     bool stopping, finished;
-    int64_t last_wanted_cnt0;     /* while stopping: what was newest at the request */
+    uint64_t last_wanted_cnt0;    /* while stopping: what was newest at the request */
     int64_t start_ns;             /* monotonic */
-    double rate_hz, period_ns;    /* 0: unknown */
-    int64_t batch_ns;             /* monotonic time of the last batch, for the period */
+    double rate_hz;               /* 0: unknown */
+    struct pace pace;
+    int64_t gone_since_ns;        /* monotonic, while the segment is gone */
+    int64_t refused_sleep_ns;     /* how long to rest while a frame is refused again and again */
     const char *stop_cause;
 
     /* writer */

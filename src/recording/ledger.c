@@ -9,10 +9,14 @@
 
 const char *const ledger_cause_names[LEDGER_CAUSES] = {"lapped", "disk", "source", "restart"};
 
+uint64_t ledger_run_expected(const struct ledger_run *r)
+{
+    return (uint64_t)r->last_cnt0 - (uint64_t)r->first_cnt0 + 1; /* counts may wrap: unsigned */
+}
+
 uint64_t ledger_expected(const struct ledger_counts *counts)
 {
-    return counts->past_runs +
-           (uint64_t)(counts->run.last_cnt0 - counts->run.first_cnt0 + 1);
+    return counts->past_runs + ledger_run_expected(&counts->run);
 }
 
 uint64_t ledger_lost(const struct ledger_counts *counts)
@@ -74,7 +78,7 @@ static json_t *run(const struct ledger_run *r)
 {
     return json_pack("{s:I, s:I, s:I}", "first_cnt0", (json_int_t)r->first_cnt0, "last_cnt0",
                      (json_int_t)r->last_cnt0, "expected",
-                     (json_int_t)(r->last_cnt0 - r->first_cnt0 + 1));
+                     (json_int_t)ledger_run_expected(r));
 }
 
 static json_t *runs(const struct ledger_stream *stream)
@@ -88,20 +92,28 @@ static json_t *runs(const struct ledger_stream *stream)
     return array;
 }
 
-static json_t *gaps(const struct ledger_stream *stream)
+static void append_gaps(json_t *array, const struct ledger_gap *gaps, uint64_t count)
 {
+    for (uint64_t i = 0; i < count; i++)
+        json_array_append_new(array, json_pack("{s:I, s:I, s:s, s:o}", "first_cnt0",
+                                               (json_int_t)gaps[i].first_cnt0, "count",
+                                               (json_int_t)gaps[i].count, "cause",
+                                               ledger_cause_names[gaps[i].cause], "time",
+                                               utc(gaps[i].time_ns)));
+}
+
+/* The gaps of the recording in their order, then what was lost behind it. */
+static void put_gaps(json_t *object, const struct ledger_stream *stream)
+{
+    uint64_t all = stream->counts.gap_count, failed_all = stream->failed_count;
+    uint64_t listed = all < LEDGER_GAPS_MAX ? all : LEDGER_GAPS_MAX;
+    uint64_t failed = failed_all < LEDGER_FAILED_MAX ? failed_all : LEDGER_FAILED_MAX;
     json_t *array = json_array();
 
-    for (uint64_t i = 0; i < stream->counts.gap_count && i < LEDGER_GAPS_MAX; i++) {
-        const struct ledger_gap *gap = &stream->gaps[i];
-
-        json_array_append_new(array, json_pack("{s:I, s:I, s:s, s:o}", "first_cnt0",
-                                               (json_int_t)gap->first_cnt0, "count",
-                                               (json_int_t)gap->count, "cause",
-                                               ledger_cause_names[gap->cause], "time",
-                                               utc(gap->time_ns)));
-    }
-    return array;
+    append_gaps(array, stream->gaps, listed);
+    append_gaps(array, stream->failed, failed);
+    json_object_set_new(object, "gaps", array);
+    json_object_set_new(object, "gaps_left_out", integer(all - listed + failed_all - failed));
 }
 
 static json_t *files(const struct ledger_stream *stream)
@@ -128,7 +140,7 @@ static json_t *whole_stream(const struct ledger_stream *stream)
 {
     json_t *object = json_object();
     const struct ledger_counts *counts = &stream->counts;
-    uint64_t listed = counts->gap_count < LEDGER_GAPS_MAX ? counts->gap_count : LEDGER_GAPS_MAX;
+    uint64_t past = counts->run_count - 1;
 
     json_object_set_new(object, "name", json_string(stream->name));
     json_object_set_new(object, "segment", json_string(stream->shm_path));
@@ -136,8 +148,9 @@ static json_t *whole_stream(const struct ledger_stream *stream)
     put_numbers(object, counts);
     json_object_set_new(object, "restarts", integer(counts->run_count - 1));
     json_object_set_new(object, "runs", runs(stream));
-    json_object_set_new(object, "gaps", gaps(stream));
-    json_object_set_new(object, "gaps_left_out", integer(counts->gap_count - listed));
+    json_object_set_new(object, "runs_left_out",
+                        integer(past > LEDGER_RUNS_MAX ? past - LEDGER_RUNS_MAX : 0));
+    put_gaps(object, stream);
     json_object_set_new(object, "files", files(stream));
     return object;
 }

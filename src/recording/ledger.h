@@ -25,6 +25,7 @@ extern const char *const ledger_cause_names[LEDGER_CAUSES];
 
 #define LEDGER_GAPS_MAX 1000
 #define LEDGER_RUNS_MAX 256
+#define LEDGER_FAILED_MAX 100
 
 struct ledger_gap {
     int64_t first_cnt0; /* first missing count */
@@ -61,6 +62,8 @@ struct ledger_stream {
     const struct dao_geometry *geometry;
     struct ledger_counts counts;
     const struct ledger_gap *gaps;  /* min(gap_count, LEDGER_GAPS_MAX) entries */
+    const struct ledger_gap *failed; /* frames that were taken, and then lost by a failing disk */
+    uint64_t failed_count;           /* all; min(failed_count, LEDGER_FAILED_MAX) entries */
     const struct ledger_run *runs;  /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
     const struct ledger_file *files;
     size_t file_count;
@@ -73,6 +76,7 @@ struct ledger {
     size_t stream_count;
 };
 
+uint64_t ledger_run_expected(const struct ledger_run *run);
 uint64_t ledger_expected(const struct ledger_counts *counts);
 uint64_t ledger_lost(const struct ledger_counts *counts);
 bool ledger_balances(const struct ledger_counts *counts);

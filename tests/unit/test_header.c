@@ -129,7 +129,8 @@ START_TEST(no_keyword_of_the_segment_takes_the_place_of_ours)
     static const char *const refused[] = {
         "SIMPLE", "NAXIS", "NAXIS3", "BZERO",  "TTYPE12", "TFORM1", "EXTNAME", "ATIME", "DATE-OBS",
         "NLOST",  "FLG3",  "END",    "lower",  "WITH SP", "TOOLONGNAME", "",   "CD1_1", "ZIMAGE",
-        "CHECKSUM", "COMMENT", "SHMSIZ1", "CTYPE1", "PREVFILE", "MJDREF",
+        "CHECKSUM", "COMMENT", "SHMSIZ1", "CTYPE1", "PREVFILE", "MJDREF", "DATEX", "DATE-FOO",
+        "CTYPE1A", "CRPIX1A", "RADESYSA", "RESTFRQ", "SPECSYS", "VELOSYS", "DP1", "A_ORDER",
     };
     IMAGE_KEYWORD k;
 

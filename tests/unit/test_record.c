@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "record/account.h"
+#include "record/pace.h"
 #include "record/rolling.h"
 #include "record/staging.h"
 
@@ -233,6 +234,63 @@ START_TEST(a_time_limit_counts_from_the_first_frame)
 }
 END_TEST
 
+/* ---- pace ---- */
+
+#define MS 1000000ll
+#define SECOND 1000000000ll
+
+START_TEST(a_drain_sleeps_for_an_eighth_of_the_fifo)
+{
+    struct pace pace = {0};
+
+    for (int64_t i = 0; i < 100; i++)
+        pace_note(&pace, 1, SECOND + i * MS);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 16, 388, SECOND + 100 * MS), 2 * MS);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 1, 388, SECOND + 100 * MS), MS / 8);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, SECOND + 100 * MS), 4 * MS); /* at most */
+}
+END_TEST
+
+START_TEST(a_pause_does_not_make_a_drain_sleep_through_what_follows)
+{
+    struct pace pace = {0};
+
+    for (int64_t i = 0; i < 100; i++)
+        pace_note(&pace, 1, SECOND + i * MS);
+    pace_note(&pace, 1, 3 * SECOND);
+    ck_assert_int_le(pace_sleep_ns(&pace, 8, 388, 3 * SECOND), 11 * MS / 10);
+}
+END_TEST
+
+START_TEST(a_faster_pace_is_followed_at_once_and_a_slower_one_in_time)
+{
+    struct pace pace = {0};
+    int64_t now = SECOND;
+
+    for (int i = 0; i < 50; i++)
+        pace_note(&pace, 1, now += 10 * MS);
+    pace_note(&pace, 10, now += MS);
+    ck_assert_int_le(pace_sleep_ns(&pace, 8, 388, now), MS / 10);
+    for (int i = 0; i < 200; i++)
+        pace_note(&pace, 1, now += MS);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 8, 388, now), MS);
+}
+END_TEST
+
+START_TEST(a_silent_source_costs_little_and_the_wait_for_it_is_no_pace)
+{
+    struct pace pace = {0};
+
+    ck_assert_int_eq(pace_sleep_ns(&pace, 1, 4, 0), MS / 4);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 0), 320000);
+    pace_note(&pace, 1, 100 * SECOND); /* after a long wait, the first frame */
+    ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 100 * SECOND), 320000);
+    pace_note(&pace, 5, 100 * SECOND + 50000); /* 100 kHz */
+    ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 100 * SECOND + 60000), 80000);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 102 * SECOND), 320000);
+}
+END_TEST
+
 /* ---- the account ---- */
 
 START_TEST(expected_is_recorded_and_lost_over_every_run)
@@ -260,6 +318,22 @@ START_TEST(expected_is_recorded_and_lost_over_every_run)
     ck_assert_uint_eq(ledger_lost(&view.counts), 5 + 3 + 5000);
     ck_assert_int_eq(account.runs[0].first_cnt0, 101);
     ck_assert_int_eq(account.runs[0].last_cnt0, 110);
+    account_fini(&account);
+}
+END_TEST
+
+START_TEST(counts_may_pass_the_sign_bit)
+{
+    static struct account account;
+    uint64_t first = (1ull << 63) - 2;
+
+    account_init(&account);
+    account_begin_run(&account, (int64_t)first);
+    for (uint64_t i = 0; i < 3; i++)
+        account_take(&account, (int64_t)(first + i), false, 1);
+    account_lose(&account, LEDGER_LAPPED, (int64_t)(first + 3), 4, 1);
+    ck_assert_uint_eq(ledger_expected(&account.now.counts), 7);
+    ck_assert(ledger_balances(&account.now.counts));
     account_fini(&account);
 }
 END_TEST
@@ -332,6 +406,11 @@ int main(void)
     tcase_add_test(tcase, the_smallest_limit_gives_the_capacity);
     tcase_add_test(tcase, a_frame_larger_than_the_size_limit_still_gets_a_file);
     tcase_add_test(tcase, a_time_limit_counts_from_the_first_frame);
+    tcase_add_test(tcase, a_drain_sleeps_for_an_eighth_of_the_fifo);
+    tcase_add_test(tcase, a_pause_does_not_make_a_drain_sleep_through_what_follows);
+    tcase_add_test(tcase, a_faster_pace_is_followed_at_once_and_a_slower_one_in_time);
+    tcase_add_test(tcase, a_silent_source_costs_little_and_the_wait_for_it_is_no_pace);
+    tcase_add_test(tcase, counts_may_pass_the_sign_bit);
     tcase_add_test(tcase, expected_is_recorded_and_lost_over_every_run);
     tcase_add_test(tcase, frames_that_failed_on_disk_move_from_recorded_to_lost);
     tcase_add_test(tcase, a_wrong_book_is_noticed);

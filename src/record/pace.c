@@ -1,0 +1,42 @@
+/* pace.c - see pace.h. */
+#include "record/pace.h"
+
+#define SLEEP_MIN_NS 20000.0
+#define SLEEP_MAX_NS 4000000.0
+#define IDLE_NS 1000000000ll /* then a source is taken for one that pauses */
+#define IDLE_SLEEP_MIN_NS 250000.0
+#define FASTEST_NS 10000.0
+#define FASTEST_BYTES_PER_NS 8.0
+#define SLOWER_BY 1.05
+
+static double clamp(double value, double low, double high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+void pace_note(struct pace *pace, uint64_t frames, int64_t now_ns)
+{
+    double period = (double)(now_ns - pace->last_ns) / (double)frames;
+    bool is_first = pace->last_ns == 0;
+
+    pace->last_ns = now_ns;
+    if (is_first)
+        return; /* the time before the first frame says nothing */
+    if (pace->period_ns <= 0.0 || period < pace->period_ns)
+        pace->period_ns = period;
+    else
+        pace->period_ns = clamp(pace->period_ns * SLOWER_BY, 0.0, period);
+}
+
+int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes,
+                      int64_t now_ns)
+{
+    double fastest = (double)frame_bytes / FASTEST_BYTES_PER_NS;
+    double idle = clamp((fastest < FASTEST_NS ? FASTEST_NS : fastest) * depth / 2.0,
+                        IDLE_SLEEP_MIN_NS, SLEEP_MAX_NS);
+    double known = clamp(pace->period_ns * depth / 8.0, SLEEP_MIN_NS, SLEEP_MAX_NS);
+
+    if (pace->period_ns <= 0.0 || (now_ns - pace->last_ns > IDLE_NS && idle > known))
+        return (int64_t)idle;
+    return (int64_t)known;
+}

@@ -1,0 +1,27 @@
+/*
+ * pace.h - how fast frames come, and how long a drain may sleep. Plain arithmetic; drain thread.
+ */
+#ifndef DAOREC_RECORD_PACE_H
+#define DAOREC_RECORD_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pace {
+    double period_ns;   /* between frames, the fastest seen lately; 0: unknown */
+    int64_t last_ns;    /* monotonic time of the last batch that had frames, 0: none yet */
+};
+
+/* A batch brought `frames` (>= 1, by count). A faster pace is followed at once, a slower one, which
+ * may be a pause that has ended, over many batches. */
+void pace_note(struct pace *pace, uint64_t frames, int64_t now_ns);
+
+/*
+ * How long until the next look: an eighth of the time in which the FIFO would fill at that pace.
+ * Where none is known, or nothing came for a second: half of the time it would take at 100 kHz, or
+ * at 8 GB/s, so that a source that begins anew is not lapped and one that is silent costs little.
+ */
+int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes,
+                      int64_t now_ns);
+
+#endif

@@ -39,6 +39,18 @@ static int sleep_ns(int64_t ns, const sigset_t *mask)
     return ppoll(NULL, 0, &time, mask) < 0 && errno == EINTR ? -EINTR : 0;
 }
 
+/* dao_reader_peek(), which at depth 1 also keeps when there was nothing yet, as begin() does: from
+ * then on the age of the frame that comes is counted. */
+static int peek(struct dao_reader *r)
+{
+    int64_t look_ns = r->seg->geo.depth == 1 ? dao_clock_mono_ns() : 0;
+    int what = dao_reader_peek(r);
+
+    if (what == DAO_READ_NONE)
+        r->unchanged_ns = look_ns;
+    return what;
+}
+
 /* What has happened so far, as dao_reader_wait() returns it; 0: nothing. */
 static int look(struct dao_reader *r, int64_t now_ns, int64_t *path_check_ns)
 {
@@ -46,7 +58,7 @@ static int look(struct dao_reader *r, int64_t now_ns, int64_t *path_check_ns)
 
     if (what < 0)
         return what;
-    what = dao_reader_peek(r);
+    what = peek(r);
     if (what != DAO_READ_NONE)
         return what < 0 ? what : 1;
     if (now_ns < *path_check_ns)
@@ -56,12 +68,12 @@ static int look(struct dao_reader *r, int64_t now_ns, int64_t *path_check_ns)
 }
 
 /* Poll until a frame is there or the spinning time is over. 1, 0, -EINTR, -ESTALE. */
-static int spin(const struct dao_reader *r, int64_t until_ns, const sigset_t *mask)
+static int spin(struct dao_reader *r, int64_t until_ns, const sigset_t *mask)
 {
     int64_t now_ns = dao_clock_mono_ns(), signal_look_ns = now_ns + SIGNAL_LOOK_NS;
 
     for (; now_ns < until_ns; now_ns = dao_clock_mono_ns()) {
-        int what = dao_reader_peek(r);
+        int what = peek(r);
 
         if (what != DAO_READ_NONE)
             return what < 0 ? what : 1;
@@ -113,7 +125,7 @@ static int wait_masked(struct dao_reader *r, int64_t deadline_ns,
 
 int dao_reader_wait(struct dao_reader *r, int64_t deadline_ns, const struct dao_wait_policy *policy)
 {
-    int what = dao_reader_peek(r);
+    int what = peek(r);
     sigset_t mask;
 
     if (what != DAO_READ_NONE)

@@ -24,7 +24,7 @@ static const char *const taken_names[] = {
     "CRDER#", "CSYER#", "CPDIS#", "CQDIS#", "CPERR#", "CQERR#", "DP#", "DQ#", "D2IM*", "DVERR@",
     "A_*", "B_*", "AP_*", "BP_*", "EQUINOX@", "EPOCH", "RADESYS@", "RADECSYS", "LONPOLE@",
     "LATPOLE@", "RESTFR*", "RESTWAV@", "SPECSYS@", "SSYS*", "VEL*", "ZSOURCE@", "OBSGEO*",
-    "DATE*", "MJD*", "JD*", "TIME*", "TREF*", "TSTART", "TSTOP", "TELAPSE", "XPOSURE", "EXPOSURE",
+    "DATE*", "MJD*", "JD*", "TIME*", "TREF*", "TSTART", "TSTOP", "TELAPSE", "XPOSURE",
     "PLEPHEM", "TIMSYER", "TIMRDER", "JEPOCH", "BEPOCH", "OBSORBIT", "PHASE*", "CZPHS#", "CPERI#",
     /* bibliographic */
     "ORIGIN", "TELESCOP", "INSTRUME", "OBSERVER", "OBJECT", "AUTHOR", "REFERENC", "PROGRAM",

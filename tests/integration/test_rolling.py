@@ -89,7 +89,7 @@ def fast_rolling_loses_nothing_and_every_part_is_valid_at_any_moment():
     parts = os.path.join(h.output, "*", h.stream_name(path), "*.part")
     looked = 0
     while recorder.poll() is None:
-        recorder.send_signal(signal.SIGSTOP)
+        h.freeze(recorder)
         for file in glob.glob(parts):
             h.fitsverify(file)
             check_unfinished(file)

@@ -10,7 +10,7 @@
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
-void log_set_level(enum log_level level);              /* default LOG_INFO */
+void log_set_level(enum log_level level); /* default LOG_INFO */
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...)   log_at(LOG_ERROR, __VA_ARGS__)

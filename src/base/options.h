@@ -9,23 +9,23 @@
 #include <stdint.h>
 
 enum option_kind {
-    OPTION_FLAG,     /* target: bool */
-    OPTION_COUNT,    /* uint64_t */
-    OPTION_BYTES,    /* uint64_t */
-    OPTION_DURATION, /* int64_t, ns */
+    OPTION_FLAG,             /* target: bool */
+    OPTION_COUNT,            /* uint64_t */
+    OPTION_BYTES,            /* uint64_t */
+    OPTION_DURATION,         /* int64_t, ns */
     OPTION_DURATION_OR_FLAG, /* int64_t; given without value: INT64_MAX */
-    OPTION_NUMBER,   /* double */
-    OPTION_STRING,   /* const char * */
+    OPTION_NUMBER,           /* double */
+    OPTION_STRING,           /* const char * */
 };
 
 struct option_spec {
-    const char *name;   /* long name without dashes; NULL ends the table */
-    char letter;        /* short form or 0 */
+    const char *name; /* long name without dashes; NULL ends the table */
+    char letter;      /* short form or 0 */
     enum option_kind kind;
-    size_t offset;      /* of the target within the verb's option struct */
-    const char *arg;    /* "DIR", "N", ...; NULL for flags */
-    const char *help;   /* one line; may say the default */
-    double min, max;    /* allowed range of numbers (ns for durations); 0, 0: any */
+    size_t offset;    /* of the target within the verb's option struct */
+    const char *arg;  /* "DIR", "N", ...; NULL for flags */
+    const char *help; /* one line; may say the default */
+    double min, max;  /* allowed range of numbers (ns for durations); 0, 0: any */
 };
 
 struct verb_usage {

@@ -58,9 +58,10 @@ static uint64_t sum_stored(uint64_t stored)
 
 /* The portable kernel, inlined with a constant word size so that each type gets its own loop. The
  * tail of fewer than eight bytes goes through the same arithmetic, zero-padded. */
-static inline __attribute__((always_inline)) uint64_t
-encode_plain(unsigned char *dst, const unsigned char *src, size_t bytes, unsigned char flip,
-             unsigned word_bytes)
+static inline __attribute__((always_inline)) uint64_t encode_plain(unsigned char *dst,
+                                                                   const unsigned char *src,
+                                                                   size_t bytes, unsigned char flip,
+                                                                   unsigned word_bytes)
 {
     const uint64_t pattern = flip_pattern(word_bytes, flip);
     uint64_t sum = 0;
@@ -85,11 +86,11 @@ encode_plain(unsigned char *dst, const unsigned char *src, size_t bytes, unsigne
     return sum;
 }
 
-#define PORTABLE_KERNEL(word_bytes)                                                               \
-    static uint32_t encode_portable_##word_bytes(unsigned char *dst, const unsigned char *src,    \
-                                                 size_t bytes, unsigned char flip)                \
-    {                                                                                             \
-        return fits_sum_fold(encode_plain(dst, src, bytes, flip, word_bytes));                    \
+#define PORTABLE_KERNEL(word_bytes)                                                                \
+    static uint32_t encode_portable_##word_bytes(unsigned char *dst, const unsigned char *src,     \
+                                                 size_t bytes, unsigned char flip)                 \
+    {                                                                                              \
+        return fits_sum_fold(encode_plain(dst, src, bytes, flip, word_bytes));                     \
     }
 PORTABLE_KERNEL(1)
 PORTABLE_KERNEL(2)
@@ -137,12 +138,12 @@ encode_wide(unsigned char *dst, const unsigned char *src, size_t bytes, unsigned
     return sum + encode_plain(dst + whole, src + whole, bytes - whole, flip, word_bytes);
 }
 
-#define WIDE_KERNEL(word_bytes, ...)                                                              \
-    __attribute__((target("avx2"))) static uint32_t encode_avx2_##word_bytes(                     \
-        unsigned char *dst, const unsigned char *src, size_t bytes, unsigned char flip)           \
-    {                                                                                             \
-        return fits_sum_fold(encode_wide(dst, src, bytes, flip, word_bytes,                       \
-                                         _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)));            \
+#define WIDE_KERNEL(word_bytes, ...)                                                               \
+    __attribute__((target("avx2"))) static uint32_t encode_avx2_##word_bytes(                      \
+        unsigned char *dst, const unsigned char *src, size_t bytes, unsigned char flip)            \
+    {                                                                                              \
+        return fits_sum_fold(encode_wide(dst, src, bytes, flip, word_bytes,                        \
+                                         _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)));             \
     }
 WIDE_KERNEL(1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 WIDE_KERNEL(2, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
@@ -171,8 +172,7 @@ uint32_t fits_sum_bytes(const void *bytes, size_t count)
     return fits_sum_fold(sum);
 }
 
-struct fits_encoder fits_encoder_select(const struct dao_dtype *dtype,
-                                        enum fits_encode_level level)
+struct fits_encoder fits_encoder_select(const struct dao_dtype *dtype, enum fits_encode_level level)
 {
     /* One row a word size: 1, 2, 4, 8. */
     static const struct {
@@ -182,10 +182,15 @@ struct fits_encoder fits_encoder_select(const struct dao_dtype *dtype,
 #endif
     } kernels[4] = {
 #ifdef HAVE_AVX2_KERNELS
-        {encode_portable_1, encode_avx2_1}, {encode_portable_2, encode_avx2_2},
-        {encode_portable_4, encode_avx2_4}, {encode_portable_8, encode_avx2_8},
+        {encode_portable_1, encode_avx2_1},
+        {encode_portable_2, encode_avx2_2},
+        {encode_portable_4, encode_avx2_4},
+        {encode_portable_8, encode_avx2_8},
 #else
-        {encode_portable_1}, {encode_portable_2}, {encode_portable_4}, {encode_portable_8},
+        {encode_portable_1},
+        {encode_portable_2},
+        {encode_portable_4},
+        {encode_portable_8},
 #endif
     };
     unsigned row = (unsigned)__builtin_ctz(dtype->word_bytes);

@@ -21,8 +21,8 @@
 struct fits_encoder {
     uint32_t (*encode)(unsigned char *dst, const unsigned char *src, size_t bytes,
                        unsigned char flip);
-    unsigned char flip;  /* 0x80 where the top bit of each word is flipped, else 0 */
-    const char *name;    /* "avx2" or "portable" */
+    unsigned char flip; /* 0x80 where the top bit of each word is flipped, else 0 */
+    const char *name;   /* "avx2" or "portable" */
 };
 
 enum fits_encode_level {

@@ -340,9 +340,9 @@ int fits_build_frames(struct fits_bytes *ret, uint64_t rows, int64_t dateref_ns,
 int fits_build_shmkw(struct fits_bytes *ret, const struct fits_facts *facts, struct dao_text *text)
 {
     static const struct fits_column columns[] = {
-        {"NAME", "16A", "", "keyword"},         {"TYPE", "1A", "", "N, L, D or S"},
-        {"LVAL", "1K", "", "value where L"},    {"DVAL", "1D", "", "value where D"},
-        {"SVAL", "16A", "", "value where S"},   {"COMMENT", "80A", "", "comment"},
+        {"NAME", "16A", "", "keyword"},       {"TYPE", "1A", "", "N, L, D or S"},
+        {"LVAL", "1K", "", "value where L"},  {"DVAL", "1D", "", "value where D"},
+        {"SVAL", "16A", "", "value where S"}, {"COMMENT", "80A", "", "comment"},
     };
     uint64_t rows_bytes = (uint64_t)facts->keyword_count * FITS_SHMKW_ROW_BYTES;
     struct fits_bytes header = {0};
@@ -372,7 +372,7 @@ int fits_build_shmkw(struct fits_bytes *ret, const struct fits_facts *facts, str
 }
 
 int fits_build_filler(struct fits_bytes *ret, const char *extname, uint64_t data_bytes,
-                     struct dao_text *text)
+                      struct dao_text *text)
 {
     LONGLONG axis = 0;
     int status = 0, r;

@@ -15,7 +15,7 @@
 #include "lib/dtype.h"
 #include "lib/layout.h"
 
-#define FITS_BLOCK 2880u
+#define FITS_BLOCK             2880u
 #define FITS_KEYWORD_CARDS_MAX 64
 /* A file's name stands in PREVFILE and NEXTFILE, which hold 68 characters: "_000001.fits". */
 #define FITS_STREAM_NAME_MAX 56
@@ -36,11 +36,11 @@ static inline uint64_t fits_pad(uint64_t bytes)
 /* What is true of every file of a stream. Strings are borrowed; NULL: no such card. */
 struct fits_facts {
     const struct dao_geometry *geometry;
-    const char *stream;    /* EXTNAME */
+    const char *stream; /* EXTNAME */
     const char *bunit;
-    const char *host;      /* RECHOST */
-    const char *session;   /* RECUUID */
-    const char *shm_path;  /* SHMNAME */
+    const char *host;     /* RECHOST */
+    const char *session;  /* RECUUID */
+    const char *shm_path; /* SHMNAME */
     const char *origin, *telescope, *instrument, *observer, *object;
     const IMAGE_KEYWORD *keywords; /* the segment's, as they were at open */
     unsigned keyword_count;
@@ -48,13 +48,13 @@ struct fits_facts {
 
 /* What is true of one file, now. Times in POSIX nanoseconds. */
 struct fits_state {
-    uint64_t planes;       /* NAXISn of the frame axis */
-    uint64_t file_seq;     /* 1, 2, ... */
-    uint64_t frame0;       /* index of the file's first frame in the session */
+    uint64_t planes;   /* NAXISn of the frame axis */
+    uint64_t file_seq; /* 1, 2, ... */
+    uint64_t frame0;   /* index of the file's first frame in the session */
     int64_t cnt0_begin;
-    int64_t written_ns;    /* DATE: when the header was written */
-    int64_t begin_ns;      /* first frame */
-    const char *previous;  /* name of the file before, "" for none */
+    int64_t written_ns;   /* DATE: when the header was written */
+    int64_t begin_ns;     /* first frame */
+    const char *previous; /* name of the file before, "" for none */
     /* as they stand at close; zero and "" before */
     uint64_t frames;
     int64_t cnt0_end;
@@ -79,12 +79,11 @@ int fits_build_frames(struct fits_bytes *ret, uint64_t rows, int64_t dateref_ns,
                       const uint32_t *checksum_of_data, struct dao_text *text);
 
 /* The whole SHMKW unit: header, rows, padding, checksums. */
-int fits_build_shmkw(struct fits_bytes *ret, const struct fits_facts *facts,
-                     struct dao_text *text);
+int fits_build_shmkw(struct fits_bytes *ret, const struct fits_facts *facts, struct dao_text *text);
 
 /* The header of an image of `data_bytes` bytes that mean nothing: SPARE and FILLER. Its checksums
  * stay undefined, since closing writes into that data while the header still rules. */
 int fits_build_filler(struct fits_bytes *ret, const char *extname, uint64_t data_bytes,
-                     struct dao_text *text);
+                      struct dao_text *text);
 
 #endif

@@ -18,17 +18,17 @@ struct fits_parts {
     uint64_t primary_bytes; /* primary header */
     uint64_t frame_bytes;
     uint64_t frames_header_bytes;
-    uint64_t shmkw_bytes;   /* whole unit */
+    uint64_t shmkw_bytes; /* whole unit */
 };
 
 struct fits_plan {
     struct fits_parts parts;
-    uint64_t capacity;          /* planes and rows, >= 1 */
-    uint64_t cube_off;          /* = primary_bytes */
+    uint64_t capacity; /* planes and rows, >= 1 */
+    uint64_t cube_off; /* = primary_bytes */
     uint64_t frames_header_off;
     uint64_t rows_off;
     uint64_t shmkw_off;
-    uint64_t spare_off;         /* header of SPARE */
+    uint64_t spare_off; /* header of SPARE */
     uint64_t spare_data_bytes;
     uint64_t file_bytes;
 };

@@ -28,7 +28,7 @@ struct fits_row {
     int32_t lost;     /* frames lost just before this one, saturated */
     int32_t flags;    /* enum fits_flag */
     int32_t slot;
-    uint32_t dsum;    /* ones'-complement sum of the frame's stored bytes */
+    uint32_t dsum; /* ones'-complement sum of the frame's stored bytes */
 };
 
 void fits_row_pack(unsigned char dst[FITS_ROW_BYTES], const struct fits_row *row);

@@ -39,8 +39,7 @@ static int open_ring(struct io_uring *ring, unsigned depth)
     return r;
 }
 
-int io_engine_create(struct io_engine **ret, enum io_engine_kind kind, unsigned depth,
-                     int *ret_why)
+int io_engine_create(struct io_engine **ret, enum io_engine_kind kind, unsigned depth, int *ret_why)
 {
     struct io_engine *engine = calloc(1, sizeof *engine);
     int r;

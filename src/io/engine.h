@@ -16,7 +16,7 @@
 #include "io/sink.h"
 
 enum io_engine_kind {
-    IO_ENGINE_AUTO,  /* io_uring where it works */
+    IO_ENGINE_AUTO, /* io_uring where it works */
     IO_ENGINE_URING,
     IO_ENGINE_PWRITE,
 };
@@ -29,10 +29,10 @@ struct io_request {
     const unsigned char *data;
     size_t bytes;
     uint64_t off;
-    int buffer_index;            /* of a registered block that `data` lies in, or -1 */
-    int result;                  /* set when done */
+    int buffer_index; /* of a registered block that `data` lies in, or -1 */
+    int result;       /* set when done */
     void (*done)(struct io_request *request);
-    void *owner;                 /* the caller's */
+    void *owner; /* the caller's */
 };
 
 struct io_engine;

@@ -17,8 +17,8 @@ int io_pool_init(struct io_pool *pool, uint32_t count, size_t block_bytes)
     pool->blocks = calloc(count, sizeof *pool->blocks);
     if (!pool->blocks)
         return -ENOMEM;
-    pool->memory = mmap(NULL, pool->memory_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pool->memory =
+        mmap(NULL, pool->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pool->memory == MAP_FAILED) {
         pool->memory = NULL;
         io_pool_fini(pool);
@@ -50,9 +50,9 @@ struct io_block *io_pool_take(struct io_pool *pool)
      * failed exchange means that a block was given meanwhile, so the loop is short. */
     struct io_block *block = atomic_load_explicit(&pool->free_list, memory_order_acquire);
 
-    while (block && !atomic_compare_exchange_weak_explicit(&pool->free_list, &block, block->next,
-                                                           memory_order_acquire,
-                                                           memory_order_acquire))
+    while (block &&
+           !atomic_compare_exchange_weak_explicit(&pool->free_list, &block, block->next,
+                                                  memory_order_acquire, memory_order_acquire))
         ;
     if (block)
         atomic_fetch_sub_explicit(&pool->free_count, 1, memory_order_relaxed);

@@ -13,11 +13,11 @@
 #include <stdint.h>
 
 struct io_block {
-    unsigned char *data;     /* block_bytes, page-aligned */
-    struct io_block *next;   /* in the free list */
-    uint64_t file_off;       /* for the holder: where in the file data[0] belongs */
-    uint64_t flushed;        /* for the holder: file offset up to which it is written already */
-    int buffer_index;        /* registered with the ring as this buffer, or -1 */
+    unsigned char *data;   /* block_bytes, page-aligned */
+    struct io_block *next; /* in the free list */
+    uint64_t file_off;     /* for the holder: where in the file data[0] belongs */
+    uint64_t flushed;      /* for the holder: file offset up to which it is written already */
+    int buffer_index;      /* registered with the ring as this buffer, or -1 */
 };
 
 struct io_pool {

@@ -15,7 +15,7 @@
 struct io_queue {
     unsigned char *items;
     size_t item_bytes;
-    uint32_t capacity;  /* a power of two */
+    uint32_t capacity;                  /* a power of two */
     _Alignas(64) _Atomic uint32_t head; /* next to take; written by the consumer */
     _Alignas(64) _Atomic uint32_t tail; /* next to fill; written by the producer */
 };

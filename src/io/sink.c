@@ -197,8 +197,7 @@ static bool pages_suit_direct(int fd)
 {
     struct statx stx = {0};
 
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) != 0 ||
-        !(stx.stx_mask & STATX_DIOALIGN))
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) != 0 || !(stx.stx_mask & STATX_DIOALIGN))
         return true;
 #ifdef __GLIBC__
     /* glibc 2.36 knows the fields only from the kernel's headers; they follow stx_mnt_id. */
@@ -282,8 +281,7 @@ int sink_publish(struct sink *sink, const char *name)
         snprintf(self, sizeof self, "/proc/self/fd/%d", sink->fd);
         /* The second way needs a capability, the first a /proc. */
         if (linkat(AT_FDCWD, self, sink->dir_fd, name, AT_SYMLINK_FOLLOW) != 0 &&
-            (errno != ENOENT ||
-             linkat(sink->fd, "", sink->dir_fd, name, AT_EMPTY_PATH) != 0))
+            (errno != ENOENT || linkat(sink->fd, "", sink->dir_fd, name, AT_EMPTY_PATH) != 0))
             return -errno;
         sink->unnamed = false;
         return 0;

@@ -29,10 +29,10 @@ extern const struct sink_backend sink_backend_system; /* pwrite, pread, fdatasyn
 
 struct sink {
     const struct sink_backend *backend;
-    int fd;               /* -1: closed */
-    int dir_fd;           /* borrowed: the directory the file is in */
-    bool direct;          /* O_DIRECT */
-    bool unnamed;         /* O_TMPFILE; else a dot-file of this name until it is published: */
+    int fd;       /* -1: closed */
+    int dir_fd;   /* borrowed: the directory the file is in */
+    bool direct;  /* O_DIRECT */
+    bool unnamed; /* O_TMPFILE; else a dot-file of this name until it is published: */
     char temp_name[280];
     uint64_t length;
     unsigned char *scratch;

@@ -24,8 +24,8 @@ void account_begin_run(struct account *account, int64_t first_cnt0)
         counts->past_runs += ledger_run_expected(&counts->run);
     }
     counts->run_count++;
-    counts->run = (struct ledger_run){
-        .first_cnt0 = first_cnt0, .last_cnt0 = (int64_t)((uint64_t)first_cnt0 - 1)};
+    counts->run = (struct ledger_run){.first_cnt0 = first_cnt0,
+                                      .last_cnt0 = (int64_t)((uint64_t)first_cnt0 - 1)};
 }
 
 void account_lose(struct account *account, enum ledger_cause cause, int64_t first_cnt0,

@@ -16,17 +16,18 @@
 /* What others may see of a stream. */
 struct account_view {
     struct ledger_counts counts;
-    uint64_t bytes;       /* pixels taken */
-    uint64_t backlog;     /* frames in the FIFO and not yet taken */
-    double rate_hz;       /* 0: not known yet */
-    bool starved;         /* waiting for the disk now */
+    uint64_t bytes;        /* pixels taken */
+    uint64_t backlog;      /* frames in the FIFO and not yet taken */
+    double rate_hz;        /* 0: not known yet */
+    bool starved;          /* waiting for the disk now */
     uint64_t failed_count; /* entries of `failed` (and more): filled by account_read() */
 };
 
 struct account {
     /* the drain's own */
     struct account_view now;
-    struct ledger_gap gaps[LEDGER_GAPS_MAX]; /* appended, never changed: readable up to a view's count */
+    struct ledger_gap
+        gaps[LEDGER_GAPS_MAX]; /* appended, never changed: readable up to a view's count */
     struct ledger_run runs[LEDGER_RUNS_MAX];
     /* shared */
     pthread_mutex_t lock;

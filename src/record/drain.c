@@ -22,17 +22,17 @@
 #include "lib/clock.h"
 #include "record/handover.h"
 
-#define BATCH_FRAMES 64u
-#define REFUSALS_MAX 4u
-#define FLUSH_NS 1000000000ll
-#define PATH_CHECK_NS 100000000ll
-#define RETURN_SLEEP_NS 1000000ll   /* between tries to open a segment that went away */
-#define GONE_NS 1000000000ll        /* then its file is closed */
-#define STARVED_SLEEP_NS 200000ll
+#define BATCH_FRAMES         64u
+#define REFUSALS_MAX         4u
+#define FLUSH_NS             1000000000ll
+#define PATH_CHECK_NS        100000000ll
+#define RETURN_SLEEP_NS      1000000ll    /* between tries to open a segment that went away */
+#define GONE_NS              1000000000ll /* then its file is closed */
+#define STARVED_SLEEP_NS     200000ll
 #define REFUSED_SLEEP_MIN_NS 20000ll
 #define REFUSED_SLEEP_MAX_NS 1000000ll
-#define STOP_PATIENCE_NS 1000000000ll
-#define RATE_FRAMES 16u
+#define STOP_PATIENCE_NS     1000000000ll
+#define RATE_FRAMES          16u
 
 enum step {
     STEP_TOOK,    /* a frame was taken */
@@ -231,8 +231,7 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     if (dao_reader_finish(&s->reader, &take) != 1)
         return STEP_REFUSED;
     accept(s, &take, previous_cnt0, dsum, rtime_ns, now_ns);
-    if (s->config.frames_wanted &&
-        s->account.now.counts.recorded >= s->config.frames_wanted) {
+    if (s->config.frames_wanted && s->account.now.counts.recorded >= s->config.frames_wanted) {
         s->stop_cause = "STOP";
         s->finished = true;
     }
@@ -256,7 +255,8 @@ static bool attach_again(struct record_stream *s)
     if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, true) < 0)
         return false;
     if (s->reader.creation_bits != creation_bits)
-        dao_reader_rewind(&s->reader); /* its count began at 0, and not all of it is there any more */
+        dao_reader_rewind(
+            &s->reader); /* its count began at 0, and not all of it is there any more */
     account_begin_run(&s->account, (int64_t)(s->reader.cnt0 + 1));
     s->pending_reset = true;
     s->last_atime_ns = 0;
@@ -318,8 +318,7 @@ static void begin_stop(struct record_stream *s, const char *cause)
     atomic_store(&s->is_stopping, true);
     dao_reader_look(&s->reader);
     s->last_wanted_cnt0 = s->reader.newest_seen;
-    s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 &&
-                  !dao_reader_is_ready(&s->reader);
+    s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 && !dao_reader_is_ready(&s->reader);
 }
 
 static void check_for_stop(struct record_stream *s, int64_t now_ns)
@@ -451,7 +450,8 @@ static void finish(struct record_stream *s)
     if (s->ending)
         handover_end_pending(s, false);
     if (s->next)
-        handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DISCARD, .file = s->next});
+        handover_send(s, &s->row_queue,
+                      (struct record_message){.kind = RECORD_DISCARD, .file = s->next});
     s->next = NULL;
     staging_drop(&s->data);
     staging_drop(&s->rows);

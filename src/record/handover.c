@@ -76,8 +76,8 @@ void handover_plan(struct record_stream *s)
     atomic_store_explicit(&f->error, 0, memory_order_relaxed);
     fits_plan_make(&f->file.plan, &s->parts, f->capacity);
     f->file.facts = &s->facts;
-    f->file.state = (struct fits_state){
-        .file_seq = s->next_seq++, .previous = "", .next = "", .end_cause = ""};
+    f->file.state =
+        (struct fits_state){.file_seq = s->next_seq++, .previous = "", .next = "", .end_cause = ""};
     f->file.dateref_ns = dao_clock_real_ns() / 1000000000ll * 1000000000ll;
     s->next = f;
     handover_send(s, &s->data_queue, (struct record_message){.kind = RECORD_PREPARE, .file = f});
@@ -106,9 +106,9 @@ void handover_end_pending(struct record_stream *s, bool has_next)
     f->session_lost = ledger_lost(&s->account.now.counts);
     s->ending = NULL;
     handover_send(s, &s->row_queue,
-         (struct record_message){.kind = RECORD_END,
-                                 .file = f,
-                                 .need = fits_plan_frame_end(&f->file.plan, f->frames)});
+                  (struct record_message){.kind = RECORD_END,
+                                          .file = f,
+                                          .need = fits_plan_frame_end(&f->file.plan, f->frames)});
 }
 
 void handover_end_current(struct record_stream *s, const char *cause, int64_t now_ns)

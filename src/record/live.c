@@ -63,9 +63,9 @@ void live_format(struct live *live, char *line, size_t line_bytes,
                     rate < 0 ? 0.0 : rate, (unsigned long long)view.counts.recorded);
         if (lost)
             at = append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
-        at = append(line, line_bytes, at, " fifo %llu/%u buf %u%%",
-                    (unsigned long long)view.backlog, streams[i]->geometry.depth,
-                    buffer_percent(streams[i]));
+        at =
+            append(line, line_bytes, at, " fifo %llu/%u buf %u%%", (unsigned long long)view.backlog,
+                   streams[i]->geometry.depth, buffer_percent(streams[i]));
     }
     byte_rate = span_s > 0.0 ? (double)(bytes - live->bytes) / span_s : 0.0;
     at = append(line, line_bytes, at, " | %.1f MB/s", byte_rate / 1e6);
@@ -87,8 +87,7 @@ static void print_gaps(FILE *out, const struct ledger_stream *stream)
 
         fprintf(out, "    gap: %llu from count %lld, %s, noticed %s\n",
                 (unsigned long long)gap->count, (long long)gap->first_cnt0,
-                ledger_cause_names[gap->cause],
-                units_format_utc(utc, sizeof utc, gap->time_ns, 3));
+                ledger_cause_names[gap->cause], units_format_utc(utc, sizeof utc, gap->time_ns, 3));
     }
     if (stream->counts.gap_count > shown)
         fprintf(out, "    ... and %llu more gaps, see session.json\n",
@@ -101,8 +100,8 @@ void live_print_summary(FILE *out, const struct ledger *ledger)
 
     fprintf(out, "session %s/%s, %s\n", ledger->root, ledger->session,
             units_format_duration(text, sizeof text, ledger->end_ns - ledger->start_ns));
-    fprintf(out, "%-20s %12s %12s %12s %6s  %s\n", "stream", "expected", "recorded", "lost", "files",
-            "lost by");
+    fprintf(out, "%-20s %12s %12s %12s %6s  %s\n", "stream", "expected", "recorded", "lost",
+            "files", "lost by");
     for (size_t i = 0; i < ledger->stream_count; i++) {
         const struct ledger_stream *stream = &ledger->streams[i];
         const struct ledger_counts *counts = &stream->counts;

@@ -1,13 +1,13 @@
 /* pace.c - see pace.h. */
 #include "record/pace.h"
 
-#define SLEEP_MIN_NS 20000.0
-#define SLEEP_MAX_NS 4000000.0
-#define IDLE_NS 1000000000ll /* then a source is taken for one that pauses */
-#define IDLE_SLEEP_MIN_NS 250000.0
-#define FASTEST_NS 10000.0
+#define SLEEP_MIN_NS         20000.0
+#define SLEEP_MAX_NS         4000000.0
+#define IDLE_NS              1000000000ll /* then a source is taken for one that pauses */
+#define IDLE_SLEEP_MIN_NS    250000.0
+#define FASTEST_NS           10000.0
 #define FASTEST_BYTES_PER_NS 8.0
-#define SLOWER_BY 1.05
+#define SLOWER_BY            1.05
 
 static double clamp(double value, double low, double high)
 {
@@ -28,8 +28,7 @@ void pace_note(struct pace *pace, uint64_t frames, int64_t now_ns)
         pace->period_ns = clamp(pace->period_ns * SLOWER_BY, 0.0, period);
 }
 
-int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes,
-                      int64_t now_ns)
+int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t now_ns)
 {
     double fastest = (double)frame_bytes / FASTEST_BYTES_PER_NS;
     double idle = clamp((fastest < FASTEST_NS ? FASTEST_NS : fastest) * depth / 2.0,

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 struct pace {
-    double period_ns;   /* between frames, the fastest seen lately; 0: unknown */
-    int64_t last_ns;    /* monotonic time of the last batch that had frames, 0: none yet */
+    double period_ns; /* between frames, the fastest seen lately; 0: unknown */
+    int64_t last_ns;  /* monotonic time of the last batch that had frames, 0: none yet */
 };
 
 /* A batch brought `frames` (>= 1, by count). A faster pace is followed at once, a slower one, which

@@ -2,7 +2,7 @@
 #include "record/rolling.h"
 
 #define FIRST_FRAMES 10000u
-#define FIRST_BYTES (64ull << 20)
+#define FIRST_BYTES  (64ull << 20)
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {

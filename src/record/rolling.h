@@ -9,7 +9,7 @@
 
 #include "fits/plan.h"
 
-#define ROLLING_BYTES_DEFAULT (1ull << 30)
+#define ROLLING_BYTES_DEFAULT   (1ull << 30)
 #define ROLLING_TIME_NS_DEFAULT (600ll * 1000000000ll)
 
 struct rolling_limits {

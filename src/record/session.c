@@ -25,7 +25,7 @@
 #include "record/start.h"
 #include "record/writer.h"
 
-#define TICK_NS 500000000ll
+#define TICK_NS       500000000ll
 #define PLAIN_LINE_NS 60000000000ll /* not on a terminal: one line a minute */
 
 struct session {
@@ -48,7 +48,7 @@ struct session {
     bool writer_started;
     struct live live;
     int64_t last_line_ns;
-    int *conditions;            /* last reported, per stream */
+    int *conditions; /* last reported, per stream */
 };
 
 /* ---- making and unmaking ---- */
@@ -203,10 +203,10 @@ static void on_closed(void *ctx, struct record_file *f, int result, const char *
     if (result < 0)
         log_error("%s", text);
     else if (!session->config->quiet)
-        log_info("%s: %llu frames, %s%s, %s", f->file.name, (unsigned long long)f->frames,
-                 units_format_bytes(size, sizeof size,
-                                    fits_plan_closed_bytes(&f->file.plan, f->frames)),
-                 f->lost ? ", frames lost before or in it" : "", f->end_cause);
+        log_info(
+            "%s: %llu frames, %s%s, %s", f->file.name, (unsigned long long)f->frames,
+            units_format_bytes(size, sizeof size, fits_plan_closed_bytes(&f->file.plan, f->frames)),
+            f->lost ? ", frames lost before or in it" : "", f->end_cause);
 }
 
 static void on_trouble(void *ctx, struct record_file *f, const char *text)
@@ -297,8 +297,7 @@ static int start_threads(struct session *session)
     session->events = (struct keeper_events){on_opened, on_closed, on_trouble, session};
     r = keeper_start(&session->opener, session->count, &session->events, &session->files_lock);
     if (r == 0)
-        r = keeper_start(&session->closer, session->count, &session->events,
-                         &session->files_lock);
+        r = keeper_start(&session->closer, session->count, &session->events, &session->files_lock);
     if (r == 0)
         r = start_drains(session);
     if (session->drains_started > 0) {

@@ -11,12 +11,12 @@
 #include "record/stream.h"
 
 struct session_config {
-    char *const *paths;      /* segments */
+    char *const *paths; /* segments */
     unsigned path_count;
-    const char *root;        /* output folder */
+    const char *root; /* output folder */
     struct stream_config stream;
-    int64_t wait_ns;         /* for segments to appear: 0 not at all, INT64_MAX for ever */
-    uint64_t buffer_bytes;   /* staging memory of all streams; 0: chosen */
+    int64_t wait_ns;       /* for segments to appear: 0 not at all, INT64_MAX for ever */
+    uint64_t buffer_bytes; /* staging memory of all streams; 0: chosen */
     enum io_engine_kind engine;
     bool json, quiet;
 };

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BLOCK_MAX (1u << 20)
-#define BLOCK_MIN (64u << 10)
-#define ROW_BLOCK (64u << 10)
-#define ROW_BLOCKS_MIN 4u
+#define BLOCK_MAX       (1u << 20)
+#define BLOCK_MIN       (64u << 10)
+#define ROW_BLOCK       (64u << 10)
+#define ROW_BLOCKS_MIN  4u
 #define DATA_BLOCKS_MIN 6u
 
 int stream_open(struct record_stream *s, struct dao_text *text)

@@ -76,8 +76,7 @@ static struct io_block *pop_first(struct staging *staging)
     struct io_block *block = staging->held[0];
 
     staging->held_count--;
-    memmove(staging->held, staging->held + 1,
-            staging->held_count * sizeof(struct io_block *));
+    memmove(staging->held, staging->held + 1, staging->held_count * sizeof(struct io_block *));
     staging->base += staging->pool->block_bytes;
     return block;
 }

@@ -17,11 +17,11 @@
 
 struct staging {
     struct io_pool *pool;
-    struct io_block **held;  /* consecutive blocks; held[0] contains `fill` or begins there */
+    struct io_block **held; /* consecutive blocks; held[0] contains `fill` or begins there */
     uint32_t held_count, held_max;
-    uint64_t base;           /* file offset of held[0], a multiple of the page */
-    uint64_t fill;           /* file offset of the next byte */
-    uint64_t flushed;        /* file offset up to which a flush was asked for */
+    uint64_t base;    /* file offset of held[0], a multiple of the page */
+    uint64_t fill;    /* file offset of the next byte */
+    uint64_t flushed; /* file offset up to which a flush was asked for */
 };
 
 /* For pieces of up to max_bytes. 0 or -ENOMEM. */

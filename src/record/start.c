@@ -14,14 +14,14 @@
 #include "record/keeper.h"
 #include "record/setup.h"
 
-#define ENGINE_DEPTH 64u
+#define ENGINE_DEPTH    64u
 #define SEGMENT_POLL_MS 20
-#define BEING_MADE_NS 1000000000ll /* longer than that no creator leaves a file unfinished */
-#define TMPFS_MAGIC 0x01021994
-#define BUFFER_DEFAULT (512ull << 20)
+#define BEING_MADE_NS   1000000000ll /* longer than that no creator leaves a file unfinished */
+#define TMPFS_MAGIC     0x01021994
+#define BUFFER_DEFAULT  (512ull << 20)
 /* A stream takes no more than the larger of these, unless --buffer says so. */
 #define BUFFER_FRAMES_MOST 512u
-#define BUFFER_BYTES_MOST (64ull << 20)
+#define BUFFER_BYTES_MOST  (64ull << 20)
 
 /* ---- segments ---- */
 
@@ -95,8 +95,8 @@ int start_open_segments(struct record_stream *const *streams, unsigned count,
                         const struct session_config *config,
                         const struct start_interrupt *interrupt)
 {
-    int64_t deadline_ns = config->wait_ns == INT64_MAX ? INT64_MAX
-                                                       : dao_clock_mono_ns() + config->wait_ns;
+    int64_t deadline_ns =
+        config->wait_ns == INT64_MAX ? INT64_MAX : dao_clock_mono_ns() + config->wait_ns;
     unsigned stale;
     int r;
 
@@ -154,9 +154,8 @@ int start_allocate(struct record_stream *const *streams, unsigned count, uint64_
         frame_sum += streams[i]->segment.geo.frame_bytes;
     for (unsigned i = 0; i < count; i++) {
         struct dao_text text;
-        int r = stream_allocate(streams[i],
-                                share_of(streams[i], count, frame_sum, total, buffer_bytes == 0),
-                                &text);
+        int r = stream_allocate(
+            streams[i], share_of(streams[i], count, frame_sum, total, buffer_bytes == 0), &text);
 
         if (r == 0)
             r = stream_describe(streams[i], host, uuid, &text);

@@ -29,8 +29,8 @@
 #include "record/staging.h"
 #include "recording/file.h"
 
-#define STREAM_FILES 8u          /* files of a stream in any state of life */
-#define STREAM_WRITES_MAX 16u    /* data requests of a stream in flight */
+#define STREAM_FILES      8u  /* files of a stream in any state of life */
+#define STREAM_WRITES_MAX 16u /* data requests of a stream in flight */
 
 struct record_stream;
 
@@ -43,22 +43,22 @@ struct record_file {
     uint64_t frames;
     uint32_t data_sum, rows_sum;
     int64_t first_cnt0, last_cnt0;
-    int64_t first_ns, last_ns;       /* atime, or rtime where that is bad */
+    int64_t first_ns, last_ns; /* atime, or rtime where that is bad */
     int64_t opened_mono_ns;
     uint64_t lost, gaps, torn, session_lost;
-    uint64_t index0;                 /* session index of the first frame */
+    uint64_t index0; /* session index of the first frame */
     const char *end_cause;
     bool has_next;
     /* writer */
-    uint64_t consumed;               /* file offset: messages for data before it are dealt with */
-    uint64_t written;                /* file offset: data before it are written */
-    uint64_t rows_written;           /* file offset: rows before it are written */
+    uint64_t consumed;     /* file offset: messages for data before it are dealt with */
+    uint64_t written;      /* file offset: data before it are written */
+    uint64_t rows_written; /* file offset: rows before it are written */
     uint32_t writes_in_flight;
     bool sync_in_flight;
-    bool trouble_said;               /* keeper: that it could not be opened was reported */
+    bool trouble_said; /* keeper: that it could not be opened was reported */
     /* shared */
-    _Atomic int state;               /* enum record_file_state; keepers write, writer and drain read */
-    _Atomic int error;               /* first negative errno of a write or of publishing */
+    _Atomic int state; /* enum record_file_state; keepers write, writer and drain read */
+    _Atomic int error; /* first negative errno of a write or of publishing */
 };
 
 enum record_file_state {
@@ -69,16 +69,16 @@ enum record_file_state {
 
 enum record_message_kind {
     /* data_queue */
-    RECORD_PREPARE,     /* file: planned, make it ready */
-    RECORD_OPEN,        /* file: its first frame is staged, publish it */
-    RECORD_DATA,        /* block: write [from, to), then give it back */
-    RECORD_FLUSH_DATA,  /* block: write [from, to), it stays with the drain */
+    RECORD_PREPARE,    /* file: planned, make it ready */
+    RECORD_OPEN,       /* file: its first frame is staged, publish it */
+    RECORD_DATA,       /* block: write [from, to), then give it back */
+    RECORD_FLUSH_DATA, /* block: write [from, to), it stays with the drain */
     /* row_queue */
-    RECORD_ROWS,        /* like DATA, once the data up to `need` are written */
-    RECORD_FLUSH_ROWS,  /* like FLUSH_DATA, then a datasync */
-    RECORD_END,         /* file: nothing more will come; close it */
-    RECORD_DISCARD,     /* file: it got no frame */
-    RECORD_DONE,        /* the drain has ended */
+    RECORD_ROWS,       /* like DATA, once the data up to `need` are written */
+    RECORD_FLUSH_ROWS, /* like FLUSH_DATA, then a datasync */
+    RECORD_END,        /* file: nothing more will come; close it */
+    RECORD_DISCARD,    /* file: it got no frame */
+    RECORD_DONE,       /* the drain has ended */
 };
 
 struct record_message {
@@ -100,17 +100,17 @@ struct record_write {
 /* What the source is doing, as the drain sees it. */
 enum stream_condition {
     STREAM_RUNNING,
-    STREAM_GONE,      /* segment removed, replaced or truncated; waiting for it to come back */
-    STREAM_RESHAPED,  /* it came back with another shape or type: the stream has ended */
+    STREAM_GONE,     /* segment removed, replaced or truncated; waiting for it to come back */
+    STREAM_RESHAPED, /* it came back with another shape or type: the stream has ended */
 };
 
 struct stream_config {
     struct rolling_limits rolling;
-    uint64_t frames_wanted;   /* 0: no end */
-    int64_t duration_ns;      /* 0: no end */
+    uint64_t frames_wanted; /* 0: no end */
+    int64_t duration_ns;    /* 0: no end */
     bool backlog;
-    int cpu;                  /* -1: anywhere */
-    int priority;             /* SCHED_FIFO, 0: none */
+    int cpu;      /* -1: anywhere */
+    int priority; /* SCHED_FIFO, 0: none */
     bool want_direct;
 };
 
@@ -128,7 +128,7 @@ struct record_stream {
     struct record_file files[STREAM_FILES];
     struct io_pool data_pool, row_pool;
     struct io_queue data_queue, row_queue, free_files;
-    struct io_engine *engine;     /* to kick the writer */
+    struct io_engine *engine; /* to kick the writer */
     int dir_fd;
     struct account account;
 
@@ -136,43 +136,43 @@ struct record_stream {
     pthread_t thread;
     struct dao_reader reader;
     struct staging data, rows;
-    struct record_file *current;  /* being filled, NULL between files */
-    struct record_file *ending;   /* full; its END waits until it is known whether another follows */
-    struct record_file *next;     /* planned ahead */
+    struct record_file *current; /* being filled, NULL between files */
+    struct record_file *ending;  /* full; its END waits until it is known whether another follows */
+    struct record_file *next;    /* planned ahead */
     uint64_t next_seq, next_index;
-    int64_t ending_since_ns;      /* monotonic */
-    int64_t last_flush_ns;        /* monotonic */
-    int64_t last_atime_ns;        /* of the frame last taken in this run, 0 at its start */
+    int64_t ending_since_ns; /* monotonic */
+    int64_t last_flush_ns;   /* monotonic */
+    int64_t last_atime_ns;   /* of the frame last taken in this run, 0 at its start */
     uint64_t pending_restart_lost;
     bool pending_reset;
-    bool starved;                 /* no block or file was free since the frame last taken */
+    bool starved; /* no block or file was free since the frame last taken */
     bool stopping, finished;
-    uint64_t last_wanted_cnt0;    /* while stopping: what was newest at the request */
-    int64_t start_ns;             /* monotonic */
-    double rate_hz;               /* 0: unknown */
+    uint64_t last_wanted_cnt0; /* while stopping: what was newest at the request */
+    int64_t start_ns;          /* monotonic */
+    double rate_hz;            /* 0: unknown */
     struct pace pace;
-    int64_t gone_since_ns;        /* monotonic, while the segment is gone */
-    int64_t refused_sleep_ns;     /* how long to rest while a frame is refused again and again */
+    int64_t gone_since_ns;    /* monotonic, while the segment is gone */
+    int64_t refused_sleep_ns; /* how long to rest while a frame is refused again and again */
     const char *stop_cause;
 
     /* writer */
     struct record_write writes[STREAM_WRITES_MAX]; /* a ring in file order */
     uint32_t write_head, write_tail;
-    struct record_write row_writes[2];             /* whole pages, last page */
+    struct record_write row_writes[2]; /* whole pages, last page */
     uint32_t row_writes_in_flight;
-    bool row_sync_after;                           /* a datasync follows these rows */
+    bool row_sync_after; /* a datasync follows these rows */
     struct io_request sync_request;
     bool sync_in_flight;
-    unsigned char *data_page, *row_page;           /* for flushed last pages */
-    uint32_t flushes_in_flight;                    /* data writes whose block the drain still fills */
+    unsigned char *data_page, *row_page; /* for flushed last pages */
+    uint32_t flushes_in_flight;          /* data writes whose block the drain still fills */
     bool drain_done;
 
     /* requests from outside */
     atomic_bool stop_requested, roll_requested;
     _Atomic(const char *) stop_cause_requested;
-    atomic_bool is_stopping;      /* set by the drain: the end was asked for or has come */
-    atomic_bool is_over;          /* drained, written, nothing in flight */
-    _Atomic int condition;        /* enum stream_condition, for whoever reports */
+    atomic_bool is_stopping; /* set by the drain: the end was asked for or has come */
+    atomic_bool is_over;     /* drained, written, nothing in flight */
+    _Atomic int condition;   /* enum stream_condition, for whoever reports */
 };
 
 #endif

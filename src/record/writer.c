@@ -146,8 +146,7 @@ static void flush_data(struct record_stream *s, const struct record_message *m)
 static bool may_write(struct record_stream *s, const struct record_file *f)
 {
     return atomic_load_explicit(&f->state, memory_order_acquire) == RECORD_FILE_OPEN &&
-           s->flushes_in_flight == 0 &&
-           s->write_tail - s->write_head + 2 <= STREAM_WRITES_MAX &&
+           s->flushes_in_flight == 0 && s->write_tail - s->write_head + 2 <= STREAM_WRITES_MAX &&
            io_engine_room(s->engine) >= 2;
 }
 

@@ -64,8 +64,8 @@ static int write_tables(struct recording_file *file, uint64_t from, uint64_t at,
     uint64_t filler_off = at + fits_plan_tables_bytes(&file->plan, n);
     struct fits_bytes filler = {0};
     struct sink_run run;
-    int r = fits_build_filler(&filler, "FILLER",
-                              file->plan.file_bytes - filler_off - FITS_BLOCK, text);
+    int r =
+        fits_build_filler(&filler, "FILLER", file->plan.file_bytes - filler_off - FITS_BLOCK, text);
 
     if (r == 0)
         r = sink_run_begin(&run, &file->sink, from);
@@ -209,8 +209,8 @@ int recording_file_sum_rows(struct recording_file *file, uint64_t frames, uint32
 
     for (uint64_t i = 0; i < frames; i++) {
         unsigned char packed[FITS_ROW_BYTES];
-        int r = sink_read(&file->sink, file->plan.rows_off + i * FITS_ROW_BYTES, packed,
-                          sizeof packed);
+        int r =
+            sink_read(&file->sink, file->plan.rows_off + i * FITS_ROW_BYTES, packed, sizeof packed);
 
         if (r < 0)
             return r;

@@ -22,10 +22,10 @@ struct recording_file {
     const struct fits_facts *facts; /* borrowed */
     struct fits_plan plan;
     struct fits_state state;
-    int64_t dateref_ns;             /* a whole second */
+    int64_t dateref_ns; /* a whole second */
     struct sink sink;
     struct fits_bytes primary, frames_header, shmkw, spare_header; /* as they stand in the file */
-    char name[TREE_FILE_BYTES];      /* the final one */
+    char name[TREE_FILE_BYTES];                                    /* the final one */
     char part_name[TREE_FILE_BYTES];
 };
 

@@ -77,8 +77,7 @@ static json_t *geometry(const struct dao_geometry *geo)
 static json_t *run(const struct ledger_run *r)
 {
     return json_pack("{s:I, s:I, s:I}", "first_cnt0", (json_int_t)r->first_cnt0, "last_cnt0",
-                     (json_int_t)r->last_cnt0, "expected",
-                     (json_int_t)ledger_run_expected(r));
+                     (json_int_t)r->last_cnt0, "expected", (json_int_t)ledger_run_expected(r));
 }
 
 static json_t *runs(const struct ledger_stream *stream)
@@ -95,11 +94,10 @@ static json_t *runs(const struct ledger_stream *stream)
 static void append_gaps(json_t *array, const struct ledger_gap *gaps, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++)
-        json_array_append_new(array, json_pack("{s:I, s:I, s:s, s:o}", "first_cnt0",
-                                               (json_int_t)gaps[i].first_cnt0, "count",
-                                               (json_int_t)gaps[i].count, "cause",
-                                               ledger_cause_names[gaps[i].cause], "time",
-                                               utc(gaps[i].time_ns)));
+        json_array_append_new(
+            array, json_pack("{s:I, s:I, s:s, s:o}", "first_cnt0", (json_int_t)gaps[i].first_cnt0,
+                             "count", (json_int_t)gaps[i].count, "cause",
+                             ledger_cause_names[gaps[i].cause], "time", utc(gaps[i].time_ns)));
 }
 
 /* The gaps of the recording in their order, then what was lost behind it. */
@@ -126,12 +124,12 @@ static json_t *files(const struct ledger_stream *stream)
 
         snprintf(name, sizeof name, "%s/%s", stream->name, file->name);
         json_array_append_new(
-            array, json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:s}", "name", name,
-                             "closed", file->closed, "frames", (json_int_t)file->frames, "lost",
-                             (json_int_t)file->lost, "cnt0_begin", (json_int_t)file->cnt0_begin,
-                             "cnt0_end", (json_int_t)file->cnt0_end, "begin", utc(file->begin_ns),
-                             "end", utc(file->end_ns), "end_cause",
-                             file->end_cause ? file->end_cause : ""));
+            array,
+            json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:s}", "name", name, "closed",
+                      file->closed, "frames", (json_int_t)file->frames, "lost",
+                      (json_int_t)file->lost, "cnt0_begin", (json_int_t)file->cnt0_begin,
+                      "cnt0_end", (json_int_t)file->cnt0_end, "begin", utc(file->begin_ns), "end",
+                      utc(file->end_ns), "end_cause", file->end_cause ? file->end_cause : ""));
     }
     return array;
 }

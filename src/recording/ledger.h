@@ -23,14 +23,14 @@ enum ledger_cause {
 #define LEDGER_CAUSES 4
 extern const char *const ledger_cause_names[LEDGER_CAUSES];
 
-#define LEDGER_GAPS_MAX 1000
-#define LEDGER_RUNS_MAX 256
+#define LEDGER_GAPS_MAX   1000
+#define LEDGER_RUNS_MAX   256
 #define LEDGER_FAILED_MAX 100
 
 struct ledger_gap {
     int64_t first_cnt0; /* first missing count */
     uint64_t count;
-    int64_t time_ns;    /* when it was noticed, POSIX */
+    int64_t time_ns; /* when it was noticed, POSIX */
     enum ledger_cause cause;
 };
 
@@ -42,9 +42,9 @@ struct ledger_run {
 struct ledger_counts {
     uint64_t recorded, torn;
     uint64_t lost_by[LEDGER_CAUSES];
-    uint64_t gap_count;   /* all, also those beyond LEDGER_GAPS_MAX */
-    uint64_t run_count;   /* >= 1 */
-    uint64_t past_runs;   /* frames expected in the runs before the current one */
+    uint64_t gap_count;    /* all, also those beyond LEDGER_GAPS_MAX */
+    uint64_t run_count;    /* >= 1 */
+    uint64_t past_runs;    /* frames expected in the runs before the current one */
     struct ledger_run run; /* the current one */
 };
 
@@ -61,17 +61,17 @@ struct ledger_stream {
     const char *name, *shm_path;
     const struct dao_geometry *geometry;
     struct ledger_counts counts;
-    const struct ledger_gap *gaps;  /* min(gap_count, LEDGER_GAPS_MAX) entries */
+    const struct ledger_gap *gaps;   /* min(gap_count, LEDGER_GAPS_MAX) entries */
     const struct ledger_gap *failed; /* frames that were taken, and then lost by a failing disk */
     uint64_t failed_count;           /* all; min(failed_count, LEDGER_FAILED_MAX) entries */
-    const struct ledger_run *runs;  /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
+    const struct ledger_run *runs;   /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
     const struct ledger_file *files;
     size_t file_count;
 };
 
 struct ledger {
     const char *session, *uuid, *host, *root;
-    int64_t start_ns, end_ns;       /* end 0: still recording */
+    int64_t start_ns, end_ns; /* end 0: still recording */
     struct ledger_stream *streams;
     size_t stream_count;
 };

@@ -127,8 +127,8 @@ void tree_remove_leftovers(const char *root)
     glob_t found;
 
     /* As deep as a session's files lie; a root with glob's own letters in it is left alone. */
-    if (strpbrk(root, "*?[\\") || snprintf(pattern, sizeof pattern, "%s/*/*/.*_[0-9]*.fits.new",
-                                           root) >= (int)sizeof pattern)
+    if (strpbrk(root, "*?[\\") ||
+        snprintf(pattern, sizeof pattern, "%s/*/*/.*_[0-9]*.fits.new", root) >= (int)sizeof pattern)
         return;
     if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc; i++)

@@ -14,8 +14,8 @@
 
 #include "fits/header.h"
 
-#define TREE_SESSION_BYTES 20  /* "2026-11-24_02-01-08" and NUL */
-#define TREE_FILE_BYTES (FITS_STREAM_NAME_MAX + 24)
+#define TREE_SESSION_BYTES 20 /* "2026-11-24_02-01-08" and NUL */
+#define TREE_FILE_BYTES    (FITS_STREAM_NAME_MAX + 24)
 
 /*
  * The stream name of a segment path: the file's name up to its first dot, other characters than
@@ -32,8 +32,7 @@ void tree_file_name(char *dst, const char *stream, uint64_t seq, int part);
  * taken is waited out. Fills the session's name; returns a descriptor of the folder, or negative
  * errno with a text.
  */
-int tree_create_session(const char *root, char session[TREE_SESSION_BYTES],
-                        struct dao_text *text);
+int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], struct dao_text *text);
 
 /* Remove files below root that were prepared and never named (dot-files, where the file system has
  * no nameless ones) and whose recorder does not live any more. Never anything else. */

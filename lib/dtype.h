@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 struct dao_dtype {
-    uint8_t atype;        /* the _DATATYPE_* code, 1..12 */
-    uint8_t element_bytes;/* bytes of one element: 1, 2, 4, 8 or 16 */
-    uint8_t word_bytes;   /* bytes of one byte-order unit: half an element for complex types */
-    uint8_t is_unsigned;  /* 1 where FITS needs BZERO = 2^(bits-1); for 8 bits see fits/ */
-    uint8_t is_float;     /* 1 for floating point, complex included */
+    uint8_t atype;         /* the _DATATYPE_* code, 1..12 */
+    uint8_t element_bytes; /* bytes of one element: 1, 2, 4, 8 or 16 */
+    uint8_t word_bytes;    /* bytes of one byte-order unit: half an element for complex types */
+    uint8_t is_unsigned;   /* 1 where FITS needs BZERO = 2^(bits-1); for 8 bits see fits/ */
+    uint8_t is_float;      /* 1 for floating point, complex included */
     uint8_t is_complex;
     const char *name;     /* "uint16", as numpy spells it ("float32", "complex64") */
     const char *dao_name; /* "UINT16", "FLOAT", "COMPLEX_FLOAT", as _DATATYPE_* spells it */

@@ -25,18 +25,18 @@ void dao_text_set(struct dao_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 enum dao_layout_kind {
-    DAO_LAYOUT_FIFO = 1,   /* metadata of 4304 bytes; the one we create */
-    DAO_LAYOUT_PREFIFO,    /* 4296 bytes, no fifo_size: one slot */
-    DAO_LAYOUT_NEWER,      /* 16448 bytes, lastNbArray[2024] */
+    DAO_LAYOUT_FIFO = 1, /* metadata of 4304 bytes; the one we create */
+    DAO_LAYOUT_PREFIFO,  /* 4296 bytes, no fifo_size: one slot */
+    DAO_LAYOUT_NEWER,    /* 16448 bytes, lastNbArray[2024] */
 };
 
 /* One known layout: where a field that differs between layouts lies within one metadata block. */
 struct dao_layout {
     enum dao_layout_kind kind;
-    const char *name;             /* "FIFO", "pre-FIFO", "newer" */
-    uint32_t md_bytes;            /* bytes of one metadata block */
-    uint32_t last_nb_entries;     /* entries of lastNbArray, at offset 200 in all three */
-    uint32_t fifo_size_off;       /* 0: the layout has none */
+    const char *name;         /* "FIFO", "pre-FIFO", "newer" */
+    uint32_t md_bytes;        /* bytes of one metadata block */
+    uint32_t last_nb_entries; /* entries of lastNbArray, at offset 200 in all three */
+    uint32_t fifo_size_off;   /* 0: the layout has none */
     uint32_t fifo_last_written_off;
 };
 
@@ -44,15 +44,15 @@ struct dao_layout {
 struct dao_geometry {
     const struct dao_layout *layout;
     const struct dao_dtype *dtype;
-    uint8_t naxis;                /* 1..3 */
-    uint32_t size[3];             /* unused axes 0 */
+    uint8_t naxis;    /* 1..3 */
+    uint32_t size[3]; /* unused axes 0 */
     uint64_t nelement;
-    uint64_t frame_bytes;         /* nelement * element size */
-    uint32_t depth;               /* N >= 1 */
+    uint64_t frame_bytes; /* nelement * element size */
+    uint32_t depth;       /* N >= 1 */
     uint16_t nbkw;
-    uint64_t data_off;            /* file offset of slot 0's pixels */
-    uint64_t kw_off;              /* file offset of the keywords; may be misaligned */
-    uint64_t file_bytes;          /* exact length of such a file */
+    uint64_t data_off;   /* file offset of slot 0's pixels */
+    uint64_t kw_off;     /* file offset of the keywords; may be misaligned */
+    uint64_t file_bytes; /* exact length of such a file */
 };
 
 /*

@@ -30,38 +30,38 @@ enum dao_lap_policy {
 struct dao_reader {
     const struct dao_segment *seg;
     enum dao_lap_policy lap_policy;
-    uint32_t slot;           /* slot of the frame last taken */
-    uint64_t cnt0;           /* its count */
-    uint64_t newest_seen;    /* largest count seen published in this run */
-    uint64_t creation_bits;  /* creation_time of this run, as bits */
-    uint32_t margin;         /* slots left free behind the oldest provable one at the next resume */
-    uint32_t clean_frames;   /* frames accepted since the last lap */
+    uint32_t slot;          /* slot of the frame last taken */
+    uint64_t cnt0;          /* its count */
+    uint64_t newest_seen;   /* largest count seen published in this run */
+    uint64_t creation_bits; /* creation_time of this run, as bits */
+    uint32_t margin;        /* slots left free behind the oldest provable one at the next resume */
+    uint32_t clean_frames;  /* frames accepted since the last lap */
     /* depth 1 only */
-    uint32_t torn_look_ns;   /* pause before the second look */
-    int64_t unchanged_ns;    /* CLOCK_MONOTONIC when the slot was last seen to hold the frame before */
-    int64_t atime_ns;        /* of the frame last taken, 0: none */
+    uint32_t torn_look_ns; /* pause before the second look */
+    int64_t unchanged_ns; /* CLOCK_MONOTONIC when the slot was last seen to hold the frame before */
+    int64_t atime_ns;     /* of the frame last taken, 0: none */
 };
 
 enum dao_read {
-    DAO_READ_NONE = 0,       /* nothing new */
-    DAO_READ_FRAME = 1,      /* a candidate; finish() decides */
-    DAO_READ_RESTART = 2,    /* the source restarted; the position was moved; begin again */
+    DAO_READ_NONE = 0,    /* nothing new */
+    DAO_READ_FRAME = 1,   /* a candidate; finish() decides */
+    DAO_READ_RESTART = 2, /* the source restarted; the position was moved; begin again */
 };
 
 /* A candidate, filled by begin() and completed by finish(). */
 struct dao_take {
-    const void *pixels;      /* in shared memory, geo.frame_bytes bytes; may change under you */
+    const void *pixels; /* in shared memory, geo.frame_bytes bytes; may change under you */
     uint32_t slot;
     uint64_t cnt0, cnt1, cnt2;
-    int64_t atime_ns;        /* POSIX time, ns, CLOCK_REALTIME of the writer */
-    bool partial;            /* packets are missing in this frame */
-    bool lapped;             /* frames were overwritten before this one */
-    bool jumped;             /* the source itself skipped counts before this one */
-    bool torn;               /* set by finish(), depth 1 only: taken, but not whole */
-    uint64_t missing;        /* counts between the frame last taken and this one */
+    int64_t atime_ns; /* POSIX time, ns, CLOCK_REALTIME of the writer */
+    bool partial;     /* packets are missing in this frame */
+    bool lapped;      /* frames were overwritten before this one */
+    bool jumped;      /* the source itself skipped counts before this one */
+    bool torn;        /* set by finish(), depth 1 only: taken, but not whole */
+    uint64_t missing; /* counts between the frame last taken and this one */
     /* with DAO_READ_RESTART: */
-    uint64_t restart_lost;   /* frames of the old run known to be published and never taken */
-    uint64_t restart_first;  /* count of the first of them; meaningless where restart_lost is 0 */
+    uint64_t restart_lost;  /* frames of the old run known to be published and never taken */
+    uint64_t restart_first; /* count of the first of them; meaningless where restart_lost is 0 */
 };
 
 /*

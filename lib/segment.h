@@ -26,15 +26,15 @@ enum dao_access {
 };
 
 struct dao_segment {
-    struct dao_geometry geo;   /* read once at open; never re-read from shared memory */
-    unsigned char *map;        /* geo.file_bytes bytes */
-    int fd;                    /* -1 for a private (heap) segment */
+    struct dao_geometry geo; /* read once at open; never re-read from shared memory */
+    unsigned char *map;      /* geo.file_bytes bytes */
+    int fd;                  /* -1 for a private (heap) segment */
     enum dao_access access;
-    bool is_private;           /* heap memory, no file, no semaphores */
-    bool ambiguous;            /* two layouts fitted; FIFO was taken */
+    bool is_private; /* heap memory, no file, no semaphores */
+    bool ambiguous;  /* two layouts fitted; FIFO was taken */
     dev_t dev;
     ino_t ino;
-    int guard_index;           /* entry in the SIGBUS guard's table, -1: none */
+    int guard_index; /* entry in the SIGBUS guard's table, -1: none */
     char path[4096];
 };
 

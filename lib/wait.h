@@ -20,6 +20,7 @@ struct dao_wait_policy {
  * 1: begin() has something to say. 0: deadline. -EINTR: a signal handler ran. -ESTALE: truncated,
  * replaced or gone (the path is compared after 100 ms without a frame, then every 100 ms).
  */
-int dao_reader_wait(struct dao_reader *r, int64_t deadline_ns, const struct dao_wait_policy *policy);
+int dao_reader_wait(struct dao_reader *r, int64_t deadline_ns,
+                    const struct dao_wait_policy *policy);
 
 #endif

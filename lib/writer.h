@@ -15,8 +15,8 @@
 /* Where the next frame goes, between begin and publish. */
 struct dao_write {
     uint32_t slot;
-    uint64_t cnt0;    /* count the frame will get: that of the slot before it, plus 1 */
-    void *pixels;     /* geo.frame_bytes bytes to be filled in place */
+    uint64_t cnt0; /* count the frame will get: that of the slot before it, plus 1 */
+    void *pixels;  /* geo.frame_bytes bytes to be filled in place */
 };
 
 /* Start a frame: raises the slot's write flag. 0; -EROFS: opened read-only; -ESTALE: gone;

@@ -33,46 +33,58 @@ static unsigned buffer_percent(const struct record_stream *s)
     return all ? 100u * (all - (free_blocks < all ? free_blocks : all)) / all : 0;
 }
 
+/* MB/s and, where it is known, when the disk will be full: first, so that it is never cut off. */
+static size_t format_disk(char *line, size_t line_bytes, double byte_rate, uint64_t free_bytes)
+{
+    size_t at = append(line, line_bytes, 0, "%.1f MB/s", byte_rate / 1e6);
+    double minutes = byte_rate > 0.0 ? (double)free_bytes / byte_rate / 60.0 : 0.0;
+
+    if (minutes <= 0.0 || minutes > 60.0 * 24 * 99)
+        return at;
+    return minutes < 180.0 ? append(line, line_bytes, at, ", full in %.0f min", minutes)
+                           : append(line, line_bytes, at, ", full in %.0f h", minutes / 60.0);
+}
+
+static size_t format_stream(struct live *live, char *line, size_t line_bytes, size_t at,
+                            struct record_stream *s, unsigned index, double span_s)
+{
+    struct account_view view;
+    uint64_t lost;
+    double rate = 0.0;
+
+    account_read(&s->account, &view);
+    lost = ledger_lost(&view.counts);
+    if (index < LIVE_STREAMS) {
+        if (span_s > 0.0 && view.counts.recorded > live->frames[index])
+            rate = (double)(view.counts.recorded - live->frames[index]) / span_s;
+        live->frames[index] = view.counts.recorded;
+    }
+    at = append(line, line_bytes, at, " | %s %.0f/s %llu", s->name, rate,
+                (unsigned long long)view.counts.recorded);
+    if (lost)
+        at = append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
+    return append(line, line_bytes, at, " fifo %llu/%u buf %u%%", (unsigned long long)view.backlog,
+                  s->geometry.depth, buffer_percent(s));
+}
+
 void live_format(struct live *live, char *line, size_t line_bytes,
                  struct record_stream *const *streams, unsigned count, uint64_t free_bytes,
                  int64_t now_ns)
 {
-    double span_s = (double)(now_ns - live->time_ns) / 1e9;
+    double span_s = live->time_ns ? (double)(now_ns - live->time_ns) / 1e9 : 0.0;
     uint64_t bytes = 0;
-    size_t at = 0;
-    double byte_rate;
-    char text[64];
+    size_t at;
 
-    line[0] = '\0';
-    if (live->time_ns == 0 || span_s <= 0.0)
-        span_s = 0.0;
     for (unsigned i = 0; i < count; i++) {
         struct account_view view;
-        uint64_t lost;
-        double rate = 0.0;
 
         account_read(&streams[i]->account, &view);
         bytes += view.bytes;
-        lost = ledger_lost(&view.counts);
-        if (i < LIVE_STREAMS) {
-            if (span_s > 0.0)
-                rate = (double)(view.counts.recorded - live->frames[i]) / span_s;
-            live->frames[i] = view.counts.recorded;
-        }
-        at = append(line, line_bytes, at, "%s%s %.0f/s %llu", i ? " | " : "", streams[i]->name,
-                    rate < 0 ? 0.0 : rate, (unsigned long long)view.counts.recorded);
-        if (lost)
-            at = append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
-        at =
-            append(line, line_bytes, at, " fifo %llu/%u buf %u%%", (unsigned long long)view.backlog,
-                   streams[i]->geometry.depth, buffer_percent(streams[i]));
     }
-    byte_rate = span_s > 0.0 ? (double)(bytes - live->bytes) / span_s : 0.0;
-    at = append(line, line_bytes, at, " | %.1f MB/s", byte_rate / 1e6);
-    if (byte_rate > 0.0 && free_bytes > 0)
-        append(line, line_bytes, at, ", disk full in %s",
-               units_format_duration(text, sizeof text,
-                                     (int64_t)((double)free_bytes / byte_rate * 1e9)));
+    at = format_disk(line, line_bytes, span_s > 0.0 ? (double)(bytes - live->bytes) / span_s : 0.0,
+                     free_bytes);
+    for (unsigned i = 0; i < count; i++)
+        at = format_stream(live, line, line_bytes, at, streams[i], i, span_s);
     live->bytes = bytes;
     live->time_ns = now_ns;
 }

@@ -17,7 +17,7 @@ struct live {
     int64_t time_ns;
 };
 
-/* One line: per stream rate, frames, lost, backlog, buffer; then MB/s and time to disk full.
+/* One line: MB/s and time to disk full; per stream rate, frames, lost, backlog, buffer.
  * `free_bytes`: of the output file system. now_ns: CLOCK_MONOTONIC. Cut to line_bytes. */
 void live_format(struct live *live, char *line, size_t line_bytes,
                  struct record_stream *const *streams, unsigned count, uint64_t free_bytes,

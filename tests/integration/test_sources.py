@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Sources that misbehave: replaced, truncated in place, dead in mid-frame, reshaped."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness as h  # noqa: E402
+from test_layouts import SHAPE, Segment  # noqa: E402
+
+
+def fifo(path, depth=8):
+    return Segment(path, 4304, depth, 4296)
+
+
+def recording(path):
+    recorder = h.record("--wait=20s", path)
+    h.wait_for(lambda: len(os.listdir(f"/proc/{recorder.pid}/task")) >= 5, what="threads")
+    return recorder
+
+
+def taken(path):
+    """Has the first frame reached a file?"""
+    for folder, _, files in os.walk(h.output):
+        if any(f.startswith(h.stream_name(path)) for f in files):
+            return True
+    return False
+
+
+def publish(segment, frames):
+    for _ in range(frames):
+        segment.publish()
+        h.time.sleep(0.004)
+
+
+def what_a_replaced_segment_published_unseen_is_counted_from_one():
+    path = h.segment("replaced")
+    first = fifo(path)
+    recorder = recording(path)
+    publish(first, 50)
+    os.unlink(path)
+    second = fifo(path)
+    for _ in range(100):  # at once: the FIFO is lapped before anybody can have opened it
+        second.publish()
+    publish(second, 200)
+    h.time.sleep(0.3)
+    recorder.terminate()
+    session = h.finish(recorder)
+    cube, rows = h.check_stream(session, path, SHAPE, "uint16")
+    ledger = session.ledger_of(path)
+    assert [r["first_cnt0"] for r in ledger["runs"]] == [1, 1], ledger["runs"]
+    assert ledger["runs"][1]["last_cnt0"] == 300, ledger["runs"]
+    assert session.stream(path)["expected"] == 350
+    assert session.status == 3 and session.stream(path)["lost"] >= 92
+    again = rows[rows["FLAGS"] & h.FLAG["RESET"] != 0]
+    assert len(again) == 1 and again["LOST"][0] == again["CNT0"][0] - 1
+
+
+def a_segment_truncated_in_place_balances_and_goes_on():
+    path = h.segment("truncated")
+    first = fifo(path)
+    recorder = recording(path)
+    publish(first, 50)
+    h.time.sleep(0.1)
+    os.truncate(path, 0)
+    h.time.sleep(0.2)
+    second = fifo(path)
+    h.time.sleep(0.3)
+    publish(second, 50)
+    h.time.sleep(0.2)
+    recorder.terminate()
+    session = h.finish(recorder)
+    h.check_stream(session, path, SHAPE, "uint16")
+    assert session.stream(path)["recorded"] == 100, session.stream(path)
+    assert session.ledger_of(path)["restarts"] == 1
+    assert "is back" in session.errors
+
+
+def a_segment_that_returns_in_another_shape_ends_its_stream():
+    path = h.segment("reshaped")
+    first = fifo(path)
+    recorder = recording(path)
+    publish(first, 50)
+    h.time.sleep(0.1)
+    os.unlink(path)
+    fifo(path, depth=16)
+    session = h.finish(recorder)  # by itself
+    h.check_stream(session, path, SHAPE, "uint16")
+    assert "another shape" in session.errors
+    assert h.fits.getheader(session.stream(path)["files"][-1])["ENDCAUSE"] == "RESHAPE"
+
+
+def a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns():
+    path = h.segment("dead")
+    segment = fifo(path)
+    recorder = recording(path)
+    publish(segment, 20)
+    h.wait_for(lambda: taken(path), what="the first file")
+    slot = (segment.slot + 1) % segment.depth
+    segment.map[slot * segment.md_bytes + 176] = 1
+    segment.publish()
+    segment.map[slot * segment.md_bytes + 176] = 1  # published, and the flag never cleared
+    before = h.time.clock_gettime((~recorder.pid << 3) | 2)
+    h.time.sleep(1.0)
+    used = h.time.clock_gettime((~recorder.pid << 3) | 2) - before
+    recorder.terminate()
+    session = h.finish(recorder)
+    mine = session.stream(path)
+    assert mine["expected"] == 21 and mine["recorded"] == 20 and mine["lost"] == 1, mine
+    assert used < 0.5, f"{used} s of CPU in a second"
+
+
+if __name__ == "__main__":
+    h.main([what_a_replaced_segment_published_unseen_is_counted_from_one,
+            a_segment_truncated_in_place_balances_and_goes_on,
+            a_segment_that_returns_in_another_shape_ends_its_stream,
+            a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns])

@@ -37,7 +37,7 @@ static const struct option_spec specs[] = {
     {"wait", 0, OPTION_DURATION_OR_FLAG, OFF(wait_ns), "T", "wait for the segments to appear", 0,
      0},
     {"buffer", 0, OPTION_BYTES, OFF(buffer_bytes), "S",
-     "staging memory (default 512MiB, at most 1/8 of RAM)", 1048576, 7e13},
+     "staging memory (default 512MiB, at most 1/8 of RAM; two frames at least)", 1048576, 7e13},
     {"cpu", 0, OPTION_NUMBER, OFF(cpu), "N", "run the draining threads on this CPU", 0, 1023},
     {"priority", 0, OPTION_COUNT, OFF(priority), "N", "their SCHED_FIFO priority", 1, 99},
     {"io", 0, OPTION_STRING, OFF(io), "KIND", "auto, uring or pwrite (default auto)", 0, 0},

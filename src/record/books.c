@@ -130,6 +130,7 @@ static void write_locked(struct books *books)
     }
     if (json)
         r = tree_replace_file(books->dir_fd, "session.json", json, strlen(json));
+    books->is_written = r == 0;
     if (r < 0) {
         log_error("%s/%s/session.json: cannot write the ledger: %s", books->root, books->session,
                   strerror(-r));

@@ -22,7 +22,8 @@ struct books {
     pthread_mutex_t lock;
     struct ledger_file **files; /* [count], each growing */
     size_t *file_counts;
-    bool failed; /* a file or the ledger could not be written as it should */
+    bool is_written; /* session.json is as it should be since the last try */
+    bool failed;     /* a file or the ledger could not be written as it should */
 };
 
 /* For `count` streams. 0 or -ENOMEM. books_fini() is safe on zeroed and half-built books. */

@@ -444,7 +444,7 @@ static int conclude(struct session *session)
     balanced = check_balance(&ledger);
     printed = print_summary(session, &ledger);
     free(ledger.streams);
-    if (!balanced || !printed)
+    if (!balanced || !printed || !session->books.is_written)
         return 1;
     return lost ? 3 : session->books.failed;
 }

@@ -38,12 +38,12 @@ class Segment:
         struct.pack_into("<d", self.map, 112, time.time())
         self.count, self.slot = 0, depth - 1
 
-    def publish(self):
+    def publish(self, atime=None):
         self.slot, self.count = (self.slot + 1) % self.depth, self.count + 1
         at, pixels = self.slot * self.md_bytes, self.depth * self.md_bytes + self.slot * self.frame_bytes
         self.map[at + 176] = 1
         self.map[pixels:pixels + self.frame_bytes] = h.ramp([self.count], SHAPE, "uint16").tobytes()
-        struct.pack_into("<qq", self.map, at + 128, 0, time.time_ns())
+        struct.pack_into("<qq", self.map, at + 128, 0, time.time_ns() if atime is None else atime)
         struct.pack_into("<QQQ", self.map, at + 152, self.count, 10 * self.count, 100 * self.count)
         self.map[at + 176] = 0
         if self.fifo_off:

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Sources that misbehave: replaced, truncated in place, dead in mid-frame, reshaped."""
 import os
+import struct
 import sys
+
+import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -110,8 +113,33 @@ def a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns():
     assert used < 0.5, f"{used} s of CPU in a second"
 
 
+def bad_times_and_missing_packets_are_flagged():
+    path = h.segment("flags")
+    segment = fifo(path)
+    recorder = recording(path)
+    for number in range(1, 61):
+        slot = (segment.slot + 1) % segment.depth
+        at = slot * segment.md_bytes
+        arrived = 3 if number % 20 == 5 else 4
+        packets = [number] * arrived + [number - 1] * (4 - arrived)
+        struct.pack_into("<II", segment.map, at + 188, 0, 4 if number > 2 else 0)  # packetNb, Total
+        struct.pack_into("<4Q", segment.map, at + 200, *packets)
+        segment.publish({10: 0, 30: 1}.get(number))
+        h.time.sleep(0.004)
+    recorder.terminate()
+    session = h.finish(recorder)
+    cube, rows = h.check_stream(session, path, SHAPE, "uint16")
+    there = set(rows["CNT0"])
+    for name, expected in (("BADTIME", {10, 30}), ("PARTIAL", {5, 25, 45})):
+        flagged = set(rows["CNT0"][rows["FLAGS"] & h.FLAG[name] != 0])
+        assert flagged == expected & there, (name, flagged)
+    bad = np.isin(rows["CNT0"], [10, 30])
+    assert np.isnan(rows["TIME"][bad]).all() and np.isfinite(rows["TIME"][~bad]).all()
+
+
 if __name__ == "__main__":
-    h.main([what_a_replaced_segment_published_unseen_is_counted_from_one,
+    h.main([bad_times_and_missing_packets_are_flagged,
+            what_a_replaced_segment_published_unseen_is_counted_from_one,
             a_segment_truncated_in_place_balances_and_goes_on,
             a_segment_that_returns_in_another_shape_ends_its_stream,
             a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns])

@@ -137,8 +137,26 @@ def bad_times_and_missing_packets_are_flagged():
     assert np.isnan(rows["TIME"][bad]).all() and np.isfinite(rows["TIME"][~bad]).all()
 
 
+def what_the_disk_costs_is_booked_to_the_disk_and_flagged():
+    path, shape = h.segment("slow"), (512, 512)
+    source = h.sim(path, "--size", "512x512", "--type", "uint16", "--rate", 0, "--depth", 8,
+                   "--pattern", "ramp", "-d", "60s")
+    # two frames of memory and plain writes against a source as fast as memory
+    recorder = h.record("--wait=20s", "--buffer", "1MiB", "--io", "pwrite", "--no-direct", "-n", 400,
+                        path)
+    session = h.finish(recorder)
+    source.terminate()
+    cube, rows = h.check_stream(session, path, shape, "uint16", judged=False)
+    mine = session.stream(path)
+    disk = rows["FLAGS"] & h.FLAG["QUEUEFULL"] != 0
+    lapped = (rows["FLAGS"] & h.FLAG["OVERWRITE"] != 0) & ~disk
+    assert mine["lost_by"]["disk"] == rows["LOST"][disk].sum() > 0, mine
+    assert mine["lost_by"]["lapped"] == rows["LOST"][lapped].sum(), mine
+    assert mine["lost_by"]["source"] == mine["lost_by"]["restart"] == 0, mine
+
+
 if __name__ == "__main__":
-    h.main([bad_times_and_missing_packets_are_flagged,
+    h.main([what_the_disk_costs_is_booked_to_the_disk_and_flagged, bad_times_and_missing_packets_are_flagged,
             what_a_replaced_segment_published_unseen_is_counted_from_one,
             a_segment_truncated_in_place_balances_and_goes_on,
             a_segment_that_returns_in_another_shape_ends_its_stream,

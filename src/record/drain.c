@@ -10,9 +10,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <sched.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>

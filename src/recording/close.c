@@ -204,20 +204,29 @@ int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t 
 int recording_file_sum_rows(struct recording_file *file, uint64_t frames, uint32_t *ret_data_sum,
                             uint32_t *ret_rows_sum, int64_t *ret_last_cnt0, int64_t *ret_last_ns)
 {
+    unsigned char *chunk = malloc(ROWS_CHUNK * FITS_ROW_BYTES);
     uint32_t data_sum = 0, rows_sum = 0;
     struct fits_row row = {0};
+    int r = chunk ? 0 : -ENOMEM;
 
-    for (uint64_t i = 0; i < frames; i++) {
-        unsigned char packed[FITS_ROW_BYTES];
-        int r =
-            sink_read(&file->sink, file->plan.rows_off + i * FITS_ROW_BYTES, packed, sizeof packed);
+    for (uint64_t i = 0; i < frames && r == 0; i++) {
+        const unsigned char *packed = chunk + i % ROWS_CHUNK * FITS_ROW_BYTES;
 
-        if (r < 0)
-            return r;
+        if (i % ROWS_CHUNK == 0) {
+            uint64_t count = frames - i < ROWS_CHUNK ? frames - i : ROWS_CHUNK;
+
+            r = sink_read(&file->sink, file->plan.rows_off + i * FITS_ROW_BYTES, chunk,
+                          (size_t)count * FITS_ROW_BYTES);
+            if (r < 0)
+                break;
+        }
         fits_row_unpack(&row, packed);
-        rows_sum = fits_sum_add(rows_sum, fits_sum_bytes(packed, sizeof packed));
+        rows_sum = fits_sum_add(rows_sum, fits_sum_bytes(packed, FITS_ROW_BYTES));
         data_sum = fits_sum_add(data_sum, fits_sum_at(row.dsum, i * file->plan.parts.frame_bytes));
     }
+    free(chunk);
+    if (r < 0)
+        return r;
     *ret_data_sum = data_sum;
     *ret_rows_sum = rows_sum;
     *ret_last_cnt0 = row.cnt0;

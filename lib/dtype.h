@@ -19,6 +19,8 @@ struct dao_dtype {
     uint8_t is_complex;
     const char *name;     /* "uint16", as numpy spells it ("float32", "complex64") */
     const char *dao_name; /* "UINT16", "FLOAT", "COMPLEX_FLOAT", as _DATATYPE_* spells it */
+    /* sum[i] += term[i], count elements; integers wrap. `term` may be misaligned, `sum` not. */
+    void (*add)(void *sum, const void *term, size_t count);
 };
 
 #define DAO_DTYPE_COUNT 12

@@ -327,20 +327,13 @@ int dao_reader_peek(const struct dao_reader *r)
 
 /* ---- the proof ---- */
 
-/*
- * The loads of the protocol's reader, in its order; the pixels were copied before. Acquire each,
- * so that none is satisfied before the one ahead of it; they pair with the releases of head, cnt0
- * and write in dao_writer_publish().
- */
 static bool is_proven(const struct dao_segment *seg, const struct dao_take *take)
 {
-    uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
-    uint64_t before = dao_shared_cnt0(seg, dao_slot_before(seg, take->slot), __ATOMIC_ACQUIRE);
-    uint8_t write = dao_shared_write(seg, take->slot, __ATOMIC_ACQUIRE);
-    uint64_t cnt0 = dao_shared_cnt0(seg, take->slot, __ATOMIC_ACQUIRE);
+    struct dao_look look = dao_shared_look(seg, take->slot);
 
-    return cnt0 == take->cnt0 && !write && head < seg->geo.depth &&
-           take->slot != dao_slot_next(seg, head) && (take->slot != head || before < take->cnt0);
+    return look.cnt0 == take->cnt0 && !look.write && look.head < seg->geo.depth &&
+           take->slot != dao_slot_next(seg, look.head) &&
+           (take->slot != look.head || look.before < take->cnt0);
 }
 
 /* Depth 1: write, then the count; the same partners. */
@@ -450,7 +443,7 @@ int dao_reader_init(struct dao_reader *r, const struct dao_segment *seg, enum da
     memset(r, 0, sizeof *r);
     r->seg = seg;
     r->lap_policy = policy;
-    r->torn_look_ns = 5000;
+    r->torn_look_ns = DAO_TORN_LOOK_NS;
     r->clean_frames = seg->geo.depth;
     /* acquire: pairs with the release in reset_in_place(). First: if it changes while we look,
      * begin() finds a restart. */
@@ -486,6 +479,11 @@ static uint64_t newest_of_run(const struct dao_reader *r)
      * the release in reset_in_place(). */
     return dao_shared_creation(r->seg, __ATOMIC_ACQUIRE) == r->creation_bits ? newest.cnt0
                                                                              : r->newest_seen;
+}
+
+void dao_reader_note_newest(struct dao_reader *r)
+{
+    r->newest_seen = newest_of_run(r);
 }
 
 int dao_reader_look(struct dao_reader *r)

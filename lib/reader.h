@@ -22,6 +22,8 @@
 
 #include "lib/segment.h"
 
+#define DAO_TORN_LOOK_NS 5000u /* depth 1: pause before the second look */
+
 enum dao_lap_policy {
     DAO_LAP_OLDEST, /* after a lap resume at the oldest frame that can still be proven */
     DAO_LAP_NEWEST, /* after a lap resume at the newest frame (what the DAO API promises) */
@@ -101,6 +103,10 @@ int dao_reader_finish(struct dao_reader *r, struct dao_take *take);
  * 0; 1: a restart is pending (begin() will report it); -ESTALE.
  */
 int dao_reader_look(struct dao_reader *r);
+
+/* Of that only the newest count, without a system call: after a restart frames up to r->newest_seen
+ * are known to have been published. */
+void dao_reader_note_newest(struct dao_reader *r);
 
 /* Is a frame (or a restart) waiting? One or two loads; for polling loops. It can say yes where
  * begin() still says DAO_READ_NONE: a frame stamped and not yet published. */

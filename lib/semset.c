@@ -69,31 +69,50 @@ static void drain_one(sem_t *sem)
         ;
 }
 
+/* Open one into its place; what is there stays where it is the same. 0 or negative errno. */
+static int open_into(sem_t **place, const struct dao_semset *set, int index, const char *path,
+                     struct dao_text *text)
+{
+    char name[NAME_BYTES];
+    sem_t *sem;
+
+    make_name(name, set->base, index);
+    sem = open_one(name);
+    if (!sem) {
+        int error = -errno;
+
+        dao_text_set(text, "%s: semaphore %s cannot be opened: %s", path, name, strerror(-error));
+        return error;
+    }
+    if (*place)
+        sem_close(*place); /* the same semaphore is counted by the C library, and stays open */
+    *place = sem;
+    return 0;
+}
+
+int dao_semset_renew(struct dao_semset *set, const char *path, int count, struct dao_text *text)
+{
+    int error = find_base(set->base, sizeof set->base, path, text);
+
+    for (int i = -1; error == 0 && i < count; i++)
+        error = open_into(i < 0 ? &set->semlog : &set->sem[i], set, i, path, text);
+    return error;
+}
+
 int dao_semset_open(struct dao_semset *set, const char *path, bool drain, struct dao_text *text)
 {
     int error;
 
     memset(set, 0, sizeof *set);
-    error = find_base(set->base, sizeof set->base, path, text);
-    if (error < 0)
+    error = dao_semset_renew(set, path, IMAGE_NB_SEMAPHORE, text);
+    if (error < 0) {
+        dao_semset_close(set);
         return error;
-    for (int i = -1; i < IMAGE_NB_SEMAPHORE; i++) {
-        char name[NAME_BYTES];
-        sem_t *sem;
-
-        make_name(name, set->base, i);
-        sem = open_one(name);
-        if (!sem) {
-            error = -errno;
-            dao_text_set(text, "%s: semaphore %s cannot be opened: %s", path, name,
-                         strerror(-error));
-            dao_semset_close(set);
-            return error;
-        }
-        if (drain)
-            drain_one(sem);
-        *(i < 0 ? &set->semlog : &set->sem[i]) = sem;
     }
+    for (int i = 0; drain && i < IMAGE_NB_SEMAPHORE; i++)
+        drain_one(set->sem[i]);
+    if (drain)
+        drain_one(set->semlog);
     return 0;
 }
 
@@ -109,7 +128,9 @@ void dao_semset_post(struct dao_semset *set, int index)
 {
     if (index >= 0 && index < IMAGE_NB_SEMAPHORE)
         post_one(set->sem[index]);
-    for (int i = 0; index == -1 && i < IMAGE_NB_SEMAPHORE; i++)
+    else if (index == DAO_SEMSET_LOG)
+        post_one(set->semlog);
+    for (int i = 0; index == DAO_SEMSET_ALL && i < IMAGE_NB_SEMAPHORE; i++)
         post_one(set->sem[i]);
 }
 

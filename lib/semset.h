@@ -21,7 +21,15 @@ struct dao_semset {
  * are taken out. 0 or negative errno. Safe to close after failure. */
 int dao_semset_open(struct dao_semset *set, const char *path, bool drain, struct dao_text *text);
 
-/* Post each semaphore whose value is below SEMAPHORE_MAXVAL; index -1: all ten. */
+/* The first `count` (1..IMAGE_NB_SEMAPHORE) and the log semaphore of a set that is open, or zeroed,
+ * again: those that are missing are created, those whose name leads elsewhere by now are replaced,
+ * the others stay. 0 or negative errno; what was open is still open then. */
+int dao_semset_renew(struct dao_semset *set, const char *path, int count, struct dao_text *text);
+
+#define DAO_SEMSET_ALL (-1) /* all ten */
+#define DAO_SEMSET_LOG (-2) /* the log semaphore */
+
+/* Post a semaphore where it is open and its value is below SEMAPHORE_MAXVAL. */
 void dao_semset_post(struct dao_semset *set, int index);
 
 void dao_semset_close(struct dao_semset *set);

@@ -44,6 +44,31 @@ static inline uint64_t dao_shared_creation(const struct dao_segment *seg, int or
         order);
 }
 
+/* What tells whether a slot still holds the frame whose pixels were read from it. */
+struct dao_look {
+    uint32_t head;   /* may be out of range */
+    uint64_t before; /* count of the slot before */
+    uint8_t write;
+    uint64_t cnt0;
+};
+
+/*
+ * The loads of the protocol's proof, in its order, after the pixels and an acquire fence. Acquire
+ * each, so that none is satisfied before the one ahead of it; they pair with the releases of head,
+ * cnt0 and write in dao_writer_publish(). In any other order a writer of ours could stamp, clear
+ * and publish between two of them.
+ */
+static inline struct dao_look dao_shared_look(const struct dao_segment *seg, uint32_t slot)
+{
+    struct dao_look look;
+
+    look.head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
+    look.before = dao_shared_cnt0(seg, slot == 0 ? seg->geo.depth - 1 : slot - 1, __ATOMIC_ACQUIRE);
+    look.write = dao_shared_write(seg, slot, __ATOMIC_ACQUIRE);
+    look.cnt0 = dao_shared_cnt0(seg, slot, __ATOMIC_ACQUIRE);
+    return look;
+}
+
 /* One turn of a polling loop, kind to the other thread of the core. */
 static inline void dao_cpu_relax(void)
 {

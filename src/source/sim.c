@@ -173,7 +173,7 @@ static int publish_frame(struct sim *sim, uint64_t ordinal, uint64_t *ret_cnt0,
         w.cnt0 += sim->setup.jump_by;
     pattern_fill(&sim->pattern, w.pixels, w.cnt0);
     dao_writer_publish(&sim->segment, &w, 0);
-    dao_semset_post(&sim->semaphores, -1);
+    dao_semset_post(&sim->semaphores, DAO_SEMSET_ALL);
     *ret_cnt0 = w.cnt0;
     return 0;
 }

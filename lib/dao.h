@@ -41,7 +41,7 @@
 extern "C" {
 #endif
 
-#define DLL_EXPORT __attribute__((visibility("default")))
+#define DLL_EXPORT __attribute__((__visibility__("default")))
 
 #define __FILENAME__                                                                               \
     (__builtin_strrchr(__FILE__, '/') ? __builtin_strrchr(__FILE__, '/') + 1 : __FILE__)
@@ -206,13 +206,52 @@ typedef struct {
     uint64_t fifo_last_read_cnt0; /* ... and its count */
 } IMAGE;
 
-/* ---- messages ---- */
-
-/* Errors always reach stderr; warnings where daoLogLevel >= DAO_WARNING, and so on. Default 0. */
+/* ---- messages ----
+ *
+ * Two families, each with a level of its own.
+ *
+ * The macros daoError() ... daoTrace() and the library itself: errors always, warnings where
+ * daoLogLevel >= DAO_WARNING (0, the default), informations where it is >= DAO_INFO, and so on. A
+ * negative level leaves errors alone. One line on stderr, "[warning] function:line: text", in one
+ * write, so that threads and processes do not mix within a line; a newline is added where the text
+ * ends without one. daoPrint() goes to stdout, always, as it stands after "function:line: ".
+ *
+ * The functions daoLog(), daoLogError() ... daoLogTrace(): filtered by the level of
+ * daoLogSetLevel(), LOG_LEVEL_INFO by default, "[warning] text" on stderr. daoLogPrint(): stdout,
+ * always, as it stands.
+ *
+ * errno is kept. Any thread. Those that return something return DAO_SUCCESS, or DAO_ERROR where
+ * the format is NULL, the level is none of the five, or the line could not be written.
+ */
 extern DLL_EXPORT int daoLogLevel;
 
 DLL_EXPORT void daoSetLogLevel(int logLevel);
 DLL_EXPORT int daoGetLogLevel(void);
+DLL_EXPORT void daoLogSetLevel(int level);
+
+#define DAO_PRINTF_LIKE(at, first) __attribute__((__format__(__printf__, at, first)))
+
+DLL_EXPORT int_fast8_t daoLog(int level, const char *fmt, ...) DAO_PRINTF_LIKE(2, 3);
+DLL_EXPORT int_fast8_t daoLogError(const char *fmt, ...) DAO_PRINTF_LIKE(1, 2);
+DLL_EXPORT int_fast8_t daoLogWarning(const char *fmt, ...) DAO_PRINTF_LIKE(1, 2);
+DLL_EXPORT int_fast8_t daoLogInfo(const char *fmt, ...) DAO_PRINTF_LIKE(1, 2);
+DLL_EXPORT int_fast8_t daoLogDebug(const char *fmt, ...) DAO_PRINTF_LIKE(1, 2);
+DLL_EXPORT int_fast8_t daoLogTrace(const char *fmt, ...) DAO_PRINTF_LIKE(1, 2);
+DLL_EXPORT int_fast8_t daoLogPrint(const char *fmt, ...) DAO_PRINTF_LIKE(1, 2);
+
+/* (addition) What the macros below call: level DAO_WARNING ... DAO_TRACE, or -1 for an error. */
+DLL_EXPORT int_fast8_t daoLogAt(int level, const char *function, int line, const char *fmt, ...)
+    DAO_PRINTF_LIKE(4, 5);
+/* (addition) The same for daoPrint(). */
+DLL_EXPORT int_fast8_t daoPrintAt(const char *function, int line, const char *fmt, ...)
+    DAO_PRINTF_LIKE(3, 4);
+
+#define daoError(...)   ((void)daoLogAt(-1, __func__, __LINE__, __VA_ARGS__))
+#define daoWarning(...) ((void)daoLogAt(DAO_WARNING, __func__, __LINE__, __VA_ARGS__))
+#define daoInfo(...)    ((void)daoLogAt(DAO_INFO, __func__, __LINE__, __VA_ARGS__))
+#define daoDebug(...)   ((void)daoLogAt(DAO_DEBUG, __func__, __LINE__, __VA_ARGS__))
+#define daoTrace(...)   ((void)daoLogAt(DAO_TRACE, __func__, __LINE__, __VA_ARGS__))
+#define daoPrint(...)   ((void)daoPrintAt(__func__, __LINE__, __VA_ARGS__))
 
 /* ---- create, open, close ---- */
 
@@ -244,6 +283,12 @@ DLL_EXPORT int_fast8_t daoShmImageCreate(IMAGE *image, const char *name, long na
                                          uint8_t atype, int shared, int NBkw);
 
 /*
+ * Create a shared float segment of nbVal x 1, depth 1, no keywords, with an IMAGE allocated here:
+ * *image, to be given to free() after daoShmCloseShm(). On failure *image is NULL.
+ */
+DLL_EXPORT int_fast8_t daoShmInit1D(const char *name, uint32_t nbVal, IMAGE **image);
+
+/*
  * Open an existing segment; read-write, or where that is not permitted read-only (writing calls
  * then return DAO_ERROR). *image is output only. The tail is at the newest frame: the first
  * daoShmGetNextSegment gives the next one published.
@@ -259,6 +304,16 @@ DLL_EXPORT int_fast8_t daoShmShm2Img(const char *name, IMAGE *image);
  */
 DLL_EXPORT int_fast8_t daoShmCloseShm(IMAGE *image);
 
+/*
+ * Open the first NBsem (1..IMAGE_NB_SEMAPHORE) semaphores beside a segment, creating those that
+ * are missing, and note the number in md[0].sem where the segment is writable. Creating and opening
+ * a segment do this with all of them; it is for a handle whose semaphores could not be had then,
+ * or were removed since. Two names for one function. DAO_SUCCESS, or DAO_ERROR: a number out of
+ * range, private memory, no permission.
+ */
+DLL_EXPORT int_fast8_t daoShmImageCreateSem(IMAGE *image, long NBsem);
+DLL_EXPORT int_fast8_t daoImageCreateSem(IMAGE *image, long NBsem);
+
 /* ---- writing ---- */
 
 /*
@@ -271,6 +326,68 @@ DLL_EXPORT int_fast8_t daoShmCloseShm(IMAGE *image);
  * segment was truncated or holds a damaged fifo_last_written.
  */
 DLL_EXPORT int_fast8_t daoShmImage2Shm(void *im, uint32_t nbVal, IMAGE *image);
+
+/*
+ * The same into the next slot without publishing anything: no count, no time, no semaphore. It is
+ * published by daoShmImagePart2ShmFinalize(), or overwritten by the next frame. At a depth of 2
+ * and more the slot, which held the oldest frame, keeps write = 1 until then, so that no reader
+ * takes the new pixels for the old frame. At depth 1 the pixels change under the readers' eyes.
+ */
+DLL_EXPORT int_fast8_t daoShmImage2ShmQuiet(void *im, uint32_t nbVal, IMAGE *image);
+
+/*
+ * Write a part of the next frame, as packets of a camera arrive: nbVal elements from `position`
+ * (in elements). Notes position, nbVal, packetId and packetTotal in the slot's metadata, and
+ * frameNumber in lastNbArray[packetId] and cnt2; from these a reader knows whether all packets of
+ * a frame came. Publishes nothing; write stays 1 until daoShmImagePart2ShmFinalize().
+ * DAO_SUCCESS, or DAO_ERROR with nothing written: beyond nelement, packetId above 511, and as for
+ * daoShmImage2Shm.
+ */
+DLL_EXPORT int_fast8_t daoShmImagePart2Shm(char *im, uint32_t nbVal, IMAGE *image,
+                                           uint32_t position, uint16_t packetId,
+                                           uint16_t packetTotal, uint64_t frameNumber);
+
+/* Publish the frame that parts (or a quiet write) have filled in the next slot, as
+ * daoShmImage2Shm() does. */
+DLL_EXPORT int_fast8_t daoShmImagePart2ShmFinalize(IMAGE *image);
+
+/*
+ * Write the element-wise sum of the newest frames of `nbChannel` (1..DAO_MAX_COMBINE_CHANNELS)
+ * segments as the next frame of `image`, and publish it: the first nbVal elements, all of image's
+ * type. Integers wrap; complex numbers add by component. `image` may be one of the channels. Tails
+ * stay where they are.
+ * DAO_SUCCESS; DAO_OVERWRITE: published, but a channel's frame was overwritten under the sum three
+ * times in a row; DAO_ERROR with nothing written: types differ, nbVal exceeds a segment's elements.
+ */
+DLL_EXPORT int_fast8_t daoShmCombineShm2Shm(IMAGE **cubes, IMAGE *image, int nbChannel, int nbVal);
+
+/*
+ * Stamp the newest frame anew, the one in slot fifo_last_written: atime now, cnt0 that of the slot
+ * before it plus 1 (at depth 1 its own plus 1, at every call), write 0. For programs that have
+ * filled a slot themselves, or quietly; post the semaphores with daoSemPostAll().
+ */
+DLL_EXPORT int_fast8_t daoShmTimestampShm(IMAGE *image);
+
+/* ---- semaphores ----
+ *
+ * Ten beside each segment, semNb 0..9, and one for a logger. A writer posts every one of the ten at
+ * every frame while its value is below SEMAPHORE_MAXVAL: they wake, they do not count, and two
+ * waiters on one index steal each other's posts. All return DAO_ERROR for private memory, a semNb
+ * out of range, or a semaphore that could not be opened.
+ */
+DLL_EXPORT int_fast8_t daoSemPost(IMAGE *image, int32_t semNb);
+DLL_EXPORT int_fast8_t daoSemPostAll(IMAGE *image);
+DLL_EXPORT int_fast8_t daoSemLogPost(IMAGE *image);
+
+/*
+ * Block until the semaphore is posted, and take the post; with `timeout`, at most until that time
+ * (absolute, CLOCK_REALTIME). DAO_SUCCESS; DAO_TIMEOUT: the time is over, or a signal handler ran
+ * (errno EINTR, also without a timeout); DAO_ERROR also where the segment was truncated, removed,
+ * replaced or reshaped (looked at every 100 ms).
+ */
+DLL_EXPORT int_fast8_t daoShmWaitForSemaphore(IMAGE *image, int32_t semNb);
+DLL_EXPORT int_fast8_t daoShmWaitForSemaphoreTimeout(IMAGE *image, int32_t semNb,
+                                                     const struct timespec *timeout);
 
 /* ---- reading ----
  *
@@ -301,11 +418,20 @@ DLL_EXPORT int_fast8_t daoShmGetArbitrarySegment(IMAGE *image, void **segment_pt
                                                  uint_fast32_t fifo_idx);
 
 /*
- * Block until daoShmGetNextSegment has something other than DAO_NOTREADY to say. Looks at the
- * counts (for some microseconds without pause, then every 20 us or so); waits on no semaphore.
+ * Block until daoShmGetNextSegment has something other than DAO_NOTREADY to say. Looks at counts,
+ * waits on no semaphore, so any number of readers may wait at once.
  * DAO_SUCCESS, or DAO_ERROR; with errno EINTR where a signal handler ran. The tail stays.
+ *
+ * CPU against latency: WAIT_FIGURES
  */
 DLL_EXPORT int_fast8_t daoShmWaitForNextSegment(IMAGE *image);
+
+/* Block until a frame newer than the newest one at the call is published. DAO_SUCCESS;
+ * DAO_OVERWRITE: the source restarted instead; DAO_ERROR as above. The tail stays. */
+DLL_EXPORT int_fast8_t daoShmWaitForCounter(IMAGE *image);
+
+/* Block until the newest frame's count is at least targetCnt0. The same, and at once where it is. */
+DLL_EXPORT int_fast8_t daoShmWaitForTargetCounter(IMAGE *image, uint64_t targetCnt0);
 
 /*
  * Has the frame at the tail been overwritten since it was read? DAO_SUCCESS: not as far as its
@@ -319,6 +445,80 @@ DLL_EXPORT int_fast8_t daoShmResetTail(IMAGE *image, uint32_t *segment_idx, uint
 
 /* Count of the newest frame; 0 before the first one, and on error. */
 DLL_EXPORT uint64_t daoShmGetCounter(IMAGE *image);
+
+/* ---- odds and ends ---- */
+
+/* "10.1.2.3" as a number, 0x0a010203; 0 where that is no IPv4 address. */
+DLL_EXPORT unsigned daoBaseIp2Int(const char *ip);
+
+/* Now, as "2026-11-25T18:55:56.123456" in UTC, in memory that the caller gives to free(). NULL: out
+ * of memory. */
+DLL_EXPORT char *daoBaseGetTimeStamp(void);
+
+/* ---- additions ----
+ *
+ * What the library does beyond the interface that other DAO libraries have. A program that is to
+ * run with those as well must do without.
+ */
+
+/* Open an existing segment without the right, or the wish, to write: mapped read-only, no
+ * semaphore is created, posted or opened. Otherwise as daoShmShm2Img(). */
+DLL_EXPORT int_fast8_t daoShmShm2ImgReadOnly(const char *name, IMAGE *image);
+
+/* daoShmWaitForNextSegment() and daoShmWaitForTargetCounter() with a deadline: absolute,
+ * CLOCK_MONOTONIC, which no one can step. DAO_TIMEOUT: nothing until then. A deadline in the past
+ * is one look. */
+DLL_EXPORT int_fast8_t daoShmWaitForNextSegmentUntil(IMAGE *image, const struct timespec *deadline);
+DLL_EXPORT int_fast8_t daoShmWaitForTargetCounterUntil(IMAGE *image, uint64_t targetCnt0,
+                                                       const struct timespec *deadline);
+
+/* What daoShmCopyNextSegment() tells about a frame; `lost` counts exclude it. */
+typedef struct {
+    uint64_t cnt0, cnt1, cnt2;
+    int64_t atime_ns; /* when it was published, ns since the Unix epoch; 0: not known */
+    uint32_t slot;
+    uint32_t flags; /* DAO_FRAME_* */
+    uint64_t lost;  /* frames between the one before and this one that this reader never got */
+} DAO_FRAME;
+
+#define DAO_FRAME_LAPPED  1u  /* the lost ones were overwritten before they were read */
+#define DAO_FRAME_JUMPED  2u  /* the source itself skipped their counts */
+#define DAO_FRAME_RESTART 4u  /* first frame after the source restarted its counts */
+#define DAO_FRAME_TORN    8u  /* depth 1 only: copied, but perhaps not whole */
+#define DAO_FRAME_PARTIAL 16u /* packets are missing in it */
+
+/*
+ * Copy the next frame after the tail into `pixels` (bytes: room there, at least a frame's) and
+ * prove that the copy is of one whole frame, also with writers that publish the head before the
+ * count; moves the tail. After a lap it goes on at the oldest frame that can still be proven, and
+ * says exactly how many were lost. Does not block. `frame` may be NULL.
+ * DAO_SUCCESS; DAO_NOTREADY: none yet (`pixels` may have been written to, all else is untouched);
+ * DAO_OVERWRITE: a frame was copied, and frames before it were lapped, or the source restarted;
+ * DAO_ERROR. At depth 1 there is no proof: see DAO_FRAME_TORN. A loop on one IMAGE is exact;
+ * copies of it share the knowledge of what the source had published before it restarted.
+ */
+DLL_EXPORT int_fast8_t daoShmCopyNextSegment(IMAGE *image, void *pixels, uint64_t bytes,
+                                             DAO_FRAME *frame);
+
+/* Move the tail behind the oldest frame that can still be proven, which is then the next one; gives
+ * out its slot and count (the tail's, where there is none yet). DAO_SUCCESS/ERROR. */
+DLL_EXPORT int_fast8_t daoShmResetTailOldest(IMAGE *image, uint32_t *segment_idx,
+                                             uint64_t *segment_cnt0);
+
+/*
+ * daoShmImage2Shm() with a count and a time of one's own, for replays and sources that have
+ * theirs: cnt0 (a count that is not above the newest one begins a new run for readers), cnt1, cnt2,
+ * atime_ns (0: now). The other members of `frame` are ignored.
+ */
+DLL_EXPORT int_fast8_t daoShmImage2ShmStamped(void *im, uint32_t nbVal, IMAGE *image,
+                                              const DAO_FRAME *frame);
+
+/* Take the segment's advisory writer lock, until close: two programs that ask for it do not write
+ * at once. Writing does not need it. DAO_SUCCESS, or DAO_ERROR: another holds it. */
+DLL_EXPORT int_fast8_t daoShmLockWriter(IMAGE *image);
+
+/* Switch the SIGBUS guard (see the top) off, or on again, for segments opened from now on. */
+DLL_EXPORT void daoShmSetSigbusGuard(int enabled);
 
 #ifdef __cplusplus
 }

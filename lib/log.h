@@ -1,5 +1,5 @@
 /*
- * log.h - messages of the API's functions to stderr. For api.c; the core prints nothing.
+ * log.h - messages of the API's functions to stderr. For api_*.c; the core prints nothing.
  */
 #ifndef DAO_LOG_H
 #define DAO_LOG_H

@@ -12,13 +12,32 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "lib/shared.h"
+#include "lib/slots.h"
 
 #define NS_PER_S       1000000000ll
 #define PATH_CHECK_NS  100000000ll /* without a frame for this long: is the path still ours? */
 #define SIGNAL_LOOK_NS 1000000ll   /* while spinning, handlers get a chance this often */
+
+/* What is waited for, and what is known of when it comes. */
+struct wait {
+    const struct dao_segment *seg;
+    int (*peek)(struct wait *w); /* has it come? 0: no; else what the wait returns; cheap */
+    int (*look)(struct wait *w); /* the same with system calls: is the segment still whole? */
+    uint64_t next;               /* count of the frame that ends the wait */
+    struct dao_cadence *cadence; /* NULL: none */
+    const struct dao_wait_policy *policy;
+    int64_t deadline_ns, begin_ns, path_check_ns;
+    /* dao_reader_wait() */
+    struct dao_reader *reader;
+    /* dao_newest_wait() */
+    uint64_t creation_bits, highest;
+};
+
+/* ---- the thread ---- */
 
 static void block_signals(sigset_t *ret_before)
 {
@@ -39,44 +58,126 @@ static int sleep_ns(int64_t ns, const sigset_t *mask)
     return ppoll(NULL, 0, &time, mask) < 0 && errno == EINTR ? -EINTR : 0;
 }
 
-/* dao_reader_peek(), which at depth 1 also keeps when there was nothing yet, as begin() does: from
- * then on the age of the frame that comes is counted. */
-static int peek(struct dao_reader *r)
-{
-    int64_t look_ns = r->seg->geo.depth == 1 ? dao_clock_mono_ns() : 0;
-    int what = dao_reader_peek(r);
+/* ---- the cadence ---- */
 
-    if (what == DAO_READ_NONE)
-        r->unchanged_ns = look_ns;
-    return what;
+#define LATE_FIRST_NS   60000ll /* of a sleep, as long as none was measured */
+#define SPIN_ALWAYS_NS  60000ll /* a window this long is always worth spinning */
+#define EXTRAPOLATE_MAX 64u     /* frames since the last arrival that was seen */
+
+static int64_t smooth(int64_t mean, int64_t sample, int64_t weight)
+{
+    return mean + (sample - mean) / weight;
 }
 
-/* What has happened so far, as dao_reader_wait() returns it; 0: nothing. */
-static int look(struct dao_reader *r, int64_t now_ns, int64_t *path_check_ns)
-{
-    int what = dao_reader_look(r);
+#define CADENCE_GET(member)        atomic_load_explicit(&(member), memory_order_relaxed)
+#define CADENCE_SET(member, value) atomic_store_explicit(&(member), (value), memory_order_relaxed)
 
-    if (what < 0)
-        return what;
-    what = peek(r);
-    if (what != DAO_READ_NONE)
-        return what < 0 ? what : 1;
-    if (now_ns < *path_check_ns)
-        return 0;
-    *path_check_ns = now_ns + PATH_CHECK_NS;
-    return dao_segment_check_path(r->seg);
+/* The frame that was waited for has come just now. */
+static void note_arrival(struct dao_cadence *c, uint64_t cnt0, int64_t now_ns)
+{
+    int64_t arrival_ns = CADENCE_GET(c->arrival_ns), interval_ns = CADENCE_GET(c->interval_ns);
+    int64_t jitter_ns = CADENCE_GET(c->jitter_ns), sample_ns, deviation_ns;
+    uint64_t frames = cnt0 - CADENCE_GET(c->cnt0);
+
+    CADENCE_SET(c->arrival_ns, now_ns);
+    CADENCE_SET(c->cnt0, cnt0);
+    if (arrival_ns == 0 || frames == 0 || frames > EXTRAPOLATE_MAX)
+        return;
+    sample_ns = (now_ns - arrival_ns) / (int64_t)frames;
+    if (interval_ns == 0 || sample_ns / 4 > interval_ns || interval_ns / 4 > sample_ns) {
+        /* The first, or another rate: begin anew. */
+        CADENCE_SET(c->interval_ns, sample_ns);
+        CADENCE_SET(c->jitter_ns, sample_ns / 4);
+        return;
+    }
+    deviation_ns = sample_ns > interval_ns ? sample_ns - interval_ns : interval_ns - sample_ns;
+    CADENCE_SET(c->interval_ns, smooth(interval_ns, sample_ns, 16));
+    CADENCE_SET(c->jitter_ns, smooth(jitter_ns, deviation_ns, 8));
 }
 
-/* Poll until a frame is there or the spinning time is over. 1, 0, -EINTR, -ESTALE. */
-static int spin(struct dao_reader *r, int64_t until_ns, const sigset_t *mask)
+static void note_sleep(struct dao_cadence *c, int64_t late_ns)
+{
+    int64_t before_ns = CADENCE_GET(c->late_ns);
+
+    if (late_ns < 0)
+        late_ns = 0;
+    else if (late_ns > 10 * LATE_FIRST_NS)
+        late_ns = 10 * LATE_FIRST_NS; /* once in a while another thread had the core */
+    CADENCE_SET(c->late_ns, before_ns ? smooth(before_ns, late_ns, 8) : late_ns);
+}
+
+/* Between these times spinning is worth its while. */
+struct window {
+    int64_t from_ns, to_ns; /* both 0: never */
+};
+
+/*
+ * Around the time when the frame is due: earlier by what a sleep may be late and by the jitter,
+ * later by more jitter, in case it is late itself. Not where that would be much of the interval,
+ * unless the interval is so short that sleeping gains nothing.
+ */
+static struct window predict(const struct wait *w)
+{
+    const struct window never = {0, 0};
+    int64_t arrival_ns, interval_ns, jitter_ns, late_ns, due_ns, before_ns, after_ns;
+    uint64_t frames;
+
+    if (!w->cadence)
+        return never;
+    arrival_ns = CADENCE_GET(w->cadence->arrival_ns);
+    interval_ns = CADENCE_GET(w->cadence->interval_ns);
+    jitter_ns = CADENCE_GET(w->cadence->jitter_ns);
+    late_ns = CADENCE_GET(w->cadence->late_ns);
+    frames = w->next - CADENCE_GET(w->cadence->cnt0);
+    if (interval_ns == 0 || frames == 0 || frames > EXTRAPOLATE_MAX)
+        return never;
+    due_ns = arrival_ns + interval_ns * (int64_t)frames;
+    before_ns = (late_ns ? late_ns + late_ns / 4 : LATE_FIRST_NS) + 2 * jitter_ns;
+    after_ns = 4 * jitter_ns + SPIN_ALWAYS_NS / 2;
+    if (before_ns + jitter_ns > interval_ns / 3 && before_ns > SPIN_ALWAYS_NS &&
+        interval_ns > 4 * SPIN_ALWAYS_NS)
+        return never;
+    return (struct window){due_ns - before_ns, due_ns + after_ns};
+}
+
+/* How long to sleep now that there is nothing to spin for. */
+static int64_t plan_sleep(const struct wait *w, int64_t now_ns, const struct window *window)
+{
+    const struct dao_wait_policy *policy = w->policy;
+    int64_t since_ns = now_ns - (window->to_ns > w->begin_ns ? window->to_ns : w->begin_ns);
+    int64_t ns = since_ns / 8;
+
+    if (now_ns < window->from_ns)
+        return window->from_ns - now_ns;
+    if (ns > policy->sleep_max_ns)
+        ns = policy->sleep_max_ns;
+    return ns > policy->sleep_ns ? ns : policy->sleep_ns;
+}
+
+/* ---- the loop ---- */
+
+static int64_t add_capped(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Poll until it has come or the time is over. What peek() said, 0, or -EINTR. */
+static int spin(struct wait *w, int64_t until_ns, const sigset_t *mask)
 {
     int64_t now_ns = dao_clock_mono_ns(), signal_look_ns = now_ns + SIGNAL_LOOK_NS;
 
     for (; now_ns < until_ns; now_ns = dao_clock_mono_ns()) {
-        int what = peek(r);
+        int what = w->peek(w);
 
-        if (what != DAO_READ_NONE)
-            return what < 0 ? what : 1;
+        if (what != 0)
+            return what;
         if (now_ns >= signal_look_ns) {
             if (sleep_ns(0, mask) < 0)
                 return -EINTR;
@@ -87,51 +188,186 @@ static int spin(struct dao_reader *r, int64_t until_ns, const sigset_t *mask)
     return 0;
 }
 
-static int64_t add_capped(int64_t a, int64_t b)
+/* Has it come, and is the segment still there? */
+static int look(struct wait *w, int64_t now_ns)
 {
-    int64_t sum;
+    int what = w->look(w);
 
-    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+    if (what == 0)
+        what = w->peek(w);
+    if (what != 0 || now_ns < w->path_check_ns)
+        return what;
+    w->path_check_ns = now_ns + PATH_CHECK_NS;
+    return dao_segment_check_path(w->seg);
 }
 
-static int wait_masked(struct dao_reader *r, int64_t deadline_ns,
-                       const struct dao_wait_policy *policy, const sigset_t *mask)
+static int sleep_until_look(struct wait *w, int64_t now_ns, const struct window *window,
+                            const sigset_t *mask)
 {
-    int64_t now_ns = dao_clock_mono_ns(), path_check_ns = now_ns + PATH_CHECK_NS;
-    int64_t spin_until_ns = add_capped(now_ns, policy->spin_ns);
+    int64_t ns = smaller(plan_sleep(w, now_ns, window), PATH_CHECK_NS);
+    int error;
+
+    ns = smaller(ns, w->deadline_ns - now_ns);
+    error = sleep_ns(ns, mask);
+    if (error == 0 && w->cadence)
+        note_sleep(w->cadence, dao_clock_mono_ns() - now_ns - ns);
+    return error;
+}
+
+static int wait_masked(struct wait *w, const sigset_t *mask)
+{
+    const struct window window = predict(w);
+    bool is_predicted = window.to_ns > w->begin_ns;
+    int64_t now_ns = w->begin_ns;
+    int64_t spin_until_ns = is_predicted ? now_ns : add_capped(now_ns, w->policy->spin_ns);
 
     for (;;) {
-        /* Spinning too looks at size and path once in a while. */
-        int64_t stop_ns = now_ns + PATH_CHECK_NS, left_ns;
+        int64_t stop_ns = spin_until_ns;
         int what;
 
-        stop_ns = stop_ns < spin_until_ns ? stop_ns : spin_until_ns;
-        stop_ns = stop_ns < deadline_ns ? stop_ns : deadline_ns;
-        what = spin(r, stop_ns, mask);
+        if (now_ns >= window.from_ns && window.to_ns > stop_ns)
+            stop_ns = window.to_ns;
+        /* Spinning too looks at size and path once in a while. */
+        stop_ns = smaller(smaller(stop_ns, now_ns + PATH_CHECK_NS), w->deadline_ns);
+        what = spin(w, stop_ns, mask);
         now_ns = dao_clock_mono_ns();
         if (what == 0)
-            what = look(r, now_ns, &path_check_ns);
-        if (what != 0 || now_ns >= deadline_ns)
+            what = look(w, now_ns);
+        if (what != 0 || now_ns >= w->deadline_ns)
             return what;
-        if (now_ns < spin_until_ns)
+        if (now_ns < spin_until_ns || (now_ns >= window.from_ns && now_ns < window.to_ns))
             continue;
-        left_ns = deadline_ns - now_ns;
-        what = sleep_ns(left_ns < policy->sleep_ns ? left_ns : policy->sleep_ns, mask);
+        what = sleep_until_look(w, now_ns, &window, mask);
         if (what < 0)
             return what;
         now_ns = dao_clock_mono_ns();
     }
 }
 
-int dao_reader_wait(struct dao_reader *r, int64_t deadline_ns, const struct dao_wait_policy *policy)
+/* A count that came while it was waited for: when it came is known. */
+static void learn(struct wait *w)
 {
-    int what = peek(r);
-    sigset_t mask;
+    struct dao_frame_at newest;
 
-    if (what != DAO_READ_NONE)
-        return what < 0 ? what : 1;
+    if (w->cadence && dao_slots_newest(w->seg, &newest) && newest.cnt0 == w->next)
+        note_arrival(w->cadence, w->next, dao_clock_mono_ns());
+}
+
+/*
+ * A sleep is as exact as the thread's timer slack, 50 us unless somebody has set it: for this wait
+ * it is 1 us, where a cadence is to be met.
+ */
+static int wait_patiently(struct wait *w)
+{
+    int slack_ns = w->cadence ? prctl(PR_GET_TIMERSLACK) : -1;
+    sigset_t mask;
+    int what;
+
     block_signals(&mask);
-    what = wait_masked(r, deadline_ns, policy, &mask);
+    if (slack_ns > 1000)
+        prctl(PR_SET_TIMERSLACK, 1000ul);
+    w->begin_ns = dao_clock_mono_ns();
+    w->path_check_ns = w->begin_ns + PATH_CHECK_NS;
+    what = wait_masked(w, &mask);
+    if (slack_ns > 1000)
+        prctl(PR_SET_TIMERSLACK, (unsigned long)slack_ns);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    if (what == 1)
+        learn(w);
     return what;
+}
+
+/* ---- for the next frame of a reader ---- */
+
+/* dao_reader_peek(), which at depth 1 also keeps when there was nothing yet, as begin() does: from
+ * then on the age of the frame that comes is counted. */
+static int peek_reader(struct wait *w)
+{
+    struct dao_reader *r = w->reader;
+    int64_t look_ns = r->seg->geo.depth == 1 ? dao_clock_mono_ns() : 0;
+    int what = dao_reader_peek(r);
+
+    if (what == DAO_READ_NONE)
+        r->unchanged_ns = look_ns;
+    return what > 0 ? 1 : what;
+}
+
+static int look_reader(struct wait *w)
+{
+    int what = dao_reader_look(w->reader);
+
+    return what < 0 ? what : 0;
+}
+
+int dao_reader_wait(struct dao_reader *r, int64_t deadline_ns, const struct dao_wait_policy *policy,
+                    struct dao_cadence *cadence)
+{
+    struct wait w = {
+        .seg = r->seg,
+        .peek = peek_reader,
+        .look = look_reader,
+        .next = r->cnt0 + 1,
+        .cadence = cadence,
+        .policy = policy,
+        .deadline_ns = deadline_ns,
+        .reader = r,
+    };
+    int what = peek_reader(&w);
+
+    return what != 0 ? what : wait_patiently(&w);
+}
+
+/* ---- for a count ---- */
+
+static int peek_newest(struct wait *w)
+{
+    struct dao_frame_at newest;
+    /* acquire: pairs with the release of it in reset_in_place(); before the count, so that a count
+     * of a new run shows as one that went back, if not here */
+    uint64_t bits = dao_shared_creation(w->seg, __ATOMIC_ACQUIRE);
+
+    if (bits != w->creation_bits)
+        return bits ? DAO_WAIT_RESTARTED : 0; /* 0: being created, or pages that are gone */
+    if (!dao_slots_newest(w->seg, &newest))
+        return 0;
+    if (newest.cnt0 >= w->next)
+        return 1;
+    if (newest.cnt0 < w->highest)
+        return DAO_WAIT_RESTARTED;
+    w->highest = newest.cnt0;
+    return 0;
+}
+
+/* Size and header, by a reader's look from where the newest frame is. */
+static int look_newest(struct wait *w)
+{
+    struct dao_reader r;
+
+    return dao_reader_init(&r, w->seg, DAO_LAP_NEWEST, false) < 0 || dao_reader_look(&r) < 0
+               ? -ESTALE
+               : 0;
+}
+
+int dao_newest_wait(const struct dao_segment *seg, uint64_t target, int64_t deadline_ns,
+                    const struct dao_wait_policy *policy, struct dao_cadence *cadence)
+{
+    struct wait w = {
+        .seg = seg,
+        .peek = peek_newest,
+        .look = look_newest,
+        .next = target,
+        .cadence = cadence,
+        .policy = policy,
+        .deadline_ns = deadline_ns,
+        .creation_bits = dao_shared_creation(seg, __ATOMIC_ACQUIRE),
+    };
+    int what;
+
+    if (look_newest(&w) < 0)
+        return -ESTALE;
+    what = peek_newest(&w);
+    if (what == 0)
+        what = wait_patiently(&w);
+    /* Zero pages read as whatever they like. */
+    return what > 0 && dao_segment_is_gone(seg) ? -ESTALE : what;
 }

@@ -57,7 +57,7 @@ static int wait_while(struct dao_reader *r, const struct later *later, int64_t d
     int what;
 
     ck_assert_int_eq(pthread_create(&thread, NULL, act_later, (void *)(uintptr_t)later), 0);
-    what = dao_reader_wait(r, deadline_ns, policy);
+    what = dao_reader_wait(r, deadline_ns, policy, NULL);
     pthread_join(thread, NULL);
     return what;
 }
@@ -103,7 +103,7 @@ START_TEST(a_frame_that_is_there_ends_the_wait_at_once)
     testbed_create(&seg, "there", 3);
     r = testbed_reader(&seg);
     put_frame(&seg, 1);
-    ck_assert_int_eq(dao_reader_wait(&r, 0, policy_of(_i)), 1); /* even past the deadline */
+    ck_assert_int_eq(dao_reader_wait(&r, 0, policy_of(_i), NULL), 1); /* even past the deadline */
     ck_assert_uint_eq(r.cnt0, 0);
     dao_segment_close(&seg);
 }
@@ -148,7 +148,7 @@ START_TEST(at_depth_1_frames_that_were_waited_for_are_whole)
     while (r.cnt0 < 5) {
         struct dao_take take;
 
-        ck_assert_int_eq(dao_reader_wait(&r, DAO_WAIT_FOREVER, policy_of(_i)), 1);
+        ck_assert_int_eq(dao_reader_wait(&r, DAO_WAIT_FOREVER, policy_of(_i), NULL), 1);
         if (dao_reader_begin(&r, &take) == DAO_READ_FRAME && dao_reader_finish(&r, &take) == 1)
             torn += take.torn;
     }
@@ -167,11 +167,11 @@ START_TEST(the_deadline_is_kept)
     testbed_create(&seg, "deadline", 3);
     r = testbed_reader(&seg);
     start_ns = dao_clock_mono_ns();
-    ck_assert_int_eq(dao_reader_wait(&r, start_ns + 50 * MS, policy_of(_i)), 0);
+    ck_assert_int_eq(dao_reader_wait(&r, start_ns + 50 * MS, policy_of(_i), NULL), 0);
     took_ns = dao_clock_mono_ns() - start_ns;
     ck_assert_int_ge(took_ns, 50 * MS);
     ck_assert_int_lt(took_ns, 3000 * MS);
-    ck_assert_int_eq(dao_reader_wait(&r, 0, policy_of(_i)), 0);
+    ck_assert_int_eq(dao_reader_wait(&r, 0, policy_of(_i), NULL), 0);
     dao_segment_close(&seg);
 }
 END_TEST
@@ -184,7 +184,7 @@ START_TEST(a_long_sleep_does_not_outlast_the_deadline)
 
     testbed_create(&seg, "lazy", 3);
     r = testbed_reader(&seg);
-    ck_assert_int_eq(dao_reader_wait(&r, dao_clock_mono_ns() + 20 * MS, &lazy), 0);
+    ck_assert_int_eq(dao_reader_wait(&r, dao_clock_mono_ns() + 20 * MS, &lazy, NULL), 0);
     dao_segment_close(&seg);
 }
 END_TEST
@@ -263,7 +263,7 @@ START_TEST(a_signal_whose_handler_ran_ends_the_wait)
     before = r;
     ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
     ck_assert_int_eq(setitimer(ITIMER_REAL, &every_20_ms, NULL), 0);
-    ck_assert_int_eq(dao_reader_wait(&r, DAO_WAIT_FOREVER, policy_of(_i)), -EINTR);
+    ck_assert_int_eq(dao_reader_wait(&r, DAO_WAIT_FOREVER, policy_of(_i), NULL), -EINTR);
     ck_assert_int_ge(alarms, 1);
     ck_assert_mem_eq(&r, &before, sizeof r);
     dao_segment_close(&seg);
@@ -297,7 +297,7 @@ START_TEST(no_signal_is_lost_between_two_sleeps)
         int what;
 
         alarm_in(1);
-        what = dao_reader_wait(&r, dao_clock_mono_ns() + 100 * MS, &busy);
+        what = dao_reader_wait(&r, dao_clock_mono_ns() + 100 * MS, &busy, NULL);
         /* On a busy machine the alarm can come before the wait has begun. */
         ck_assert_int_eq(what, alarms_in_wait > before ? -EINTR : 0);
         ck_assert_int_eq(alarms, i);
@@ -316,7 +316,7 @@ START_TEST(an_ignored_signal_does_not_end_the_wait)
     r = testbed_reader(&seg);
     ck_assert_ptr_ne((void *)(uintptr_t)signal(SIGALRM, SIG_IGN), (void *)(uintptr_t)SIG_ERR);
     alarm_in(10);
-    ck_assert_int_eq(dao_reader_wait(&r, dao_clock_mono_ns() + 60 * MS, policy_of(_i)), 0);
+    ck_assert_int_eq(dao_reader_wait(&r, dao_clock_mono_ns() + 60 * MS, policy_of(_i), NULL), 0);
     dao_segment_close(&seg);
 }
 END_TEST
@@ -332,7 +332,7 @@ START_TEST(the_callers_signal_mask_is_given_back)
     sigemptyset(&before);
     sigaddset(&before, SIGUSR2);
     ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
-    dao_reader_wait(&r, dao_clock_mono_ns() + MS, policy_of(_i));
+    dao_reader_wait(&r, dao_clock_mono_ns() + MS, policy_of(_i), NULL);
     ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
     ck_assert_int_eq(sigismember(&after, SIGUSR2), 1);
     ck_assert_int_eq(sigismember(&after, SIGUSR1), 0);
@@ -362,7 +362,7 @@ START_TEST(a_sleeping_wait_burns_no_core)
     testbed_create(&seg, "calm", 64);
     r = testbed_reader(&seg);
     start_ns = cpu_ns();
-    ck_assert_int_eq(dao_reader_wait(&r, dao_clock_mono_ns() + 400 * MS, &calm), 0);
+    ck_assert_int_eq(dao_reader_wait(&r, dao_clock_mono_ns() + 400 * MS, &calm, NULL), 0);
     ck_assert_int_lt(cpu_ns() - start_ns, 100 * MS);
     dao_segment_close(&seg);
 }

@@ -31,6 +31,7 @@ struct wait {
     struct dao_cadence *cadence; /* NULL: none */
     const struct dao_wait_policy *policy;
     int64_t deadline_ns, begin_ns, path_check_ns;
+    int64_t unseen_ns; /* when it was last looked for, and had not come */
     /* dao_reader_wait() */
     struct dao_reader *reader;
     /* dao_newest_wait() */
@@ -58,11 +59,31 @@ static int sleep_ns(int64_t ns, const sigset_t *mask)
     return ppoll(NULL, 0, &time, mask) < 0 && errno == EINTR ? -EINTR : 0;
 }
 
+/* ---- numbers ---- */
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t add_capped(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 /* ---- the cadence ---- */
 
 #define LATE_FIRST_NS   60000ll /* of a sleep, as long as none was measured */
 #define SPIN_ALWAYS_NS  60000ll /* a window this long is always worth spinning */
-#define EXTRAPOLATE_MAX 64u     /* frames since the last arrival that was seen */
+#define JITTER_STEP_NS  5000ll
+#define EXTRAPOLATE_MAX 64u /* frames since the last arrival that was seen */
 
 static int64_t smooth(int64_t mean, int64_t sample, int64_t weight)
 {
@@ -91,6 +112,8 @@ static void note_arrival(struct dao_cadence *c, uint64_t cnt0, int64_t now_ns)
         return;
     }
     deviation_ns = sample_ns > interval_ns ? sample_ns - interval_ns : interval_ns - sample_ns;
+    if (deviation_ns > 3 * jitter_ns + JITTER_STEP_NS)
+        deviation_ns = 3 * jitter_ns + JITTER_STEP_NS; /* one late frame is no jitter yet */
     CADENCE_SET(c->interval_ns, smooth(interval_ns, sample_ns, 16));
     CADENCE_SET(c->jitter_ns, smooth(jitter_ns, deviation_ns, 8));
 }
@@ -99,16 +122,16 @@ static void note_sleep(struct dao_cadence *c, int64_t late_ns)
 {
     int64_t before_ns = CADENCE_GET(c->late_ns);
 
-    if (late_ns < 0)
-        late_ns = 0;
-    else if (late_ns > 10 * LATE_FIRST_NS)
-        late_ns = 10 * LATE_FIRST_NS; /* once in a while another thread had the core */
-    CADENCE_SET(c->late_ns, before_ns ? smooth(before_ns, late_ns, 8) : late_ns);
+    if (before_ns == 0)
+        before_ns = LATE_FIRST_NS;
+    if (late_ns > 2 * before_ns)
+        late_ns = 2 * before_ns; /* once in a while another thread had the core */
+    CADENCE_SET(c->late_ns, smooth(before_ns, larger(late_ns, 0), 8));
 }
 
-/* Between these times spinning is worth its while. */
-struct window {
-    int64_t from_ns, to_ns; /* both 0: never */
+struct forecast {
+    int64_t from_ns, to_ns; /* between these times spinning is worth its while; both 0: never */
+    int64_t interval_ns;    /* 0: not known */
 };
 
 /*
@@ -116,9 +139,9 @@ struct window {
  * later by more jitter, in case it is late itself. Not where that would be much of the interval,
  * unless the interval is so short that sleeping gains nothing.
  */
-static struct window predict(const struct wait *w)
+static struct forecast predict(const struct wait *w)
 {
-    const struct window never = {0, 0};
+    struct forecast never = {0, 0, 0};
     int64_t arrival_ns, interval_ns, jitter_ns, late_ns, due_ns, before_ns, after_ns;
     uint64_t frames;
 
@@ -129,6 +152,7 @@ static struct window predict(const struct wait *w)
     jitter_ns = CADENCE_GET(w->cadence->jitter_ns);
     late_ns = CADENCE_GET(w->cadence->late_ns);
     frames = w->next - CADENCE_GET(w->cadence->cnt0);
+    never.interval_ns = interval_ns;
     if (interval_ns == 0 || frames == 0 || frames > EXTRAPOLATE_MAX)
         return never;
     due_ns = arrival_ns + interval_ns * (int64_t)frames;
@@ -137,36 +161,22 @@ static struct window predict(const struct wait *w)
     if (before_ns + jitter_ns > interval_ns / 3 && before_ns > SPIN_ALWAYS_NS &&
         interval_ns > 4 * SPIN_ALWAYS_NS)
         return never;
-    return (struct window){due_ns - before_ns, due_ns + after_ns};
+    return (struct forecast){due_ns - before_ns, due_ns + after_ns, interval_ns};
 }
 
-/* How long to sleep now that there is nothing to spin for. */
-static int64_t plan_sleep(const struct wait *w, int64_t now_ns, const struct window *window)
+/* How long to sleep now that there is nothing to spin for: longer the longer nothing has come, and
+ * from the start a small part of the interval that there is on the average. */
+static int64_t plan_sleep(const struct wait *w, int64_t now_ns, const struct forecast *forecast)
 {
-    const struct dao_wait_policy *policy = w->policy;
-    int64_t since_ns = now_ns - (window->to_ns > w->begin_ns ? window->to_ns : w->begin_ns);
-    int64_t ns = since_ns / 8;
+    int64_t since_ns = now_ns - larger(forecast->to_ns, w->begin_ns);
 
-    if (now_ns < window->from_ns)
-        return window->from_ns - now_ns;
-    if (ns > policy->sleep_max_ns)
-        ns = policy->sleep_max_ns;
-    return ns > policy->sleep_ns ? ns : policy->sleep_ns;
+    if (now_ns < forecast->from_ns)
+        return forecast->from_ns - now_ns;
+    return larger(w->policy->sleep_ns, smaller(w->policy->sleep_max_ns,
+                                               larger(since_ns / 8, forecast->interval_ns / 16)));
 }
 
 /* ---- the loop ---- */
-
-static int64_t add_capped(int64_t a, int64_t b)
-{
-    int64_t sum;
-
-    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Poll until it has come or the time is over. What peek() said, 0, or -EINTR. */
 static int spin(struct wait *w, int64_t until_ns, const sigset_t *mask)
@@ -178,6 +188,7 @@ static int spin(struct wait *w, int64_t until_ns, const sigset_t *mask)
 
         if (what != 0)
             return what;
+        w->unseen_ns = now_ns;
         if (now_ns >= signal_look_ns) {
             if (sleep_ns(0, mask) < 0)
                 return -EINTR;
@@ -195,16 +206,18 @@ static int look(struct wait *w, int64_t now_ns)
 
     if (what == 0)
         what = w->peek(w);
+    if (what == 0)
+        w->unseen_ns = now_ns;
     if (what != 0 || now_ns < w->path_check_ns)
         return what;
     w->path_check_ns = now_ns + PATH_CHECK_NS;
     return dao_segment_check_path(w->seg);
 }
 
-static int sleep_until_look(struct wait *w, int64_t now_ns, const struct window *window,
+static int sleep_until_look(struct wait *w, int64_t now_ns, const struct forecast *forecast,
                             const sigset_t *mask)
 {
-    int64_t ns = smaller(plan_sleep(w, now_ns, window), PATH_CHECK_NS);
+    int64_t ns = smaller(plan_sleep(w, now_ns, forecast), PATH_CHECK_NS);
     int error;
 
     ns = smaller(ns, w->deadline_ns - now_ns);
@@ -216,8 +229,8 @@ static int sleep_until_look(struct wait *w, int64_t now_ns, const struct window 
 
 static int wait_masked(struct wait *w, const sigset_t *mask)
 {
-    const struct window window = predict(w);
-    bool is_predicted = window.to_ns > w->begin_ns;
+    const struct forecast forecast = predict(w);
+    bool is_predicted = forecast.to_ns > w->begin_ns;
     int64_t now_ns = w->begin_ns;
     int64_t spin_until_ns = is_predicted ? now_ns : add_capped(now_ns, w->policy->spin_ns);
 
@@ -225,8 +238,8 @@ static int wait_masked(struct wait *w, const sigset_t *mask)
         int64_t stop_ns = spin_until_ns;
         int what;
 
-        if (now_ns >= window.from_ns && window.to_ns > stop_ns)
-            stop_ns = window.to_ns;
+        if (now_ns >= forecast.from_ns && forecast.to_ns > stop_ns)
+            stop_ns = forecast.to_ns;
         /* Spinning too looks at size and path once in a while. */
         stop_ns = smaller(smaller(stop_ns, now_ns + PATH_CHECK_NS), w->deadline_ns);
         what = spin(w, stop_ns, mask);
@@ -235,22 +248,32 @@ static int wait_masked(struct wait *w, const sigset_t *mask)
             what = look(w, now_ns);
         if (what != 0 || now_ns >= w->deadline_ns)
             return what;
-        if (now_ns < spin_until_ns || (now_ns >= window.from_ns && now_ns < window.to_ns))
+        if (now_ns < spin_until_ns || (now_ns >= forecast.from_ns && now_ns < forecast.to_ns))
             continue;
-        what = sleep_until_look(w, now_ns, &window, mask);
+        what = sleep_until_look(w, now_ns, &forecast, mask);
         if (what < 0)
             return what;
         now_ns = dao_clock_mono_ns();
     }
 }
 
-/* A count that came while it was waited for: when it came is known. */
+/*
+ * A count that came while it was waited for: it came after the last look that did not see it, and
+ * within that time, where it makes sense there, when its timestamp says.
+ */
 static void learn(struct wait *w)
 {
+    int64_t now_ns = dao_clock_mono_ns(), age_ns;
     struct dao_frame_at newest;
+    struct dao_take take;
 
-    if (w->cadence && dao_slots_newest(w->seg, &newest) && newest.cnt0 == w->next)
-        note_arrival(w->cadence, w->next, dao_clock_mono_ns());
+    if (!w->cadence || !dao_slots_newest(w->seg, &newest) || newest.cnt0 != w->next)
+        return;
+    dao_segment_snapshot(w->seg, newest.slot, &take);
+    if (__builtin_sub_overflow(dao_clock_real_ns(), take.atime_ns, &age_ns) || age_ns < 0 ||
+        age_ns > now_ns - w->unseen_ns + JITTER_STEP_NS)
+        age_ns = 0;
+    note_arrival(w->cadence, w->next, now_ns - age_ns);
 }
 
 /*
@@ -268,6 +291,7 @@ static int wait_patiently(struct wait *w)
         prctl(PR_SET_TIMERSLACK, 1000ul);
     w->begin_ns = dao_clock_mono_ns();
     w->path_check_ns = w->begin_ns + PATH_CHECK_NS;
+    w->unseen_ns = w->begin_ns;
     what = wait_masked(w, &mask);
     if (slack_ns > 1000)
         prctl(PR_SET_TIMERSLACK, (unsigned long)slack_ns);

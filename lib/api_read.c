@@ -146,9 +146,10 @@ int_fast8_t daoShmGetArbitrarySegment(IMAGE *image, void **segment_ptr, uint_fas
 int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image)
 {
     struct dao_handle *h = dao_handle_get_reading(image, __func__);
-    uint32_t slot;
-    uint64_t cnt0;
     struct dao_look look;
+    uint64_t cnt0;
+    uint32_t slot;
+    bool is_held;
 
     if (!h)
         return DAO_ERROR;
@@ -158,14 +159,14 @@ int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image)
      * has read pixels before. */
     atomic_thread_fence(memory_order_acquire);
     look = dao_shared_look(&h->seg, slot);
-    if (dao_segment_check(&h->seg) < 0)
+    is_held = !look.write && look.cnt0 == cnt0 &&
+              (slot != look.head || look.before <= cnt0) && /* at depth 1 both are one */
+              dao_shared_creation(&h->seg, __ATOMIC_ACQUIRE) ==
+                  atomic_load_explicit(&h->creation_bits, memory_order_relaxed);
+    /* A file that was cut off shows in zeros, so that a frame that is held needs no system call. */
+    if (dao_segment_is_gone(&h->seg) || (!is_held && dao_segment_check(&h->seg) < 0))
         return dao_handle_fail_stale(h, __func__);
-    if (look.write || look.cnt0 != cnt0 ||
-        (slot == look.head && look.before > cnt0) || /* at depth 1 both are one */
-        dao_shared_creation(&h->seg, __ATOMIC_ACQUIRE) !=
-            atomic_load_explicit(&h->creation_bits, memory_order_relaxed))
-        return DAO_OVERWRITE;
-    return DAO_SUCCESS;
+    return is_held ? DAO_SUCCESS : DAO_OVERWRITE;
 }
 
 uint64_t daoShmGetCounter(IMAGE *image)

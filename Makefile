@@ -16,7 +16,15 @@ prefix     ?= /usr/local
 bindir     ?= $(prefix)/bin
 libdir     ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+# Where the system's Python finds modules under this prefix; empty where there is no Python.
+pythondir  ?= $(shell $(call find_pythondir,$(prefix)))
 VERSION    := $(shell sed -n 's/^.define DAOREC_VERSION "\(.*\)"/\1/p' src/base/version.h)
+
+PYTHON3     = $(or $(PYTHON),$(firstword $(wildcard /usr/bin/python3) python3))
+find_pythondir = $(PYTHON3) -c 'import os, site, sys; p = sys.argv[1].rstrip("/"); \
+    d = site.getsitepackages(); v = "python%d.%d" % sys.version_info[:2]; \
+    print(next((x for x in d if x.startswith(p + "/lib/")), \
+               os.path.join(p, "lib", v, os.path.basename(d[0]))))' $(1) 2>/dev/null
 
 # ---- variants ----
 
@@ -168,9 +176,9 @@ test: ## install what the tests need, build every variant, run every test
 	$(Q)tests/run
 
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside the bare disk (takes minutes)
-	$(Q)$(or $(PYTHON),/usr/bin/python3) tests/bench/bench.py
+	$(Q)$(PYTHON3) tests/bench/bench.py
 
-install: all ## install daorec, libdao, dao.h and dao.pc under $(DESTDIR)$(prefix)
+install: all ## install daorec, libdao, dao.h, dao.pc and daoShm.py under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
 	$(Q)install -m 755 $(B)/daorec $(DESTDIR)$(bindir)/daorec
 	$(Q)install -m 644 $(LIBDAO_SO) $(DESTDIR)$(libdir)/libdao.so.0
@@ -182,13 +190,29 @@ install: all ## install daorec, libdao, dao.h and dao.pc under $(DESTDIR)$(prefi
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldao' 'Libs.private: -pthread' \
 	    > $(DESTDIR)$(libdir)/pkgconfig/dao.pc
 	$(Q)chmod 644 $(DESTDIR)$(libdir)/pkgconfig/dao.pc
+	$(call install_python,$(pythondir))
 	$(call refresh_linker_cache)
 
 uninstall: ## remove what install put there
 	$(Q)rm -f $(DESTDIR)$(bindir)/daorec $(DESTDIR)$(libdir)/libdao.so.0 \
 	    $(DESTDIR)$(libdir)/libdao.so $(DESTDIR)$(libdir)/libdao.a \
 	    $(DESTDIR)$(includedir)/dao.h $(DESTDIR)$(libdir)/pkgconfig/dao.pc
+	$(call uninstall_python,$(pythondir))
 	$(call refresh_linker_cache)
+
+# The module is told where the library is from there, so that it needs no linker's cache.
+define install_python
+	$(if $(1),$(Q)install -d $(DESTDIR)$(1),\
+	    @echo "no $(PYTHON3): daoShm.py is not installed (pythondir= says where to)")
+	$(if $(1),$(Q)sed "s|^_LIBDIR_FROM_HERE = None|_LIBDIR_FROM_HERE = '$$(realpath -ms \
+	    --relative-to=$(1) $(libdir))'|" lib/daoShm.py > $(DESTDIR)$(1)/daoShm.py)
+	$(if $(1),$(Q)chmod 644 $(DESTDIR)$(1)/daoShm.py)
+	$(if $(1),$(Q)install -m 644 lib/daoShmZmq.py $(DESTDIR)$(1)/daoShmZmq.py)
+endef
+
+define uninstall_python
+	$(if $(1),$(Q)rm -f $(DESTDIR)$(1)/daoShm.py $(DESTDIR)$(1)/daoShmZmq.py)
+endef
 
 # A program finds a library in /usr/local/lib through the linker's cache only.
 define refresh_linker_cache
@@ -200,4 +224,4 @@ clean: ## remove everything that was built
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
-	@echo; echo "  VARIANT=release|asan|tsan|clang   V=1   CC= CFLAGS= DESTDIR= prefix="
+	@echo; echo "  VARIANT=release|asan|tsan|clang   V=1   CC= CFLAGS= DESTDIR= prefix= pythondir="

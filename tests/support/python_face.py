@@ -1,0 +1,103 @@
+"""python_face.py - what the tests of lib/daoShm.py share: the module over this build's library,
+names for segments, and children that run a piece of Python."""
+import atexit
+import glob
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+LIB = os.path.realpath(os.path.join(ROOT, "lib"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, LIB)
+
+import harness as h  # noqa: E402
+
+LIBRARY = os.path.realpath(os.path.join(h.BUILD, "libdao.so"))
+os.environ["DAO_LIBRARY"] = LIBRARY
+
+import daoShm  # noqa: E402
+from daoShm import shm  # noqa: E402,F401
+
+TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+         "float32", "float64", "complex64", "complex128"]
+
+_paths = []
+
+
+def path():
+    """A new path for a segment."""
+    _paths.append(h.segment(f"python{len(_paths) + 1}"))
+    return _paths[-1]
+
+
+@atexit.register
+def _clean():
+    """The harness removes the semaphores of segments that are there; tests have removed some."""
+    for name in map(h.stream_name, _paths):
+        for semaphore in glob.glob(f"/dev/shm/sem.{name}_sem*"):
+            os.unlink(semaphore)
+
+
+def raises(kind, *texts):
+    """with raises(ValueError, "shape"): the block must raise it, with these texts in it."""
+    class Raises:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, found, error, _trace):
+            assert found is not None, f"{kind.__name__} was not raised"
+            if not issubclass(found, kind):
+                return False
+            for text in texts:
+                assert text in str(error), (text, str(error))
+            self.error = error
+            return True
+    return Raises()
+
+
+def in_thread(function):
+    """Run it in a thread; the call of what is returned joins and gives the result, or raises."""
+    result = {}
+
+    def run():
+        try:
+            result["value"] = function()
+        except BaseException as error:  # noqa: BLE001 - handed on
+            result["error"] = error
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def join(seconds=30):
+        thread.join(seconds)
+        assert not thread.is_alive(), "the thread still waits"
+        if "error" in result:
+            raise result["error"]
+        return result["value"]
+    join.is_alive = thread.is_alive
+    return join
+
+
+def child(code, *arguments, env=None, cwd=None):
+    """Start an interpreter on a piece of code, which finds `arguments` in sys.argv[1:]."""
+    environment = dict(os.environ, PYTHONPATH=LIB, PYTHONUNBUFFERED="1")
+    environment.update(env or {})
+    return h.start(sys.executable, "-c", textwrap.dedent(code), *arguments,
+                   env={k: v for k, v in environment.items() if v is not None}, cwd=cwd)
+
+
+def run(code, *arguments, env=None, cwd=None):
+    """Run it to its end, which must be a success without a word on stderr; its output."""
+    process = child(code, *arguments, env=env, cwd=cwd)
+    try:
+        out, errors = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode == 0 and not errors, (process.returncode, errors)
+    return out
+
+
+assert daoShm._lib._name == LIBRARY

@@ -124,6 +124,18 @@ static int64_t slice_until(const struct timespec *timeout)
     return then_ns - now_ns < SLICE_NS ? then_ns - now_ns : SLICE_NS;
 }
 
+/* Removed, replaced, truncated; or, which a reader's look tells, filled with another shape. A reader
+ * without the image's tail, which may be another thread's at this moment. */
+static bool is_gone(const struct dao_handle *h)
+{
+    struct dao_reader look = {
+        .seg = &h->seg,
+        .creation_bits = atomic_load_explicit(&h->creation_bits, memory_order_relaxed),
+    };
+
+    return dao_handle_is_stale(h) || dao_reader_look(&look) < 0;
+}
+
 /* One slice. 0: the post was taken; or -errno. */
 static int wait_slice(sem_t *sem, int64_t ns)
 {
@@ -145,7 +157,7 @@ static int_fast8_t wait_for_semaphore(struct dao_handle *h, int32_t semNb,
         int64_t ns = timeout ? slice_until(timeout) : SLICE_NS;
         int error;
 
-        if (dao_handle_is_stale(h))
+        if (is_gone(h))
             return dao_handle_fail_stale(h, function);
         error = wait_slice(sem, ns);
         if (error == 0)

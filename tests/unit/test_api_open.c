@@ -129,6 +129,52 @@ START_TEST(wrong_arguments_of_create_are_named)
 }
 END_TEST
 
+START_TEST(a_segment_of_one_axis_of_values_comes_with_its_image)
+{
+    IMAGE *image = NULL, reader;
+    float values[5] = {1, 2, 3, 4, 5};
+
+    ck_assert_int_eq(daoShmInit1D(testbed_path("init1d"), 5, &image), DAO_SUCCESS);
+    ck_assert_ptr_nonnull(image);
+    ck_assert_uint_eq(image->used, 1);
+    ck_assert_uint_eq(image->md[0].naxis, 2);
+    ck_assert_uint_eq(image->md[0].size[0], 5);
+    ck_assert_uint_eq(image->md[0].size[1], 1);
+    ck_assert_uint_eq(image->md[0].size[2], 0);
+    ck_assert_uint_eq(image->md[0].nelement, 5);
+    ck_assert_uint_eq(image->md[0].atype, _DATATYPE_FLOAT);
+    ck_assert_uint_eq(image->md[0].shared, 1);
+    ck_assert_uint_eq(image->md[0].fifo_size, 1);
+    ck_assert_uint_eq(image->md[0].NBkw, 0);
+    reader = open_image("init1d");
+    ck_assert_int_eq(daoShmImage2Shm(values, 5, image), DAO_SUCCESS);
+    ck_assert_uint_eq(daoShmGetCounter(&reader), 1);
+    ck_assert_mem_eq(reader.array.F, values, sizeof values);
+    ck_assert_int_eq(daoShmCloseShm(image), DAO_SUCCESS);
+    free(image);
+    daoShmCloseShm(&reader);
+}
+END_TEST
+
+START_TEST(a_segment_of_one_axis_that_cannot_be_made_is_no_image)
+{
+    IMAGE other, *image = &other;
+
+    ck_assert_int_eq(daoShmInit1D(testbed_path("no1d"), 0, &image), DAO_ERROR);
+    ck_assert_ptr_null(image);
+    expect_message("size[0]");
+    image = &other;
+    ck_assert_int_eq(daoShmInit1D(NULL, 5, &image), DAO_ERROR);
+    ck_assert_ptr_null(image);
+    image = &other;
+    ck_assert_int_eq(daoShmInit1D("/nonexistent/x.im.shm", 5, &image), DAO_ERROR);
+    ck_assert_ptr_null(image);
+    ck_assert_int_eq(daoShmInit1D(testbed_path("no1d"), 5, NULL), DAO_ERROR);
+    expect_message("daoShmInit1D: ");
+    ck_assert_int_eq(access(testbed_path("no1d"), F_OK), -1);
+}
+END_TEST
+
 /* ---- opening ---- */
 
 static void expect_not_opened(const char *name, const char *word)
@@ -317,6 +363,8 @@ int main(void)
     tcase_add_loop_test(tcase, every_type_and_number_of_axes_carries_frames, 0, 36);
     tcase_add_test(tcase, private_memory_needs_no_file);
     tcase_add_test(tcase, wrong_arguments_of_create_are_named);
+    tcase_add_test(tcase, a_segment_of_one_axis_of_values_comes_with_its_image);
+    tcase_add_test(tcase, a_segment_of_one_axis_that_cannot_be_made_is_no_image);
     tcase = api_add(suite, "opening");
     tcase_add_test(tcase, what_is_not_a_segment_is_not_opened);
     tcase_add_test(tcase, a_wrong_size_is_not_opened);

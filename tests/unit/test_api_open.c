@@ -28,6 +28,32 @@ START_TEST(a_created_image_is_filled_in)
 }
 END_TEST
 
+START_TEST(a_segment_created_again_is_as_fresh_as_the_first_time)
+{
+    static const uint16_t zeros[3 * 8];
+    IMAGE first = create("fresh", 3), again;
+
+    write_frames(&first, 1, 4);
+    ck_assert_int_eq(call_part(&first), DAO_SUCCESS);
+    again = create("fresh", 3);
+    ck_assert_mem_eq(again.array.V, zeros, sizeof zeros);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(again.md[i].cnt0, 0);
+        ck_assert_uint_eq(again.md[i].cnt2, 0);
+        ck_assert_uint_eq(again.md[i].write, 0);
+        ck_assert_uint_eq(again.md[i].packetTotal, 0);
+    }
+    ck_assert_uint_eq(again.fifo_last_read, 2);
+    ck_assert_uint_eq(again.fifo_last_read_cnt0, 0);
+    expect_newest(&again, 2, 0);
+    expect_semaphores(&again, 0);
+    write_frames(&first, 1, 1); /* the same file: the old handle goes on writing it */
+    expect_next(&again, DAO_SUCCESS, 0, 1);
+    daoShmCloseShm(&first);
+    daoShmCloseShm(&again);
+}
+END_TEST
+
 START_TEST(the_plain_create_has_depth_1)
 {
     uint32_t size[] = {97};
@@ -296,6 +322,21 @@ END_TEST
 
 /* ---- closing ---- */
 
+START_TEST(closing_zeroes_the_image_and_leaves_the_segment)
+{
+    IMAGE image = create("stays", 2), zeroed;
+
+    memset(&zeroed, 0, sizeof zeroed);
+    write_frames(&image, 1, 3);
+    ck_assert_int_eq(daoShmCloseShm(&image), DAO_SUCCESS);
+    ck_assert_mem_eq(&image, &zeroed, sizeof image);
+    image = open_image("stays");
+    expect_newest(&image, 0, 3);
+    expect_semaphores(&image, 1); /* those of the frames: an open drains nothing */
+    daoShmCloseShm(&image);
+}
+END_TEST
+
 START_TEST(closing_what_is_not_open_is_an_error)
 {
     IMAGE image = create("closed", 1), zeroed;
@@ -359,6 +400,7 @@ int main(void)
 
     tcase = api_add(suite, "creating");
     tcase_add_test(tcase, a_created_image_is_filled_in);
+    tcase_add_test(tcase, a_segment_created_again_is_as_fresh_as_the_first_time);
     tcase_add_test(tcase, the_plain_create_has_depth_1);
     tcase_add_loop_test(tcase, every_type_and_number_of_axes_carries_frames, 0, 36);
     tcase_add_test(tcase, private_memory_needs_no_file);
@@ -373,6 +415,7 @@ int main(void)
     tcase_add_test(tcase, a_segment_that_cannot_be_written_is_opened_read_only);
     tcase_add_test(tcase, opening_read_only_is_told_at_the_info_level);
     tcase = api_add(suite, "closing");
+    tcase_add_test(tcase, closing_zeroes_the_image_and_leaves_the_segment);
     tcase_add_test(tcase, closing_what_is_not_open_is_an_error);
     tcase_add_test(tcase, every_function_refuses_an_image_that_is_not_open);
     tcase_add_test(tcase, null_outputs_are_refused_where_they_are_the_point);

@@ -28,6 +28,7 @@ static const struct kind {
 } kinds[] = {
     [OPTION_FLAG] = {no_argument, ""},
     [OPTION_COUNT] = {required_argument, "give a whole number"},
+    [OPTION_AMOUNT] = {required_argument, "give a size such as 10GiB, or a part such as 2%"},
     [OPTION_BYTES] = {required_argument, "give a size such as 64MiB or 1.5GB"},
     [OPTION_DURATION] = {required_argument, "give a duration such as 500ms, 10s or 5min"},
     [OPTION_DURATION_OR_FLAG] = {optional_argument, "give a duration such as 500ms, 10s or 5min"},
@@ -173,6 +174,30 @@ static int parse_number(const char *text, double *ret)
     return 0;
 }
 
+/* "64MiB" or "2%". Above 100 % is out of range. */
+static int parse_amount(const char *text, struct option_amount *ret)
+{
+    struct option_amount amount = {0, 0.0};
+    size_t length = strlen(text);
+    char number[32];
+    int r;
+
+    if (length == 0 || text[length - 1] != '%') {
+        r = units_parse_bytes(text, &amount.bytes);
+    } else if (length >= sizeof number) {
+        r = -EINVAL;
+    } else {
+        memcpy(number, text, length - 1);
+        number[length - 1] = '\0';
+        r = parse_number(number, &amount.percent);
+        if (r == 0 && (amount.percent < 0.0 || amount.percent > 100.0))
+            r = -EINVAL;
+    }
+    if (r == 0)
+        *ret = amount;
+    return r;
+}
+
 /* A value as text into the option's place in the verb's struct. Nothing is changed on failure. */
 static int take_value(const struct verb_usage *usage, const struct option_spec *spec,
                       const char *text, void *target)
@@ -215,11 +240,16 @@ static int take_value(const struct verb_usage *usage, const struct option_spec *
     case OPTION_NUMBER:
         r = parse_number(text, &number);
         break;
+    case OPTION_AMOUNT:
+        r = parse_amount(text, place);
+        break;
     }
     if (r == -ERANGE)
         return refuse(usage, spec, text, "too large");
     if (r < 0)
         return refuse(usage, spec, text, kinds[spec->kind].remedy);
+    if (spec->kind == OPTION_AMOUNT)
+        return 0;
     r = check_range(usage, spec, text, number);
     if (r < 0)
         return r;

@@ -15,7 +15,14 @@ enum option_kind {
     OPTION_DURATION,         /* int64_t, ns */
     OPTION_DURATION_OR_FLAG, /* int64_t; given without value: INT64_MAX */
     OPTION_NUMBER,           /* double */
+    OPTION_AMOUNT,           /* struct option_amount */
     OPTION_STRING,           /* const char * */
+};
+
+/* A size, or a part of something. */
+struct option_amount {
+    uint64_t bytes;
+    double percent; /* above 0: this, and not bytes */
 };
 
 struct option_spec {

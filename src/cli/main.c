@@ -111,6 +111,7 @@ int main(int argc, char **argv)
 
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a recording goes on when the reader of its output is gone */
+    signal(SIGXFSZ, SIG_IGN); /* beyond ulimit -f a write fails instead */
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_WRONG_USAGE;

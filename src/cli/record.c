@@ -15,6 +15,7 @@ struct record_options {
     const char *output;
     uint64_t frames, roll_frames, roll_bytes, buffer_bytes, priority;
     int64_t duration_ns, roll_time_ns, wait_ns;
+    struct option_amount keep_free;
     double cpu;
     const char *io;
     bool backlog, no_direct, json, quiet, verbose;
@@ -38,6 +39,8 @@ static const struct option_spec specs[] = {
      0},
     {"buffer", 0, OPTION_BYTES, OFF(buffer_bytes), "S",
      "staging memory (default 512MiB, at most 1/8 of RAM; two frames at least)", 1048576, 7e13},
+    {"keep-free", 0, OPTION_AMOUNT, OFF(keep_free), "S|P%",
+     "end before less than this is free on the disk (default 2%)", 0, 0},
     {"cpu", 0, OPTION_NUMBER, OFF(cpu), "N", "run the draining threads on this CPU", 0, 1023},
     {"priority", 0, OPTION_COUNT, OFF(priority), "N", "their SCHED_FIFO priority", 1, 99},
     {"io", 0, OPTION_STRING, OFF(io), "KIND", "auto, uring or pwrite (default auto)", 0, 0},
@@ -92,6 +95,7 @@ int cli_record(int argc, char **argv)
         .output = "./telemetry",
         .roll_bytes = ROLLING_BYTES_DEFAULT,
         .roll_time_ns = ROLLING_TIME_NS_DEFAULT,
+        .keep_free = {.percent = 2.0},
         .cpu = -1,
         .io = "auto",
     };
@@ -119,6 +123,7 @@ int cli_record(int argc, char **argv)
                 .priority = (int)options.priority,
                 .want_direct = !options.no_direct,
             },
+        .room = {.keep_bytes = options.keep_free.bytes, .keep_percent = options.keep_free.percent},
         .wait_ns = options.wait_ns,
         .buffer_bytes = options.buffer_bytes,
         .json = options.json,

@@ -54,6 +54,23 @@ uint64_t fits_plan_capacity_within(const struct fits_parts *parts, uint64_t byte
     return bytes > fixed ? (bytes - fixed) / (parts->frame_bytes + 64u) : 0;
 }
 
+uint64_t fits_plan_capacity_of(const struct fits_parts *parts, uint64_t bytes)
+{
+    uint64_t fits = 0, too_large = bytes / (parts->frame_bytes + 64u) + 1;
+    struct fits_plan plan;
+
+    while (fits + 1 < too_large) {
+        uint64_t capacity = fits + (too_large - fits) / 2;
+
+        fits_plan_make(&plan, parts, capacity);
+        if (plan.file_bytes <= bytes)
+            fits = capacity;
+        else
+            too_large = capacity;
+    }
+    return fits;
+}
+
 uint64_t fits_plan_detour_planes(const struct fits_plan *plan, uint64_t n)
 {
     uint64_t end = fits_plan_closed_bytes(plan, n) + FITS_BLOCK;

@@ -48,6 +48,9 @@ uint64_t fits_plan_closed_bytes(const struct fits_plan *plan, uint64_t n);
 /* The largest capacity whose finished file stays within `bytes` (0: not even one frame fits). */
 uint64_t fits_plan_capacity_within(const struct fits_parts *parts, uint64_t bytes);
 
+/* The largest capacity whose file, as it is prepared, stays within `bytes` (0: none does). */
+uint64_t fits_plan_capacity_of(const struct fits_parts *parts, uint64_t bytes);
+
 /*
  * Closing a file of n < capacity frames writes its tables behind frame n. Is there room before the
  * old FRAMES header? Then 0. Otherwise the number of planes n' > capacity so that the tables, put

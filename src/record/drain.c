@@ -318,10 +318,26 @@ static void begin_stop(struct record_stream *s, const char *cause)
     s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 && !dao_reader_is_ready(&s->reader);
 }
 
+/* The disk is as full as it may get: the recording ends with the last frame that had room. */
+static void end_for_room(struct record_stream *s)
+{
+    s->stopping = s->finished = true;
+    s->stop_cause = "ERROR";
+    s->last_wanted_cnt0 = s->reader.cnt0;
+    atomic_store(&s->is_stopping, true);
+    atomic_store(&s->ran_out, true);
+}
+
 static void check_for_stop(struct record_stream *s, int64_t now_ns)
 {
+    if (s->stopping && !s->finished && atomic_load(&s->hurry))
+        give_up_wanted(s, s->starved ? LEDGER_DISK : LEDGER_LAPPED);
     if (s->stopping || s->finished)
         return;
+    if (s->no_room && !s->current && !s->next) {
+        end_for_room(s);
+        return;
+    }
     if (atomic_load_explicit(&s->stop_requested, memory_order_acquire))
         begin_stop(s, atomic_load(&s->stop_cause_requested));
     else if (s->config.duration_ns && now_ns - s->start_ns >= s->config.duration_ns)

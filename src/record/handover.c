@@ -53,17 +53,38 @@ void handover_flush(struct record_stream *s)
 
 /* ---- files ---- */
 
+/* A smaller file is better than none, but not one of a few frames after the other. */
+#define CAPACITY_PART 64u
+
+/* Frames in the next file, as the limits have it and as far as there is room; 0: there is not. */
+static uint64_t plan_capacity(struct record_stream *s)
+{
+    uint64_t capacity = rolling_capacity(&s->config.rolling, &s->parts, s->rate_hz), granted;
+    struct fits_plan wanted, least;
+
+    fits_plan_make(&wanted, &s->parts, capacity);
+    fits_plan_make(&least, &s->parts,
+                   capacity / CAPACITY_PART < 2 ? capacity < 2 ? 1 : 2 : capacity / CAPACITY_PART);
+    granted = room_claim(s->room, least.file_bytes, wanted.file_bytes);
+    return granted == wanted.file_bytes ? capacity : fits_plan_capacity_of(&s->parts, granted);
+}
+
 void handover_plan(struct record_stream *s)
 {
     struct record_file *const *free_file = io_queue_peek(&s->free_files);
     struct record_file *f;
+    uint64_t capacity;
 
     if (!free_file)
+        return;
+    capacity = plan_capacity(s);
+    s->no_room = capacity == 0;
+    if (s->no_room)
         return;
     f = *free_file;
     io_queue_pop(&s->free_files);
     f->stream = s;
-    f->capacity = rolling_capacity(&s->config.rolling, &s->parts, s->rate_hz);
+    f->capacity = capacity;
     f->frames = 0;
     f->data_sum = f->rows_sum = 0;
     f->lost = f->gaps = f->torn = 0;

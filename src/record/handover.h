@@ -16,7 +16,8 @@ void handover_blocks(struct record_stream *s, bool force);
 /* Ask for what is filled to be written now, then its rows, then a datasync. */
 void handover_flush(struct record_stream *s);
 
-/* Plan the next file ahead (s->next) and have it prepared, where a free one is to be had. */
+/* Plan the next file ahead (s->next) and have it prepared, where a free one is to be had and there
+ * is room for it (else s->no_room is set). */
 void handover_plan(struct record_stream *s);
 
 /* A file to put the next frame in, as s->current. False: none is free. */

@@ -44,6 +44,7 @@ struct session {
     pthread_mutex_t files_lock; /* free_files' producers */
     int signal_fd;
     bool stopping;
+    struct room room;
     unsigned drains_started;
     bool writer_started;
     struct live live;
@@ -111,6 +112,8 @@ static int create(struct session *session, const struct session_config *config)
     int r;
 
     *session = (struct session){.config = config, .dir_fd = -1, .signal_fd = -1};
+    session->room.limits = config->room;
+    room_read_limits(&session->room.limits);
     pthread_mutex_init(&session->files_lock, NULL);
     session->streams = calloc(config->path_count, sizeof(struct record_stream *));
     session->conditions = calloc(config->path_count, sizeof(int));
@@ -121,6 +124,7 @@ static int create(struct session *session, const struct session_config *config)
 
         if (!s)
             return -ENOMEM;
+        s->room = &session->room;
         session->streams[session->count++] = s;
     }
     r = books_init(&session->books, session->streams, session->count);
@@ -183,6 +187,13 @@ static void ask_to_stop(struct session *session, const char *cause)
     }
 }
 
+/* Asked a second time: what is in memory is still written, what is in the FIFOs is given up. */
+static void hurry(struct session *session)
+{
+    for (unsigned i = 0; i < session->count; i++)
+        atomic_store(&session->streams[i]->hurry, true);
+}
+
 /* ---- what keepers report ---- */
 
 static void on_opened(void *ctx, struct record_file *f)
@@ -230,6 +241,7 @@ static int make_folders(struct session *session)
         return session->dir_fd;
     }
     tree_remove_leftovers(session->config->root);
+    room_look(&session->room, session->dir_fd);
     session->books.session = session->id;
     session->books.uuid = session->uuid;
     session->books.host = session->host;
@@ -348,6 +360,26 @@ static void report_conditions(struct session *session)
     }
 }
 
+/* Once a stream has found no room for its next file, all end: a clean end beats a full disk. */
+static void check_room(struct session *session)
+{
+    char kept[32];
+    bool ran_out = false;
+
+    room_look(&session->room, session->dir_fd);
+    for (unsigned i = 0; i < session->count; i++)
+        ran_out = ran_out || atomic_load(&session->streams[i]->ran_out);
+    if (!ran_out || session->books.failed)
+        return;
+    session->books.failed = 1;
+    log_error("%s: no room for another file beside the %s to be kept free: the recording ends "
+              "here; make room, or lower --keep-free",
+              session->config->root,
+              units_format_bytes(kept, sizeof kept, room_kept(&session->room)));
+    if (!session->stopping)
+        ask_to_stop(session, "ERROR");
+}
+
 static void report_progress(struct session *session)
 {
     bool terminal = isatty(STDERR_FILENO);
@@ -377,13 +409,19 @@ static void watch(struct session *session)
         if (now >= next_ns) {
             report_conditions(session);
             report_progress(session);
+            check_room(session);
             next_ns = now + TICK_NS;
         }
         /* Short while streams end, so that the end is not waited for. */
-        if (is_end_wanted(session, session->stopping ? 5 : 50) && !session->stopping)
+        if (!is_end_wanted(session, session->stopping ? 5 : 50))
+            continue;
+        if (session->stopping)
+            hurry(session);
+        else
             ask_to_stop(session, "SIGNAL");
     }
     report_conditions(session);
+    check_room(session);
     log_live(NULL);
 }
 

@@ -15,6 +15,7 @@ struct session_config {
     unsigned path_count;
     const char *root; /* output folder */
     struct stream_config stream;
+    struct room_limits room;
     int64_t wait_ns;       /* for segments to appear: 0 not at all, INT64_MAX for ever */
     uint64_t buffer_bytes; /* staging memory of all streams; 0: chosen */
     enum io_engine_kind engine;
@@ -22,8 +23,9 @@ struct session_config {
 };
 
 /*
- * Record until the streams end by themselves (frames, duration) or a signal asks for it. Blocks,
- * handles SIGINT, SIGTERM and SIGUSR1 while it runs. Prints the summary (or JSON) on stdout and
+ * Record until the streams end by themselves (frames, duration, a disk without room) or a signal
+ * asks for it; a second signal gives up what is still in the FIFOs. Blocks, handles SIGINT, SIGTERM
+ * and SIGUSR1 while it runs. Prints the summary (or JSON) on stdout and
  * what happens on stderr. Returns the exit status: 0; 1 failed; 2 wrong usage; 3 frames were lost.
  */
 int session_run(const struct session_config *config);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "lib/clock.h"
 #include "record/handover.h"
 #include "record/keeper.h"
@@ -218,9 +219,18 @@ int start_first_files(struct record_stream *const *streams, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct dao_text text;
+        char kept[32];
         int r;
 
         handover_plan(streams[i]);
+        if (!streams[i]->next) {
+            units_format_bytes(kept, sizeof kept, room_kept(streams[i]->room));
+            log_error("stream %s: no room for its first file beside the %s to be kept free, or "
+                      "within the limit of this process (ulimit -f); make room, lower --keep-free, "
+                      "or choose another folder with --output",
+                      streams[i]->name, kept);
+            return -ENOSPC;
+        }
         r = keeper_prepare_now(streams[i]->next, &text);
         if (r < 0) {
             log_error("stream %s: %s; make room or choose another folder with --output",

@@ -26,6 +26,7 @@
 #include "record/account.h"
 #include "record/pace.h"
 #include "record/rolling.h"
+#include "record/room.h"
 #include "record/staging.h"
 #include "recording/file.h"
 
@@ -129,6 +130,7 @@ struct record_stream {
     struct io_pool data_pool, row_pool;
     struct io_queue data_queue, row_queue, free_files;
     struct io_engine *engine; /* to kick the writer */
+    struct room *room;        /* the session's */
     int dir_fd;
     struct account account;
 
@@ -146,6 +148,7 @@ struct record_stream {
     uint64_t pending_restart_lost;
     bool pending_reset;
     bool starved; /* no block or file was free since the frame last taken */
+    bool no_room; /* the next file would go beyond what is to be kept free */
     bool stopping, finished;
     uint64_t last_wanted_cnt0; /* while stopping: what was newest at the request */
     int64_t start_ns;          /* monotonic */
@@ -169,8 +172,10 @@ struct record_stream {
 
     /* requests from outside */
     atomic_bool stop_requested, roll_requested;
+    atomic_bool hurry; /* asked twice: what is still in the FIFO is given up */
     _Atomic(const char *) stop_cause_requested;
     atomic_bool is_stopping; /* set by the drain: the end was asked for or has come */
+    atomic_bool ran_out;     /* of room: this stream has ended for that */
     atomic_bool is_over;     /* drained, written, nothing in flight */
     _Atomic int condition;   /* enum stream_condition, for whoever reports */
 };

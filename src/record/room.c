@@ -1,0 +1,60 @@
+/* room.c - see room.h. */
+#include "record/room.h"
+
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+
+void room_read_limits(struct room_limits *limits)
+{
+    struct rlimit limit;
+
+    limits->file_bytes_max = UINT64_MAX;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        limits->file_bytes_max = limit.rlim_cur;
+}
+
+static uint64_t kept_of(const struct room_limits *limits, const struct statvfs *fs)
+{
+    if (limits->keep_percent > 0.0)
+        return (uint64_t)((double)fs->f_blocks * (double)fs->f_frsize * limits->keep_percent / 100);
+    return limits->keep_bytes;
+}
+
+void room_look(struct room *room, int dir_fd)
+{
+    uint64_t left = UINT64_MAX, free_bytes, kept;
+    struct statvfs fs;
+
+    room->dir_fd = dir_fd;
+    if (fstatvfs(dir_fd, &fs) == 0 && fs.f_blocks > 0) { /* 0: a file system that does not tell */
+        free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+        kept = kept_of(&room->limits, &fs);
+        left = free_bytes > kept ? free_bytes - kept : 0;
+    }
+    atomic_store_explicit(&room->left_bytes, left, memory_order_relaxed);
+}
+
+uint64_t room_kept(const struct room *room)
+{
+    struct statvfs fs;
+
+    return fstatvfs(room->dir_fd, &fs) == 0 ? kept_of(&room->limits, &fs) : room->limits.keep_bytes;
+}
+
+uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes)
+{
+    uint64_t left = atomic_load_explicit(&room->left_bytes, memory_order_relaxed), granted;
+
+    if (bytes > room->limits.file_bytes_max)
+        bytes = room->limits.file_bytes_max;
+    do {
+        granted = bytes < left ? bytes : left;
+        if (granted < least)
+            return 0;
+        if (left == UINT64_MAX)
+            break;
+    } while (!atomic_compare_exchange_weak_explicit(&room->left_bytes, &left, left - granted,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return granted;
+}

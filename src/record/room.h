@@ -1,0 +1,37 @@
+/*
+ * room.h - how much of the disk a session may still claim: what is free, less what is to be kept.
+ *
+ * Files claim their whole length when they are prepared. A plan claims it at once, so that two
+ * streams do not plan with the same room; every look at the disk then sets the figure right.
+ * room_claim() is for the drains (no system call), the others are for the session's thread.
+ */
+#ifndef DAOREC_RECORD_ROOM_H
+#define DAOREC_RECORD_ROOM_H
+
+#include <stdint.h>
+
+struct room_limits {
+    uint64_t keep_bytes;     /* to be kept free ... */
+    double keep_percent;     /* ... or this part of the file system, where it is above 0 */
+    uint64_t file_bytes_max; /* RLIMIT_FSIZE; UINT64_MAX: none */
+};
+
+struct room {
+    struct room_limits limits;
+    int dir_fd;
+    _Atomic uint64_t left_bytes; /* UINT64_MAX: not known */
+};
+
+/* Where the limits of this process lie; keep_* are the caller's. */
+void room_read_limits(struct room_limits *limits);
+
+/* Look at the file system of dir_fd, which is borrowed. */
+void room_look(struct room *room, int dir_fd);
+
+/* Bytes to be kept free there; for messages. */
+uint64_t room_kept(const struct room *room);
+
+/* Claim up to `bytes`, at least `least`: how much was granted, 0 where there is less. */
+uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes);
+
+#endif

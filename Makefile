@@ -58,7 +58,7 @@ CFLAGS ?= $(variant_cflags_$(VARIANT))
 PKG_CONFIG ?= pkg-config
 PACKAGES   := liburing cfitsio jansson
 
-ifneq (,$(filter-out help clean test demo uninstall,$(or $(MAKECMDGOALS),all)))
+ifneq (,$(filter-out help clean test model demo uninstall,$(or $(MAKECMDGOALS),all)))
 MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(firstword $(CC)); \
     if command -v $(PKG_CONFIG) >/dev/null; then \
         for p in $(PACKAGES); do $(PKG_CONFIG) --exists $$p || echo $$p; done; \
@@ -104,7 +104,7 @@ PARTS_A   := $(B)/libdaorec-parts.a
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tests demo test bench install uninstall clean help FORCE
+.PHONY: all tests demo test model bench install uninstall clean help FORCE
 
 all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library (the default)
 
@@ -174,6 +174,9 @@ test: ## install what the tests need, build every variant, run every test
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=tsan tests
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=clang tests
 	$(Q)tests/run
+
+model: ## check the model of readers and writers exhaustively, with spin (a minute or two)
+	$(Q)tests/model/run-model
 
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside the bare disk (takes minutes)
 	$(Q)$(PYTHON3) tests/bench/bench.py

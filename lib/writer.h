@@ -4,6 +4,10 @@
  * write = 1, release fence, payload, atime, cnt0 (release), write = 0 (release), head (release),
  * semaphores. One writer at a time is the user's affair. No state outside shared memory: the
  * functions may be called through any handle of the segment opened DAO_ACCESS_WRITE.
+ *
+ * The order is checked exhaustively: tests/model/ has these stores, those of the field's writer and
+ * the reader's loads as a model for spin, which tries every interleaving (`make model`). Each
+ * release left out makes a reader there see a torn frame or a false overwrite.
  */
 #ifndef DAO_WRITER_H
 #define DAO_WRITER_H

@@ -1,6 +1,6 @@
 /*
  * reader.pml - our readers: dao_reader_begin() and _finish(), and daoShmGetNextSegment() followed
- * by daoShmCheckSegmentOverwrite(). lib/reader.c, lib/slots.c, lib/api.c. Part of fifo.pml.
+ * by daoShmCheckSegmentOverwrite(). lib/reader.c, lib/slots.c, lib/api_read.c. Part of fifo.pml.
  */
 
 /* dao_slots_newest_at(): slot in a, count in b. */

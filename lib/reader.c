@@ -138,8 +138,15 @@ static bool went_back(const struct dao_reader *r, uint32_t next, struct dao_fram
         return !write;
     ahead = head >= r->slot ? head - r->slot : head + (depth - r->slot);
     /* A writer that damages the head damages the depth beside it, or leads to older frames. */
-    return depth >= 3 && ahead >= 2 && dao_shared_depth(seg, __ATOMIC_RELAXED) == depth &&
-           is_later(seg, next, r->slot);
+    if (depth < 3 || ahead < 2 || dao_shared_depth(seg, __ATOMIC_RELAXED) != depth ||
+        !is_later(seg, next, r->slot))
+        return false;
+    /* Where a frame was stamped and not yet published when we attached to it, the head was behind
+     * us; if it has moved since, that time may be of a frame in the making. The fence pairs with
+     * that in dao_writer_begin(). */
+    atomic_thread_fence(memory_order_acquire);
+    return !dao_shared_write(seg, next, __ATOMIC_ACQUIRE) &&
+           dao_shared_cnt0(seg, next, __ATOMIC_ACQUIRE) == cnt0;
 }
 
 /* ---- what is next ---- */

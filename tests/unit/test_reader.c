@@ -321,6 +321,42 @@ START_TEST(a_resume_never_lands_on_an_unstamped_head)
 }
 END_TEST
 
+START_TEST(attaching_while_the_very_first_frame_is_unstamped_does_not_lose_it)
+{
+    uint32_t depth = depth_of(_i), slot;
+    struct dao_segment seg;
+    struct dao_reader r;
+
+    testbed_create(&seg, "attach0", depth);
+    slot = put_unstamped_frame(&seg, 1);
+    r = testbed_reader(&seg);
+    ck_assert_uint_eq(r.slot, depth - 1);
+    set_cnt0(&seg, slot, 1);
+    if (depth > 2)
+        put_frame(&seg, 2);
+    take_frame(&r, 1);
+    dao_segment_close(&seg);
+}
+END_TEST
+
+/* Attached at a frame that our writer had stamped and not yet published; while went_back() looks,
+ * the head moves and the next frame's time is stored. Here all of that is there at once. */
+START_TEST(the_time_of_a_frame_in_the_making_makes_no_restart)
+{
+    struct dao_segment seg;
+    struct dao_reader r;
+
+    testbed_create(&seg, "making", 3);
+    put_frames(&seg, 1, 3);
+    r = testbed_reader(&seg);
+    set_head(&seg, 1);
+    set_write(&seg, 0, 1);
+    dao_segment_md(&seg, 0)->atime.tsfixed.secondlong = testbed_time_ns + 1;
+    expect_nothing(&r);
+    dao_segment_close(&seg);
+}
+END_TEST
+
 /* ---- hazards 2, 3, 4: what the flags do not say ---- */
 
 START_TEST(a_slot_being_rewritten_is_refused_whatever_its_flags_say)
@@ -1400,6 +1436,9 @@ static void add_windows(TCase *laps, TCase *hazards)
     tcase_add_loop_test(hazards, a_head_ahead_of_its_count_is_no_overwrite_and_no_frame, 0, DEPTHS);
     tcase_add_loop_test(hazards, new_pixels_under_an_old_count_at_the_head_are_refused, 0, DEPTHS);
     tcase_add_loop_test(hazards, attaching_and_the_newest_see_through_an_unstamped_head, 0, DEPTHS);
+    tcase_add_loop_test(hazards, attaching_while_the_very_first_frame_is_unstamped_does_not_lose_it,
+                        0, DEPTHS);
+    tcase_add_test(hazards, the_time_of_a_frame_in_the_making_makes_no_restart);
     tcase_add_loop_test(hazards, a_resume_never_lands_on_an_unstamped_head, 0, DEPTHS);
     tcase_add_loop_test(hazards, a_slot_being_rewritten_is_refused_whatever_its_flags_say, 0,
                         DEPTHS);

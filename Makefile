@@ -4,8 +4,9 @@
 #   make VARIANT=asan      the same with another set of flags: release, asan, tsan or clang
 #   make V=1               show the commands
 #
-# CC, CFLAGS, CPPFLAGS, LDFLAGS, DESTDIR and prefix mean what they mean everywhere. Changing flags
-# rebuilds what they change. `make help` lists the targets.
+# CC, CFLAGS, CXX, CXXFLAGS, CPPFLAGS, LDFLAGS, DESTDIR and prefix mean what they mean everywhere.
+# Changing flags rebuilds what they change. C++ is needed by tests only. `make help` lists the
+# targets.
 
 VARIANT ?= release
 B       := build/$(VARIANT)
@@ -33,6 +34,11 @@ variant_cc_asan    :=
 variant_cc_tsan    := clang
 variant_cc_clang   := clang
 
+variant_cxx_release :=
+variant_cxx_asan    :=
+variant_cxx_tsan    := clang++
+variant_cxx_clang   := clang++
+
 variant_cflags_release := -O2 -g
 variant_cflags_asan    := -O1 -g
 variant_cflags_tsan    := -O1 -g
@@ -51,7 +57,11 @@ endif
 ifeq ($(origin CC),default)
 CC := $(or $(variant_cc_$(VARIANT)),gcc)
 endif
-CFLAGS ?= $(variant_cflags_$(VARIANT))
+ifeq ($(origin CXX),default)
+CXX := $(or $(variant_cxx_$(VARIANT)),g++)
+endif
+CFLAGS   ?= $(variant_cflags_$(VARIANT))
+CXXFLAGS ?= $(variant_cflags_$(VARIANT))
 
 # ---- what is needed, and one line where it is not there ----
 
@@ -59,7 +69,8 @@ PKG_CONFIG ?= pkg-config
 PACKAGES   := liburing cfitsio jansson
 
 ifneq (,$(filter-out help clean test model demo uninstall,$(or $(MAKECMDGOALS),all)))
-MISSING := $(shell command -v $(firstword $(CC)) >/dev/null || echo $(firstword $(CC)); \
+COMPILERS := $(firstword $(CC)) $(if $(filter tests,$(MAKECMDGOALS)),$(firstword $(CXX)))
+MISSING := $(shell for c in $(COMPILERS); do command -v $$c >/dev/null || echo $$c; done; \
     if command -v $(PKG_CONFIG) >/dev/null; then \
         for p in $(PACKAGES); do $(PKG_CONFIG) --exists $$p || echo $$p; done; \
     else echo $(PKG_CONFIG); fi)
@@ -76,6 +87,9 @@ endif
 WARNINGS   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -Isrc $(PKG_CFLAGS) -fvisibility=hidden -fPIC \
               $(WARNINGS) -pthread $(CPPFLAGS) $(CFLAGS) $(variant_flags_$(VARIANT))
+WARNINGS_CXX := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wvla -pedantic
+ALL_CXXFLAGS := -std=c++17 -I. -fvisibility=hidden -fPIC $(WARNINGS_CXX) -pthread $(CPPFLAGS) \
+                $(CXXFLAGS) $(variant_flags_$(VARIANT))
 ALL_LDFLAGS := -pthread $(variant_flags_$(VARIANT)) $(LDFLAGS)
 STRICT     := $(if $(filter 1,$(WERROR)),-Werror)
 # A sanitizer's run-time is found at the final link only.
@@ -89,11 +103,13 @@ SRC_SOURCES  := $(filter-out $(MAIN_SOURCE),$(wildcard src/*/*.c))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 TOOL_SOURCES := $(wildcard tests/support/*.c tests/stress/*.c)
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
+CXX_UNIT_SOURCES := $(wildcard tests/unit/test_*.cpp)
 
-objects       = $(patsubst %.c,$(B)/%.o,$(1))
-programs      = $(patsubst %.c,$(B)/%,$(1))
-ALL_OBJECTS  := $(call objects,$(LIB_SOURCES) $(MAIN_SOURCE) $(SRC_SOURCES) $(UNIT_SOURCES) \
+objects       = $(patsubst %,$(B)/%.o,$(basename $(1)))
+programs      = $(patsubst %,$(B)/%,$(basename $(1)))
+C_OBJECTS    := $(call objects,$(LIB_SOURCES) $(MAIN_SOURCE) $(SRC_SOURCES) $(UNIT_SOURCES) \
                 $(TOOL_SOURCES) $(BENCH_SOURCES))
+CXX_OBJECTS  := $(call objects,$(CXX_UNIT_SOURCES))
 
 LIBDAO_A  := $(B)/libdao.a
 LIBDAO_SO := $(B)/libdao.so.0
@@ -109,17 +125,29 @@ PARTS_A   := $(B)/libdaorec-parts.a
 all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library (the default)
 
 # Every program that the test suite runs; `make test` builds them in all variants.
-tests: all $(call programs,$(UNIT_SOURCES)) $(call programs,$(TOOL_SOURCES))
+tests: all $(call programs,$(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(TOOL_SOURCES))
+
+define note_flags
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(1) | $(ALL_LDFLAGS)' | cmp -s - $@ || \
+	    printf '%s\n' '$(1) | $(ALL_LDFLAGS)' > $@
+endef
 
 $(B)/flags: FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(CC) $(ALL_CFLAGS) | $(ALL_LDFLAGS)' | cmp -s - $@ || \
-	    printf '%s\n' '$(CC) $(ALL_CFLAGS) | $(ALL_LDFLAGS)' > $@
+	$(call note_flags,$(CC) $(ALL_CFLAGS))
 
-$(ALL_OBJECTS): $(B)/%.o: %.c $(B)/flags
+$(B)/flags-cxx: FORCE
+	$(call note_flags,$(CXX) $(ALL_CXXFLAGS))
+
+$(C_OBJECTS): $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	@$(if $(Q),echo "  CC      $@")
 	$(Q)$(CC) $(ALL_CFLAGS) $(STRICT) -MMD -MP -c -o $@ $<
+
+$(CXX_OBJECTS): $(B)/%.o: %.cpp $(B)/flags-cxx
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  CXX     $@")
+	$(Q)$(CXX) $(ALL_CXXFLAGS) $(STRICT) -MMD -MP -c -o $@ $<
 
 define archive
 	@$(if $(Q),echo "  AR      $@")
@@ -142,7 +170,7 @@ $(B)/libdao.so: $(LIBDAO_SO)
 define link
 	@mkdir -p $(@D)
 	@$(if $(Q),echo "  LD      $@")
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^)
+	$(Q)$(or $(1),$(CC)) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^)
 endef
 
 $(B)/daorec: $(call objects,$(MAIN_SOURCE)) $(PARTS_A) $(LIBDAO_A)
@@ -151,13 +179,16 @@ $(B)/daorec: $(call objects,$(MAIN_SOURCE)) $(PARTS_A) $(LIBDAO_A)
 $(call programs,$(UNIT_SOURCES)): %: %.o $(PARTS_A) $(LIBDAO_A)
 	$(link) $(PKG_LIBS) $(CHECK_LIBS) -lm
 
+$(call programs,$(CXX_UNIT_SOURCES)): %: %.o $(LIBDAO_A)
+	$(call link,$(CXX)) $(CHECK_LIBS)
+
 $(call programs,$(TOOL_SOURCES)): %: %.o $(LIBDAO_A)
 	$(link) -lm
 
 $(call programs,$(BENCH_SOURCES)): %: %.o
 	$(link) $(PKG_LIBS)
 
--include $(ALL_OBJECTS:.o=.d)
+-include $(C_OBJECTS:.o=.d) $(CXX_OBJECTS:.o=.d)
 
 # ---- what a person runs ----
 
@@ -181,13 +212,13 @@ model: ## check the model of readers and writers exhaustively, with spin (a minu
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside the bare disk (takes minutes)
 	$(Q)$(PYTHON3) tests/bench/bench.py
 
-install: all ## install daorec, libdao, dao.h, dao.pc and daoShm.py under $(DESTDIR)$(prefix)
+install: all ## install daorec, libdao, its headers, dao.pc and daoShm.py under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
 	$(Q)install -m 755 $(B)/daorec $(DESTDIR)$(bindir)/daorec
 	$(Q)install -m 644 $(LIBDAO_SO) $(DESTDIR)$(libdir)/libdao.so.0
 	$(Q)ln -sf libdao.so.0 $(DESTDIR)$(libdir)/libdao.so
 	$(Q)install -m 644 $(LIBDAO_A) $(DESTDIR)$(libdir)/libdao.a
-	$(Q)install -m 644 lib/dao.h $(DESTDIR)$(includedir)/dao.h
+	$(Q)install -m 644 lib/dao.h lib/daoShm.hpp $(DESTDIR)$(includedir)/
 	$(Q)printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
 	    'Name: dao' 'Description: DAO FIFO shared memory' 'Version: $(VERSION)' \
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldao' 'Libs.private: -pthread' \
@@ -199,7 +230,8 @@ install: all ## install daorec, libdao, dao.h, dao.pc and daoShm.py under $(DEST
 uninstall: ## remove what install put there
 	$(Q)rm -f $(DESTDIR)$(bindir)/daorec $(DESTDIR)$(libdir)/libdao.so.0 \
 	    $(DESTDIR)$(libdir)/libdao.so $(DESTDIR)$(libdir)/libdao.a \
-	    $(DESTDIR)$(includedir)/dao.h $(DESTDIR)$(libdir)/pkgconfig/dao.pc
+	    $(DESTDIR)$(includedir)/dao.h $(DESTDIR)$(includedir)/daoShm.hpp \
+	    $(DESTDIR)$(libdir)/pkgconfig/dao.pc
 	$(call uninstall_python,$(pythondir))
 	$(call refresh_linker_cache)
 
@@ -227,4 +259,4 @@ clean: ## remove everything that was built
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
-	@echo; echo "  VARIANT=release|asan|tsan|clang   V=1   CC= CFLAGS= DESTDIR= prefix= pythondir="
+	@echo; echo "  VARIANT=release|asan|tsan|clang   V=1   CC= CFLAGS= CXX= CXXFLAGS= DESTDIR= prefix= pythondir="

@@ -104,12 +104,13 @@ UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 TOOL_SOURCES := $(wildcard tests/support/*.c tests/stress/*.c)
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
 CXX_UNIT_SOURCES := $(wildcard tests/unit/test_*.cpp)
+CXX_EXAMPLE_SOURCES := $(wildcard tests/examples/cpp/*.cpp)
 
 objects       = $(patsubst %,$(B)/%.o,$(basename $(1)))
 programs      = $(patsubst %,$(B)/%,$(basename $(1)))
 C_OBJECTS    := $(call objects,$(LIB_SOURCES) $(MAIN_SOURCE) $(SRC_SOURCES) $(UNIT_SOURCES) \
                 $(TOOL_SOURCES) $(BENCH_SOURCES))
-CXX_OBJECTS  := $(call objects,$(CXX_UNIT_SOURCES))
+CXX_OBJECTS  := $(call objects,$(CXX_UNIT_SOURCES) $(CXX_EXAMPLE_SOURCES))
 
 LIBDAO_A  := $(B)/libdao.a
 LIBDAO_SO := $(B)/libdao.so.0
@@ -125,7 +126,8 @@ PARTS_A   := $(B)/libdaorec-parts.a
 all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library (the default)
 
 # Every program that the test suite runs; `make test` builds them in all variants.
-tests: all $(call programs,$(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(TOOL_SOURCES))
+tests: all $(call programs,$(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(CXX_EXAMPLE_SOURCES) \
+       $(TOOL_SOURCES))
 
 define note_flags
 	@mkdir -p $(@D)
@@ -181,6 +183,12 @@ $(call programs,$(UNIT_SOURCES)): %: %.o $(PARTS_A) $(LIBDAO_A)
 
 $(call programs,$(CXX_UNIT_SOURCES)): %: %.o $(LIBDAO_A)
 	$(call link,$(CXX)) $(CHECK_LIBS)
+
+# An example finds the headers as a program of its reader does.
+$(call objects,$(CXX_EXAMPLE_SOURCES)): ALL_CXXFLAGS += -Ilib
+
+$(call programs,$(CXX_EXAMPLE_SOURCES)): %: %.o $(LIBDAO_A)
+	$(call link,$(CXX))
 
 $(call programs,$(TOOL_SOURCES)): %: %.o $(LIBDAO_A)
 	$(link) -lm

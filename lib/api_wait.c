@@ -7,7 +7,6 @@
 #include "lib/dao.h"
 #include "lib/handle.h"
 #include "lib/log.h"
-#include "lib/slots.h"
 
 /* For a source whose cadence is not known, or that has none. */
 static const struct dao_wait_policy policy = {
@@ -78,8 +77,8 @@ int_fast8_t daoShmWaitForNextSegmentUntil(IMAGE *image, const struct timespec *d
     return wait_for_next(image, h, deadline_of(deadline), __func__);
 }
 
-static int_fast8_t wait_for_target(struct dao_handle *h, uint64_t target, int64_t deadline_ns,
-                                   const char *function)
+static int_fast8_t wait_for_target(struct dao_handle *h, const uint64_t *target,
+                                   int64_t deadline_ns, const char *function)
 {
     return tell(h, dao_newest_wait(&h->seg, target, deadline_ns, &policy, &h->cadence), function);
 }
@@ -87,20 +86,15 @@ static int_fast8_t wait_for_target(struct dao_handle *h, uint64_t target, int64_
 int_fast8_t daoShmWaitForCounter(IMAGE *image)
 {
     struct dao_handle *h = dao_handle_get(image, __func__);
-    uint32_t slot;
-    uint64_t cnt0;
 
-    if (!h)
-        return DAO_ERROR;
-    dao_segment_newest(&h->seg, &slot, &cnt0);
-    return wait_for_target(h, cnt0 + 1, DAO_WAIT_FOREVER, __func__);
+    return h ? wait_for_target(h, NULL, DAO_WAIT_FOREVER, __func__) : DAO_ERROR;
 }
 
 int_fast8_t daoShmWaitForTargetCounter(IMAGE *image, uint64_t targetCnt0)
 {
     struct dao_handle *h = dao_handle_get(image, __func__);
 
-    return h ? wait_for_target(h, targetCnt0, DAO_WAIT_FOREVER, __func__) : DAO_ERROR;
+    return h ? wait_for_target(h, &targetCnt0, DAO_WAIT_FOREVER, __func__) : DAO_ERROR;
 }
 
 int_fast8_t daoShmWaitForTargetCounterUntil(IMAGE *image, uint64_t targetCnt0,
@@ -110,5 +104,5 @@ int_fast8_t daoShmWaitForTargetCounterUntil(IMAGE *image, uint64_t targetCnt0,
 
     if (!h || !check_deadline(h, deadline, __func__))
         return DAO_ERROR;
-    return wait_for_target(h, targetCnt0, deadline_of(deadline), __func__);
+    return wait_for_target(h, &targetCnt0, deadline_of(deadline), __func__);
 }

@@ -213,8 +213,9 @@ typedef struct {
  * The macros daoError() ... daoTrace() and the library itself: errors always, warnings where
  * daoLogLevel >= DAO_WARNING (0, the default), informations where it is >= DAO_INFO, and so on. A
  * negative level leaves errors alone. One line on stderr, "[warning] function:line: text", in one
- * write, so that threads and processes do not mix within a line; a newline is added where the text
- * ends without one. daoPrint() goes to stdout, always, as it stands after "function:line: ".
+ * write, so that threads and processes do not mix within a line; it is cut at about 2000
+ * characters, and a newline is added where the text ends without one. daoPrint() goes to stdout,
+ * always, as it stands after "function:line: ".
  *
  * The functions daoLog(), daoLogError() ... daoLogTrace(): filtered by the level of
  * daoLogSetLevel(), LOG_LEVEL_INFO by default, "[warning] text" on stderr. daoLogPrint(): stdout,
@@ -364,7 +365,8 @@ DLL_EXPORT int_fast8_t daoShmCombineShm2Shm(IMAGE **cubes, IMAGE *image, int nbC
 /*
  * Stamp the newest frame anew, the one in slot fifo_last_written: atime now, cnt0 that of the slot
  * before it plus 1 (at depth 1 its own plus 1, at every call), write 0. For programs that have
- * filled a slot themselves, or quietly; post the semaphores with daoSemPostAll().
+ * filled a slot themselves, or quietly; post the semaphores with daoSemPostAll(). A count that the
+ * source had made jump goes back by it, which readers take for a restart.
  */
 DLL_EXPORT int_fast8_t daoShmTimestampShm(IMAGE *image);
 
@@ -383,7 +385,7 @@ DLL_EXPORT int_fast8_t daoSemLogPost(IMAGE *image);
  * Block until the semaphore is posted, and take the post; with `timeout`, at most until that time
  * (absolute, CLOCK_REALTIME). DAO_SUCCESS; DAO_TIMEOUT: the time is over, or a signal handler ran
  * (errno EINTR, also without a timeout); DAO_ERROR also where the segment was truncated, removed,
- * replaced or reshaped (looked at every 100 ms).
+ * replaced or reshaped (looked at every 100 ms), or where the timeout is no time (tv_nsec).
  */
 DLL_EXPORT int_fast8_t daoShmWaitForSemaphore(IMAGE *image, int32_t semNb);
 DLL_EXPORT int_fast8_t daoShmWaitForSemaphoreTimeout(IMAGE *image, int32_t semNb,
@@ -430,7 +432,7 @@ DLL_EXPORT int_fast8_t daoShmWaitForNextSegment(IMAGE *image);
  * DAO_OVERWRITE: the source restarted instead; DAO_ERROR as above. The tail stays. */
 DLL_EXPORT int_fast8_t daoShmWaitForCounter(IMAGE *image);
 
-/* Block until the newest frame's count is at least targetCnt0. The same, and at once where it is. */
+/* Block until the newest frame's count is at least targetCnt0. Otherwise the same. */
 DLL_EXPORT int_fast8_t daoShmWaitForTargetCounter(IMAGE *image, uint64_t targetCnt0);
 
 /*
@@ -507,8 +509,9 @@ DLL_EXPORT int_fast8_t daoShmResetTailOldest(IMAGE *image, uint32_t *segment_idx
 
 /*
  * daoShmImage2Shm() with a count and a time of one's own, for replays and sources that have
- * theirs: cnt0 (a count that is not above the newest one begins a new run for readers), cnt1, cnt2,
- * atime_ns (0: now). The other members of `frame` are ignored.
+ * theirs: cnt0 (at least 1; one that is not above the newest begins a new run for readers, which at
+ * a depth of 2 and more they may see only with the frame after it), cnt1, cnt2, atime_ns (0: now;
+ * not negative). The other members of `frame` are ignored.
  */
 DLL_EXPORT int_fast8_t daoShmImage2ShmStamped(void *im, uint32_t nbVal, IMAGE *image,
                                               const DAO_FRAME *frame);

@@ -28,7 +28,7 @@ struct dao_dtype {
 /* The row of a type code, or NULL where the code is none of the twelve. */
 const struct dao_dtype *dao_dtype_get(unsigned atype);
 
-/* The row of a name ("uint16", "UINT16", "float", "float32", ...; case does not matter), or NULL. */
+/* The row of a name ("uint16", "UINT16", "float", "float32"; case does not matter), or NULL. */
 const struct dao_dtype *dao_dtype_find(const char *name);
 
 #endif

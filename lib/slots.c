@@ -15,8 +15,8 @@ struct dao_frame_at dao_slots_newest_at(const struct dao_segment *seg, uint32_t 
     uint64_t cnt0 = dao_shared_cnt0(seg, head, __ATOMIC_ACQUIRE);
     uint64_t cnt0_before = dao_shared_cnt0(seg, before, __ATOMIC_ACQUIRE);
 
-    /* Nothing published: where creation left it, whatever the head says. A field writer's very first
-     * frame has moved it already, and has no count yet. */
+    /* Nothing published: where creation left it, whatever the head says. A field writer's very
+     * first frame has moved it already, and has no count yet. */
     if (cnt0 == 0 && cnt0_before == 0)
         return (struct dao_frame_at){seg->geo.depth - 1, 0};
     /* Field writers move the head first and stamp the count last. */

@@ -372,21 +372,29 @@ static int look_newest(struct wait *w)
                : 0;
 }
 
-int dao_newest_wait(const struct dao_segment *seg, uint64_t target, int64_t deadline_ns,
+int dao_newest_wait(const struct dao_segment *seg, const uint64_t *target, int64_t deadline_ns,
                     const struct dao_wait_policy *policy, struct dao_cadence *cadence)
 {
     struct wait w = {
         .seg = seg,
         .peek = peek_newest,
         .look = look_newest,
-        .next = target,
         .cadence = cadence,
         .policy = policy,
         .deadline_ns = deadline_ns,
+        /* Before the count, so that one of an older run is never waited for. Pairs with the
+         * release in reset_in_place() (create.c). */
         .creation_bits = dao_shared_creation(seg, __ATOMIC_ACQUIRE),
     };
+    uint32_t slot;
     int what;
 
+    if (target) {
+        w.next = *target;
+    } else {
+        dao_segment_newest(seg, &slot, &w.next);
+        w.highest = w.next++;
+    }
     if (look_newest(&w) < 0)
         return -ESTALE;
     what = peek_newest(&w);

@@ -46,10 +46,11 @@ int dao_reader_wait(struct dao_reader *r, int64_t deadline_ns, const struct dao_
 #define DAO_WAIT_RESTARTED 2
 
 /*
- * Wait until the newest frame's count is at least `target`, in the run that there is at the call.
+ * Wait until the newest frame's count is at least `*target` (NULL: until there is a newer one), in
+ * the run that there is at the call.
  * 1: it is; DAO_WAIT_RESTARTED: the source restarted, or its count went back; else as above.
  */
-int dao_newest_wait(const struct dao_segment *seg, uint64_t target, int64_t deadline_ns,
+int dao_newest_wait(const struct dao_segment *seg, const uint64_t *target, int64_t deadline_ns,
                     const struct dao_wait_policy *policy, struct dao_cadence *cadence);
 
 #endif

@@ -6,7 +6,9 @@
  * Per frame: write = 1, memcpy, write = 0, fifo_last_written, clock, atime, cnt0; plain stores, in
  * the binary in this order by compiler barriers, and no barrier for the processor. It truncates
  * an existing file in place, creation_time last. It shares nothing with the library but dao.h, so
- * that it can be evidence against it. No semaphores: they tell a reader nothing.
+ * that it can be evidence against it. No semaphores: they tell a reader nothing. With --linger-ns
+ * it takes its time after clearing write and again after publishing the head, as a writer does that
+ * is interrupted there: moments in which a slot looks like what it is not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +44,7 @@ struct options {
     uint64_t pause_at, pause_ms; /* before frame number pause_at (from 1) */
     bool hold;                   /* keep an existing segment */
     bool await;                  /* no frame before SIGUSR1: a reader has attached by then */
+    int64_t linger_ns;           /* between the stores that publish */
 };
 
 struct segment {
@@ -69,7 +72,7 @@ static _Noreturn void usage(void)
     fprintf(stderr,
             "usage: field_writer PATH --size WxH --type T --depth N --rate HZ|0 -n FRAMES\n"
             "    [--start CNT] [--jump-at N --jump-by M] [--pause-at N --pause-ms MS] [--hold]\n"
-            "    [--await]\n"
+            "    [--await] [--linger-ns NS]\n"
             "-n 0: until SIGTERM. --hold keeps an existing segment. --await: starts at SIGUSR1.\n");
     exit(2);
 }
@@ -98,22 +101,17 @@ static void parse_options(struct options *o, int argc, char **argv)
         PAUSE_AT,
         PAUSE_MS,
         HOLD,
-        AWAIT
+        AWAIT,
+        LINGER
     };
     static const struct option table[] = {
-        {"size", 1, NULL, SIZE},
-        {"type", 1, NULL, TYPE},
-        {"depth", 1, NULL, DEPTH},
-        {"rate", 1, NULL, RATE},
-        {"start", 1, NULL, START},
-        {"jump-at", 1, NULL, JUMP_AT},
-        {"jump-by", 1, NULL, JUMP_BY},
-        {"pause-at", 1, NULL, PAUSE_AT},
-        {"pause-ms", 1, NULL, PAUSE_MS},
-        {"hold", 0, NULL, HOLD},
-        {"frames", 1, NULL, 'n'},
-        {"await", 0, NULL, AWAIT},
-        {0},
+        {"size", 1, NULL, SIZE},         {"type", 1, NULL, TYPE},
+        {"depth", 1, NULL, DEPTH},       {"rate", 1, NULL, RATE},
+        {"start", 1, NULL, START},       {"jump-at", 1, NULL, JUMP_AT},
+        {"jump-by", 1, NULL, JUMP_BY},   {"pause-at", 1, NULL, PAUSE_AT},
+        {"pause-ms", 1, NULL, PAUSE_MS}, {"hold", 0, NULL, HOLD},
+        {"frames", 1, NULL, 'n'},        {"await", 0, NULL, AWAIT},
+        {"linger-ns", 1, NULL, LINGER},  {0},
     };
     int c;
 
@@ -154,6 +152,9 @@ static void parse_options(struct options *o, int argc, char **argv)
             break;
         case AWAIT:
             o->await = true;
+            break;
+        case LINGER:
+            o->linger_ns = (int64_t)number;
             break;
         case 'n':
             o->frames = number;
@@ -243,11 +244,30 @@ static void open_segment(const struct options *o, struct segment *s)
 
 /* ---- frames ---- */
 
-static void write_frame(struct segment *s, uint32_t depth, const void *frame, uint64_t cnt0)
+static int64_t now_ns(clockid_t clock)
 {
-    uint32_t slot = (s->md[0].fifo_last_written + 1) % depth;
-    IMAGE_METADATA *md = &s->md[slot];
     struct timespec now;
+
+    clock_gettime(clock, &now);
+    return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static void linger(int64_t ns)
+{
+    int64_t until_ns;
+
+    if (ns == 0)
+        return;
+    until_ns = now_ns(CLOCK_MONOTONIC) + ns;
+    while (now_ns(CLOCK_MONOTONIC) < until_ns)
+        ;
+}
+
+static void write_frame(const struct options *o, struct segment *s, const void *frame,
+                        uint64_t cnt0)
+{
+    uint32_t slot = (s->md[0].fifo_last_written + 1) % o->depth;
+    IMAGE_METADATA *md = &s->md[slot];
 
     md->write = 1;
     IN_THIS_ORDER();
@@ -255,10 +275,11 @@ static void write_frame(struct segment *s, uint32_t depth, const void *frame, ui
     IN_THIS_ORDER();
     md->write = 0;
     IN_THIS_ORDER();
+    linger(o->linger_ns);
     s->md[0].fifo_last_written = slot;
     IN_THIS_ORDER();
-    clock_gettime(CLOCK_REALTIME, &now);
-    md->atime.tsfixed.secondlong = now.tv_sec * NS_PER_S + now.tv_nsec;
+    linger(o->linger_ns);
+    md->atime.tsfixed.secondlong = now_ns(CLOCK_REALTIME);
     IN_THIS_ORDER();
     md->cnt0 = cnt0;
     IN_THIS_ORDER();
@@ -299,7 +320,7 @@ static void write_frames(const struct options *o, struct segment *s)
             add_ns(&due, (int64_t)(1e9 / o->rate_hz));
             sleep_until(&due);
         }
-        write_frame(s, o->depth, frame, cnt0);
+        write_frame(o, s, frame, cnt0);
         first = n == 0 ? cnt0 : first;
     }
     printf("written %" PRIu64 " first %" PRIu64 " last %" PRIu64 "\n", n, first, n ? cnt0 : 0);

@@ -193,8 +193,8 @@ $(call programs,$(CXX_EXAMPLE_SOURCES)): %: %.o $(LIBDAO_A)
 $(call programs,$(TOOL_SOURCES)): %: %.o $(LIBDAO_A)
 	$(link) -lm
 
-$(call programs,$(BENCH_SOURCES)): %: %.o
-	$(link) $(PKG_LIBS)
+$(call programs,$(BENCH_SOURCES)): %: %.o $(LIBDAO_A)
+	$(link) $(PKG_LIBS) -lm
 
 -include $(C_OBJECTS:.o=.d) $(CXX_OBJECTS:.o=.d)
 
@@ -217,7 +217,7 @@ test: ## install what the tests need, build every variant, run every test
 model: ## check the model of readers and writers exhaustively, with spin (a minute or two)
 	$(Q)tests/model/run-model
 
-bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside the bare disk (takes minutes)
+bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory (takes minutes)
 	$(Q)$(PYTHON3) tests/bench/bench.py
 
 install: all ## install daorec, libdao, its headers, dao.pc and daoShm.py under $(DESTDIR)$(prefix)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Speed as ratios measured in one run: recording against what the disk does bare. `make bench`.
+"""Speed as ratios measured in one run: recording against what the disk does bare, reading frames
+against a bare memcpy, waiting against spinning. `make bench`.
 
     BENCH_DIR=DIR   where to write (default: a new folder in the current one)
     BENCH_ROUNDS=3  alternating rounds; medians are reported, and the spread
@@ -16,7 +17,8 @@ import time
 
 BUILD = os.environ.get("BUILD", "build/release")
 DAOREC = os.path.join(BUILD, "daorec")
-BARE = os.path.join(BUILD, "tests", "bench", "bare_write")
+PROGRAMS = os.path.join(BUILD, "tests", "bench")
+BARE = os.path.join(PROGRAMS, "bare_write")
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 FRAME = 800 * 800 * 2
 
@@ -89,6 +91,27 @@ def highest_lossless(bare_rate):
     return 0.0
 
 
+def measured(program, *options):
+    """What a program of ours that measures something prints as JSON."""
+    run = subprocess.run([os.path.join(PROGRAMS, program), "--json", *options],
+                         stdout=subprocess.PIPE, text=True)
+    if run.returncode:
+        sys.exit(f"{program} failed with exit status {run.returncode}")
+    return json.loads(run.stdout)
+
+
+def library():
+    """Rates and ratios of the library's reader, and the cost of its waits."""
+    for what, figure in measured("read_rate", "--rounds", str(3 * ROUNDS)).items():
+        row(what, figure["values"], figure["unit"])
+    print(f"\n{'wait for the next frame':<38} {'p50':>8} {'p99':>8} {'max':>8} us {'CPU':>7} %")
+    for cell in measured("wait_cost"):
+        what = f"{cell['source']}: {cell['wait']}"
+        print(f"{what:<38} {cell['p50_us']:>8.1f} {cell['p99_us']:>8.1f} {cell['max_us']:>8.0f}    "
+              f"{cell['cpu_percent']:>7.1f}")
+        results[what] = cell
+
+
 results = {}
 
 
@@ -114,6 +137,7 @@ def main():
     row("highest lossless rate / bare write, 800x800 uint16", lossless, "", 2)
     row("CPU of daorec, 97 float32 at 1 kHz", vector, "% of a core", 2)
     row("frames lost in the 10 s runs at 1 kHz", lost, "", 0)
+    library()
     if "--json" in sys.argv:
         print(json.dumps(results))
 

@@ -74,7 +74,7 @@ static bool replace_pages(struct entry *entry, uintptr_t address)
     uintptr_t from = address & ~(page_bytes - 1);
 
     /* The mark comes first: whoever reads a zero of ours can know it (release, with the acquire
-     * in dao_guard_fired()). */
+     * in dao_segment_is_gone()). */
     atomic_store_explicit(&entry->fired, true, memory_order_release);
     return mmap((void *)from, end - from, atomic_load_explicit(&entry->prot, memory_order_relaxed),
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
@@ -173,10 +173,9 @@ void dao_guard_leave(int index)
     pthread_mutex_unlock(&table_lock);
 }
 
-bool dao_guard_fired(int index)
+const atomic_bool *dao_guard_flag(int index)
 {
-    /* acquire: pairs with the release in replace_pages() */
-    return index >= 0 && atomic_load_explicit(&entry_at(index)->fired, memory_order_acquire);
+    return index < 0 ? NULL : &entry_at(index)->fired;
 }
 
 void dao_guard_enable(bool enabled)

@@ -5,6 +5,7 @@
 #ifndef DAO_GUARD_H
 #define DAO_GUARD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -15,8 +16,9 @@ int dao_guard_enter(void *map, size_t bytes, int prot);
 /* Take an entry out again, before the mapping is unmapped. -1 is allowed. */
 void dao_guard_leave(int index);
 
-/* Has zero pages been put under this mapping? Async-signal-safe. -1: no. */
-bool dao_guard_fired(int index);
+/* What tells, by true, that zero pages have been put under this mapping: valid until the entry is
+ * left. Load it with acquire, which pairs with the release in the handler. NULL for -1. */
+const atomic_bool *dao_guard_flag(int index);
 
 /* Switch the guard on or off for mappings to come. */
 void dao_guard_enable(bool enabled);

@@ -62,6 +62,7 @@ int dao_segment_map(struct dao_segment *seg, struct dao_text *text)
     seg->map = map;
     if (!seg->is_private)
         seg->guard_index = dao_guard_enter(map, seg->geo.file_bytes, prot);
+    seg->guard_fired = dao_guard_flag(seg->guard_index);
     return 0;
 }
 
@@ -198,7 +199,7 @@ int dao_segment_check(const struct dao_segment *seg)
 
     if (seg->is_private)
         return 0;
-    if (dao_guard_fired(seg->guard_index))
+    if (dao_segment_is_gone(seg))
         return -ESTALE;
     return fstat(seg->fd, &st) == 0 && (uint64_t)st.st_size == seg->geo.file_bytes ? 0 : -ESTALE;
 }
@@ -211,11 +212,6 @@ int dao_segment_check_path(const struct dao_segment *seg)
         return 0;
     return stat(seg->path, &st) == 0 && st.st_dev == seg->dev && st.st_ino == seg->ino ? 0
                                                                                        : -ESTALE;
-}
-
-bool dao_segment_is_gone(const struct dao_segment *seg)
-{
-    return dao_guard_fired(seg->guard_index);
 }
 
 bool dao_segment_is_on_disk(const struct dao_segment *seg)

@@ -34,7 +34,8 @@ struct dao_segment {
     bool ambiguous;  /* two layouts fitted; FIFO was taken */
     dev_t dev;
     ino_t ino;
-    int guard_index; /* entry in the SIGBUS guard's table, -1: none */
+    int guard_index;                /* entry in the SIGBUS guard's table, -1: none */
+    const atomic_bool *guard_fired; /* of that entry, NULL: none */
     char path[4096];
 };
 
@@ -76,7 +77,11 @@ int dao_segment_check(const struct dao_segment *seg);
 int dao_segment_check_path(const struct dao_segment *seg);
 
 /* True once the SIGBUS guard has put zero pages under this segment. Async-signal-safe. */
-bool dao_segment_is_gone(const struct dao_segment *seg);
+static inline bool dao_segment_is_gone(const struct dao_segment *seg)
+{
+    /* acquire: pairs with the release in replace_pages() (guard.c) */
+    return seg->guard_fired && atomic_load_explicit(seg->guard_fired, memory_order_acquire);
+}
 
 /* True where the file lies on a file system that writes back to a disk (not tmpfs and its like):
  * recording from it competes with that writeback, which is worth a word to the user. */

@@ -19,6 +19,11 @@ struct dao_frame_at dao_slots_newest_at(const struct dao_segment *seg, uint32_t 
      * first frame has moved it already, and has no count yet. */
     if (cnt0 == 0 && cnt0_before == 0)
         return (struct dao_frame_at){seg->geo.depth - 1, 0};
+    /* At depth 2 the slot before is the next one too: a writer of ours has stamped it and is about
+     * to publish it, which its flag tells. acquire: pairs with the release of write in publish */
+    if (seg->geo.depth == 2 && cnt0 < cnt0_before &&
+        dao_shared_write(seg, before, __ATOMIC_ACQUIRE))
+        return (struct dao_frame_at){head, dao_shared_cnt0(seg, head, __ATOMIC_ACQUIRE)};
     /* Field writers move the head first and stamp the count last. */
     return cnt0 < cnt0_before ? (struct dao_frame_at){before, cnt0_before}
                               : (struct dao_frame_at){head, cnt0};

@@ -293,6 +293,26 @@ START_TEST(attaching_and_the_newest_see_through_an_unstamped_head)
 }
 END_TEST
 
+START_TEST(at_depth_2_a_frame_of_ours_stamped_and_not_published_is_not_the_newest)
+{
+    struct dao_segment seg;
+    uint32_t slot;
+    uint64_t cnt0;
+
+    testbed_create(&seg, "stamped", 2);
+    put_frames(&seg, 1, 2);
+    set_write(&seg, 0, 1); /* slot 0, which held frame 1 */
+    set_cnt0(&seg, 0, 3);
+    dao_segment_newest(&seg, &slot, &cnt0);
+    ck_assert_uint_eq(slot, 1);
+    ck_assert_uint_eq(cnt0, 2);
+    set_write(&seg, 0, 0); /* a field writer's: frame 3 is whole, the head of frame 4 unstamped */
+    dao_segment_newest(&seg, &slot, &cnt0);
+    ck_assert_uint_eq(cnt0, 3);
+    dao_segment_close(&seg);
+}
+END_TEST
+
 START_TEST(a_resume_never_lands_on_an_unstamped_head)
 {
     uint32_t depth = depth_of(_i);
@@ -1439,6 +1459,7 @@ static void add_windows(TCase *laps, TCase *hazards)
     tcase_add_loop_test(hazards, attaching_while_the_very_first_frame_is_unstamped_does_not_lose_it,
                         0, DEPTHS);
     tcase_add_test(hazards, the_time_of_a_frame_in_the_making_makes_no_restart);
+    tcase_add_test(hazards, at_depth_2_a_frame_of_ours_stamped_and_not_published_is_not_the_newest);
     tcase_add_loop_test(hazards, a_resume_never_lands_on_an_unstamped_head, 0, DEPTHS);
     tcase_add_loop_test(hazards, a_slot_being_rewritten_is_refused_whatever_its_flags_say, 0,
                         DEPTHS);

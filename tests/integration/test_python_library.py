@@ -139,7 +139,7 @@ def make(*arguments):
 
 
 def files_in(place):
-    return sorted(glob.glob(os.path.join(place, "**", "*daoShm*"), recursive=True))
+    return sorted(glob.glob(os.path.join(place, "**", "daoShm*.py"), recursive=True))
 
 
 def it_works_installed():

@@ -67,8 +67,9 @@ struct dao_frame_at dao_slots_oldest_of_run(const struct dao_segment *seg,
         uint32_t before = dao_slot_before(seg, frame.slot);
         uint64_t cnt0 = dao_shared_cnt0(seg, before, __ATOMIC_ACQUIRE);
 
-        if (dao_slot_before(seg, before) == head || cnt0 == 0 || cnt0 >= frame.cnt0 ||
-            frame.cnt0 - cnt0 > DAO_JUMP_MAX)
+        /* At depth 2 the frame itself is in slot head+1 while the head is not stamped yet. */
+        if (before == head || dao_slot_before(seg, before) == head || cnt0 == 0 ||
+            cnt0 >= frame.cnt0 || frame.cnt0 - cnt0 > DAO_JUMP_MAX)
             break;
         frame = (struct dao_frame_at){before, cnt0};
     }

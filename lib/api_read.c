@@ -34,6 +34,17 @@ static bool check_output(const struct dao_handle *h, const void *output, const c
     return output != NULL;
 }
 
+/* A reader that attached while the segment was being created has found out that now it is. */
+static void follow_creation(IMAGE *image, struct dao_handle *h, const struct dao_reader *r)
+{
+    uint64_t none = 0; /* once only: a copy of the IMAGE may be in a later run already */
+
+    if (r->creation_bits != 0 &&
+        atomic_compare_exchange_strong_explicit(&h->creation_bits, &none, r->creation_bits,
+                                                memory_order_relaxed, memory_order_relaxed))
+        dao_image_move_tail(image, r->slot, r->cnt0);
+}
+
 int_fast8_t daoShmGetNextSegment(IMAGE *image, void **segment_ptr, uint32_t *segment_idx,
                                  uint64_t *segment_cnt0)
 {
@@ -41,11 +52,15 @@ int_fast8_t daoShmGetNextSegment(IMAGE *image, void **segment_ptr, uint32_t *seg
     struct dao_reader reader;
     struct dao_take take;
     int_fast8_t status = DAO_SUCCESS;
+    int what;
 
     if (!h || !check_output(h, segment_ptr, "segment_ptr", __func__))
         return DAO_ERROR;
     reader = dao_image_reader(image, h, DAO_LAP_NEWEST);
-    switch (dao_reader_begin(&reader, &take)) {
+    what = dao_reader_begin(&reader, &take);
+    if (what == DAO_READ_FRAME || what == DAO_READ_NONE)
+        follow_creation(image, h, &reader);
+    switch (what) {
     case DAO_READ_FRAME:
         dao_image_move_tail(image, take.slot, take.cnt0);
         status = take.lapped ? DAO_OVERWRITE : DAO_SUCCESS;
@@ -256,6 +271,8 @@ int_fast8_t daoShmCopyNextSegment(IMAGE *image, void *pixels, uint64_t bytes, DA
     while (attempts++ < ATTEMPTS_MAX) {
         int what = dao_reader_begin(r, &take);
 
+        if (what == DAO_READ_FRAME || what == DAO_READ_NONE)
+            follow_creation(image, h, r);
         if (what == DAO_READ_RESTART) {
             enter_new_run(image, h, &take);
         } else if (what == DAO_READ_FRAME) {

@@ -34,7 +34,9 @@ bool dao_slots_newest(const struct dao_segment *seg, struct dao_frame_at *ret)
     /* acquire: pairs with the release of the head in dao_writer_publish() */
     uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
 
-    if (head >= seg->geo.depth)
+    /* Who damages the depth beside the head damages the head, though it may be in range (a packet
+     * id of 512 leaves 0). relaxed: it is only compared. */
+    if (head >= seg->geo.depth || dao_shared_depth(seg, __ATOMIC_RELAXED) != seg->geo.depth)
         return false;
     *ret = dao_slots_newest_at(seg, head);
     return true;

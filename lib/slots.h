@@ -33,7 +33,7 @@ static inline uint32_t dao_slot_before(const struct dao_segment *seg, uint32_t s
 /* The newest frame where the head is, or was a moment ago, in this slot (in range). */
 struct dao_frame_at dao_slots_newest_at(const struct dao_segment *seg, uint32_t head);
 
-/* The newest frame by the head; false where the head is out of range. */
+/* The newest frame by the head; false where the head is out of range or damaged otherwise. */
 bool dao_slots_newest(const struct dao_segment *seg, struct dao_frame_at *ret);
 
 /*

@@ -218,6 +218,17 @@ static struct dao_reader *follow_tail(const IMAGE *image, struct dao_handle *h)
     return r;
 }
 
+/* At depth 1 the age of a frame is counted from when it was not there yet: a wait may have seen
+ * that later than the last copy. */
+static void note_waits(struct dao_reader *r, const struct dao_cadence *waits)
+{
+    int64_t empty_ns = atomic_load_explicit(&waits->empty_ns, memory_order_relaxed);
+
+    if (atomic_load_explicit(&waits->empty_cnt0, memory_order_relaxed) <= r->cnt0 + 1 &&
+        empty_ns > r->unchanged_ns)
+        r->unchanged_ns = empty_ns;
+}
+
 static void enter_new_run(IMAGE *image, struct dao_handle *h, const struct dao_take *take)
 {
     const struct dao_reader *r = &h->copier;
@@ -268,6 +279,7 @@ int_fast8_t daoShmCopyNextSegment(IMAGE *image, void *pixels, uint64_t bytes, DA
         return DAO_ERROR;
     }
     r = follow_tail(image, h);
+    note_waits(r, &h->cadence);
     while (attempts++ < ATTEMPTS_MAX) {
         int what = dao_reader_begin(r, &take);
 

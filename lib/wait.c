@@ -32,6 +32,7 @@ struct wait {
     const struct dao_wait_policy *policy;
     int64_t deadline_ns, begin_ns, path_check_ns;
     int64_t unseen_ns; /* when it was last looked for, and had not come */
+    int64_t empty_ns;  /* the same at depth 1, where it is exact */
     /* dao_reader_wait() */
     struct dao_reader *reader;
     /* dao_newest_wait() */
@@ -267,7 +268,13 @@ static void learn(struct wait *w)
     struct dao_frame_at newest;
     struct dao_take take;
 
-    if (!w->cadence || !dao_slots_newest(w->seg, &newest) || newest.cnt0 != w->next)
+    if (!w->cadence)
+        return;
+    if (w->seg->geo.depth == 1) {
+        CADENCE_SET(w->cadence->empty_cnt0, w->next);
+        CADENCE_SET(w->cadence->empty_ns, w->empty_ns);
+    }
+    if (!dao_slots_newest(w->seg, &newest) || newest.cnt0 != w->next)
         return;
     dao_segment_snapshot(w->seg, newest.slot, &take);
     if (__builtin_sub_overflow(dao_clock_real_ns(), take.atime_ns, &age_ns) || age_ns < 0 ||
@@ -303,16 +310,21 @@ static int wait_patiently(struct wait *w)
 
 /* ---- for the next frame of a reader ---- */
 
-/* dao_reader_peek(), which at depth 1 also keeps when there was nothing yet, as begin() does: from
- * then on the age of the frame that comes is counted. */
+/* At depth 1 also when there was nothing yet is kept, as begin() does: from then on the age of the
+ * frame that comes is counted. 0 elsewhere. */
+static int64_t look_time(const struct wait *w)
+{
+    return w->seg->geo.depth == 1 ? dao_clock_mono_ns() : 0;
+}
+
 static int peek_reader(struct wait *w)
 {
     struct dao_reader *r = w->reader;
-    int64_t look_ns = r->seg->geo.depth == 1 ? dao_clock_mono_ns() : 0;
+    int64_t look_ns = look_time(w);
     int what = dao_reader_peek(r);
 
     if (what == DAO_READ_NONE)
-        r->unchanged_ns = look_ns;
+        r->unchanged_ns = w->empty_ns = look_ns;
     return what > 0 ? 1 : what;
 }
 
@@ -345,6 +357,7 @@ int dao_reader_wait(struct dao_reader *r, int64_t deadline_ns, const struct dao_
 
 static int peek_newest(struct wait *w)
 {
+    int64_t look_ns = look_time(w);
     struct dao_frame_at newest;
     /* acquire: pairs with the release of it in reset_in_place(); before the count, so that a count
      * of a new run shows as one that went back, if not here */
@@ -359,6 +372,7 @@ static int peek_newest(struct wait *w)
     if (newest.cnt0 < w->highest)
         return DAO_WAIT_RESTARTED;
     w->highest = newest.cnt0;
+    w->empty_ns = look_ns;
     return 0;
 }
 

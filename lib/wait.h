@@ -24,6 +24,9 @@ struct dao_cadence {
     _Atomic int64_t interval_ns; /* between frames, smoothed; 0: not known */
     _Atomic int64_t jitter_ns;   /* mean deviation from that */
     _Atomic int64_t late_ns;     /* by which a sleep outlasts what was asked for, smoothed */
+    /* depth 1 only: at this time a wait still saw that this count had not come */
+    _Atomic int64_t empty_ns;
+    _Atomic uint64_t empty_cnt0;
 };
 
 struct dao_wait_policy {

@@ -313,6 +313,10 @@ START_TEST(a_tail_moved_by_other_calls_is_where_it_goes_on)
     ck_assert_uint_eq(cnt0, 1);
     for (cnt0 = 1; cnt0 <= 6; cnt0++)
         expect_copy(&reader, DAO_SUCCESS, cnt0, 0, 0);
+    field_frames(&writer, 8, 7, 14); /* 14 comes into the slot of 6 */
+    ck_assert_int_eq(daoShmResetTail(&reader, NULL, NULL), DAO_SUCCESS);
+    field_frames(&writer, 8, 15, 15);
+    expect_copy(&reader, DAO_SUCCESS, 15, 0, 0);
     close_images(&writer, &reader);
 }
 END_TEST

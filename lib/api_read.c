@@ -80,10 +80,7 @@ int_fast8_t daoShmGetNextSegment(IMAGE *image, void **segment_ptr, uint32_t *seg
 
 static int_fast8_t go_to_newest(IMAGE *image, struct dao_handle *h, const char *function)
 {
-    struct dao_reader look = dao_image_reader(image, h, DAO_LAP_NEWEST);
-
-    /* A header that no longer fits shows in the reader's look. */
-    if (dao_handle_is_stale(h) || dao_reader_look(&look) < 0)
+    if (dao_handle_is_stale(h))
         return dao_handle_fail_stale(h, function);
     dao_image_enter_run(image, h);
     return dao_segment_is_gone(&h->seg) ? dao_handle_fail_stale(h, function) : DAO_SUCCESS;
@@ -164,7 +161,7 @@ int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image)
     struct dao_look look;
     uint64_t cnt0;
     uint32_t slot;
-    bool is_held;
+    bool is_held, in_doubt;
 
     if (!h)
         return DAO_ERROR;
@@ -178,8 +175,11 @@ int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image)
               (slot != look.head || look.before <= cnt0) && /* at depth 1 both are one */
               dao_shared_creation(&h->seg, __ATOMIC_ACQUIRE) ==
                   atomic_load_explicit(&h->creation_bits, memory_order_relaxed);
-    /* A file that was cut off shows in zeros, so that a frame that is held needs no system call. */
-    if (dao_segment_is_gone(&h->seg) || (!is_held && dao_segment_check(&h->seg) < 0))
+    /* A file that was cut off shows in zeros or a fault, so that a frame that is held needs no
+     * system call, unless another function has found the segment changed before. */
+    in_doubt = !is_held || atomic_load_explicit(&h->stale_was_told, memory_order_relaxed);
+    if (dao_segment_is_gone(&h->seg) ||
+        (in_doubt && (dao_segment_check(&h->seg) < 0 || dao_handle_is_reshaped(h))))
         return dao_handle_fail_stale(h, __func__);
     return is_held ? DAO_SUCCESS : DAO_OVERWRITE;
 }

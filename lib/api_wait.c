@@ -80,6 +80,8 @@ int_fast8_t daoShmWaitForNextSegmentUntil(IMAGE *image, const struct timespec *d
 static int_fast8_t wait_for_target(struct dao_handle *h, const uint64_t *target,
                                    int64_t deadline_ns, const char *function)
 {
+    if (dao_handle_is_reshaped(h))
+        return dao_handle_fail_stale(h, function);
     return tell(h, dao_newest_wait(&h->seg, target, deadline_ns, &policy, &h->cadence), function);
 }
 

@@ -63,9 +63,23 @@ struct dao_handle *dao_handle_get_reading(const IMAGE *image, const char *functi
     return h;
 }
 
+bool dao_handle_is_reshaped(const struct dao_handle *h)
+{
+    /* A reader in the run that was known finds out, wherever it stands. */
+    struct dao_reader r = {
+        .seg = &h->seg,
+        .creation_bits = atomic_load_explicit(&h->creation_bits, memory_order_relaxed),
+    };
+
+    /* acquire: pairs with the release in reset_in_place() (create.c) */
+    return dao_shared_creation(&h->seg, __ATOMIC_ACQUIRE) != r.creation_bits &&
+           dao_reader_peek(&r) < 0;
+}
+
 bool dao_handle_is_stale(const struct dao_handle *h)
 {
-    return dao_segment_check(&h->seg) < 0 || dao_segment_check_path(&h->seg) < 0;
+    return dao_segment_check(&h->seg) < 0 || dao_segment_check_path(&h->seg) < 0 ||
+           dao_handle_is_reshaped(h);
 }
 
 int_fast8_t dao_handle_fail_stale(struct dao_handle *h, const char *function)

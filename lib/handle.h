@@ -49,7 +49,11 @@ struct dao_handle *dao_handle_get(const IMAGE *image, const char *function);
 /* ... and also where the tail is out of range. */
 struct dao_handle *dao_handle_get_reading(const IMAGE *image, const char *function);
 
-/* Is the segment no longer the one that the path names, or not whole? Two system calls. */
+/* Has it been made anew in place, with another shape? No system call as long as it is the run that
+ * the tails are in. */
+bool dao_handle_is_reshaped(const struct dao_handle *h);
+
+/* That, or is the segment no longer the one that the path names, or not whole? Two system calls. */
 bool dao_handle_is_stale(const struct dao_handle *h);
 
 /* Say once that a segment is gone. */

@@ -376,14 +376,15 @@ static int peek_newest(struct wait *w)
     return 0;
 }
 
-/* Size and header, by a reader's look from where the newest frame is. */
+/* Size and header, by a reader's look from where the newest frame is, in the run of the call. */
 static int look_newest(struct wait *w)
 {
     struct dao_reader r;
 
-    return dao_reader_init(&r, w->seg, DAO_LAP_NEWEST, false) < 0 || dao_reader_look(&r) < 0
-               ? -ESTALE
-               : 0;
+    if (dao_reader_init(&r, w->seg, DAO_LAP_NEWEST, false) < 0)
+        return -ESTALE;
+    r.creation_bits = w->creation_bits;
+    return dao_reader_look(&r) < 0 ? -ESTALE : 0;
 }
 
 int dao_newest_wait(const struct dao_segment *seg, const uint64_t *target, int64_t deadline_ns,
@@ -409,11 +410,13 @@ int dao_newest_wait(const struct dao_segment *seg, const uint64_t *target, int64
         dao_segment_newest(seg, &slot, &w.next);
         w.highest = w.next++;
     }
-    if (look_newest(&w) < 0)
+    if (look_newest(&w) < 0 || dao_segment_check_path(seg) < 0)
         return -ESTALE;
     what = peek_newest(&w);
     if (what == 0)
         what = wait_patiently(&w);
+    if (what == DAO_WAIT_RESTARTED && look_newest(&w) < 0)
+        return -ESTALE; /* with another shape */
     /* Zero pages read as whatever they like. */
     return what > 0 && dao_segment_is_gone(seg) ? -ESTALE : what;
 }

@@ -94,29 +94,52 @@ static int64_t smooth(int64_t mean, int64_t sample, int64_t weight)
 #define CADENCE_GET(member)        atomic_load_explicit(&(member), memory_order_relaxed)
 #define CADENCE_SET(member, value) atomic_store_explicit(&(member), (value), memory_order_relaxed)
 
+static int64_t median(int64_t *values, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++) {
+        int64_t value = values[i];
+        unsigned at = i;
+
+        for (; at > 0 && values[at - 1] > value; at--)
+            values[at] = values[at - 1];
+        values[at] = value;
+    }
+    return values[count / 2];
+}
+
+/*
+ * Medians, because now and then a frame is late by many intervals, or this thread is, and neither
+ * changes when the next one comes. They follow another rate after five frames.
+ */
+static void note_interval(struct dao_cadence *c, int64_t sample_ns)
+{
+    unsigned seen = CADENCE_GET(c->intervals), count;
+    int64_t values[DAO_CADENCE_INTERVALS], interval_ns;
+
+    CADENCE_SET(c->intervals_ns[seen % DAO_CADENCE_INTERVALS], sample_ns);
+    CADENCE_SET(c->intervals, seen + 1);
+    count = seen + 1 < DAO_CADENCE_INTERVALS ? seen + 1 : DAO_CADENCE_INTERVALS;
+    if (count < 3)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        values[i] = CADENCE_GET(c->intervals_ns[i]);
+    interval_ns = median(values, count);
+    for (unsigned i = 0; i < count; i++)
+        values[i] = values[i] > interval_ns ? values[i] - interval_ns : interval_ns - values[i];
+    CADENCE_SET(c->interval_ns, interval_ns);
+    CADENCE_SET(c->jitter_ns, median(values, count));
+}
+
 /* The frame that was waited for has come just now. */
 static void note_arrival(struct dao_cadence *c, uint64_t cnt0, int64_t now_ns)
 {
-    int64_t arrival_ns = CADENCE_GET(c->arrival_ns), interval_ns = CADENCE_GET(c->interval_ns);
-    int64_t jitter_ns = CADENCE_GET(c->jitter_ns), sample_ns, deviation_ns;
+    int64_t arrival_ns = CADENCE_GET(c->arrival_ns);
     uint64_t frames = cnt0 - CADENCE_GET(c->cnt0);
 
     CADENCE_SET(c->arrival_ns, now_ns);
     CADENCE_SET(c->cnt0, cnt0);
-    if (arrival_ns == 0 || frames == 0 || frames > EXTRAPOLATE_MAX)
-        return;
-    sample_ns = (now_ns - arrival_ns) / (int64_t)frames;
-    if (interval_ns == 0 || sample_ns / 4 > interval_ns || interval_ns / 4 > sample_ns) {
-        /* The first, or another rate: begin anew. */
-        CADENCE_SET(c->interval_ns, sample_ns);
-        CADENCE_SET(c->jitter_ns, sample_ns / 4);
-        return;
-    }
-    deviation_ns = sample_ns > interval_ns ? sample_ns - interval_ns : interval_ns - sample_ns;
-    if (deviation_ns > 3 * jitter_ns + JITTER_STEP_NS)
-        deviation_ns = 3 * jitter_ns + JITTER_STEP_NS; /* one late frame is no jitter yet */
-    CADENCE_SET(c->interval_ns, smooth(interval_ns, sample_ns, 16));
-    CADENCE_SET(c->jitter_ns, smooth(jitter_ns, deviation_ns, 8));
+    if (arrival_ns != 0 && frames != 0 && frames <= EXTRAPOLATE_MAX)
+        note_interval(c, (now_ns - arrival_ns) / (int64_t)frames);
 }
 
 static void note_sleep(struct dao_cadence *c, int64_t late_ns)

@@ -13,6 +13,8 @@
 
 #include "lib/reader.h"
 
+#define DAO_CADENCE_INTERVALS 9u
+
 /*
  * When frames come, as seen by one who waits for them. Zeroed, nothing is known yet. The members
  * are atomic so that copies of an IMAGE may share one; they are predictions, so no order between
@@ -21,9 +23,11 @@
 struct dao_cadence {
     _Atomic int64_t arrival_ns;  /* CLOCK_MONOTONIC of a frame that was waited for, 0: none */
     _Atomic uint64_t cnt0;       /* its count */
-    _Atomic int64_t interval_ns; /* between frames, smoothed; 0: not known */
-    _Atomic int64_t jitter_ns;   /* mean deviation from that */
-    _Atomic int64_t late_ns;     /* by which a sleep outlasts what was asked for, smoothed */
+    _Atomic int64_t interval_ns; /* between frames, their median; 0: not known */
+    _Atomic int64_t jitter_ns;   /* median deviation from that */
+    _Atomic int64_t intervals_ns[DAO_CADENCE_INTERVALS]; /* the last ones, round and round */
+    _Atomic unsigned intervals;                          /* seen so far */
+    _Atomic int64_t late_ns; /* by which a sleep outlasts what was asked for, smoothed */
     /* depth 1 only: at this time a wait still saw that this count had not come */
     _Atomic int64_t empty_ns;
     _Atomic uint64_t empty_cnt0;

@@ -49,7 +49,8 @@ int dao_segment_set_path(struct dao_segment *seg, const char *path, struct dao_t
 int dao_segment_map(struct dao_segment *seg, struct dao_text *text)
 {
     int prot = seg->access == DAO_ACCESS_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
-    int flags = seg->is_private ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+    /* Not MAP_NORESERVE: what the machine has not got is refused here, instead of by its end. */
+    int flags = seg->is_private ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     void *map = mmap(NULL, seg->geo.file_bytes, prot, flags, seg->fd, 0);
 
     if (map == MAP_FAILED) {

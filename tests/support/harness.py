@@ -20,6 +20,8 @@ import warnings
 import numpy as np
 from astropy.io import fits
 
+from ramp import ramp  # noqa: F401 - for the tests, too
+
 BUILD = os.environ.get("BUILD", "build/release")
 DAOREC = os.environ.get("DAOREC", os.path.join(BUILD, "daorec"))
 FIELD_WRITER = os.path.join(BUILD, "tests", "support", "field_writer")
@@ -159,19 +161,6 @@ def judge(*files):
                 hdus.verify("exception")
                 for hdu in hdus:
                     assert "CHECKSUM" in hdu.header and "DATASUM" in hdu.header
-
-
-def ramp(counts, shape, dtype):
-    """The pixels that the ramp pattern has in the frames of these counts."""
-    dtype = np.dtype(dtype)
-    index = np.arange(int(np.prod(shape)), dtype=np.uint64)
-    value = np.asarray(counts).astype(np.int64).astype(np.uint64)[:, None] + index[None, :]
-    if dtype.kind in "ui":
-        value = value.astype(np.dtype(f"u{dtype.itemsize}")).view(dtype)
-    else:
-        value = (value & np.uint64(0xFFFFF)).astype(np.float64)
-        value = (value - 1j * value if dtype.kind == "c" else value).astype(dtype)
-    return value.reshape((len(counts),) + tuple(shape))
 
 
 def load(files):

@@ -38,7 +38,7 @@ class Program:
 
     def end(self):
         """Its answer to the command begun."""
-        answer = self.process.stdout.readline()
+        answer = h.read_line(self.process)
         assert answer, f"{self.name} has ended: {self.process.stderr.read()}"
         return answer.rstrip("\n")
 

@@ -73,7 +73,7 @@ class Program:
     def line(self):
         """Its next line but warnings."""
         while True:
-            line = self.process.stdout.readline().strip()
+            line = h.read_line(self.process).strip()
             assert line, "the program has ended: " + self.process.stderr.read()
             if not line.startswith("Warning"):
                 return line

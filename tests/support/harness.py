@@ -87,6 +87,18 @@ def wait_for(condition, seconds=30, what="a condition"):
         time.sleep(0.005)
 
 
+def read_line(process, seconds=30):
+    """The next line that a program prints ("" at its end), which must come in this time."""
+    def give_up(*_):
+        raise AssertionError(f"{process.args[:3]} has said nothing for {seconds} s")
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        return process.stdout.readline()
+    finally:
+        signal.alarm(0)
+
+
 class Session:
     """A finished recording."""
 

@@ -19,6 +19,7 @@ void fits_bytes_free(struct fits_bytes *bytes)
     *bytes = (struct fits_bytes){0};
 }
 
+#define NAME_TAIL  12  /* characters of "_000001.fits" */
 #define STRING_MAX 60u /* with quotes doubled and a comment, what is sure to fit on one card */
 
 /* ---- memory files ---- */
@@ -104,6 +105,18 @@ static void put_mjd(fitsfile *file, const char *key, int64_t ns, const char *com
     fits_update_key_fixdbl(file, key, mjd, 10, comment, status);
 }
 
+/* A file's name, or none, in the width of the stream's names: a power cut may leave a header half
+ * rewritten, at a boundary of sectors, and the card must be a legal one then, too. (Numbers stand
+ * so far right in their cards that no boundary divides one of less than 15 digits.) */
+static void put_neighbour(fitsfile *file, const char *key, const char *name, const char *stream,
+                          const char *comment, int *status)
+{
+    char padded[FLEN_VALUE];
+
+    snprintf(padded, sizeof padded, "%-*.68s", (int)strlen(stream) + NAME_TAIL, name);
+    fits_update_key_str(file, key, padded, comment, status);
+}
+
 static void put_checksums(fitsfile *file, int *status)
 {
     fits_update_key_str(file, "CHECKSUM", "                ", "HDU checksum", status);
@@ -171,13 +184,24 @@ static int image_axes(const struct dao_geometry *geometry, LONGLONG axes[5])
     return count;
 }
 
+static void put_dates(fitsfile *file, const struct fits_state *state, int *status)
+{
+    /* A date must be a date: until the end is known it is the beginning. */
+    int64_t begin_ns = state->begin_ns ? state->begin_ns : state->written_ns;
+    int64_t end_ns = state->end_ns ? state->end_ns : begin_ns;
+
+    put_utc(file, "DATE", state->written_ns, 0, "when this header was written", status);
+    put_utc(file, "DATE-OBS", begin_ns, 9, "first frame", status);
+    put_utc(file, "DATE-BEG", begin_ns, 9, "first frame", status);
+    put_utc(file, "DATE-END", end_ns, 9, "last frame", status);
+    put_mjd(file, "MJD-BEG", begin_ns, "first frame", status);
+    put_mjd(file, "MJD-END", end_ns, "last frame", status);
+}
+
 static void put_identity(fitsfile *file, const struct fits_facts *facts,
                          const struct fits_state *state, int *status)
 {
     const struct dao_geometry *geometry = facts->geometry;
-    /* A date must be a date: until the end is known it is the beginning. */
-    int64_t begin_ns = state->begin_ns ? state->begin_ns : state->written_ns;
-    int64_t end_ns = state->end_ns ? state->end_ns : begin_ns;
     char key[FLEN_KEYWORD];
 
     put_string(file, "EXTNAME", facts->stream, "stream", status);
@@ -188,12 +212,7 @@ static void put_identity(fitsfile *file, const struct fits_facts *facts,
         fits_update_key_fixdbl(file, "CRVAL1", 1.0, 1, NULL, status);
         fits_update_key_fixdbl(file, "CDELT1", 1.0, 1, NULL, status);
     }
-    put_utc(file, "DATE", state->written_ns, 0, "when this header was written", status);
-    put_utc(file, "DATE-OBS", begin_ns, 9, "first frame", status);
-    put_utc(file, "DATE-BEG", begin_ns, 9, "first frame", status);
-    put_utc(file, "DATE-END", end_ns, 9, "last frame", status);
-    put_mjd(file, "MJD-BEG", begin_ns, "first frame", status);
-    put_mjd(file, "MJD-END", end_ns, "last frame", status);
+    put_dates(file, state, status);
     put_string(file, "TIMESYS", "UTC", "time scale", status);
     put_string(file, "TIMEUNIT", "s", "unit of times", status);
     put_string(file, "CREATOR", "daorec", "program that made this file", status);
@@ -215,14 +234,15 @@ static void put_identity(fitsfile *file, const struct fits_facts *facts,
     put_integer(file, "FIFOSIZE", geometry->depth, "slots of the FIFO", status);
 }
 
-static void put_accounts(fitsfile *file, const struct fits_state *state, int *status)
+static void put_accounts(fitsfile *file, const char *stream, const struct fits_state *state,
+                         int *status)
 {
     put_string(file, "RECSTAT", state->status, "OPEN, CLOSED or RECOVERD", status);
     put_integer(file, "FILESEQ", (int64_t)state->file_seq, "number of this file in its stream",
                 status);
     /* One card each, always: at most FITS_STREAM_NAME_MAX + 12 characters. */
-    fits_update_key_str(file, "PREVFILE", state->previous, "file before", status);
-    fits_update_key_str(file, "NEXTFILE", state->next, "file after", status);
+    put_neighbour(file, "PREVFILE", state->previous, stream, "file before", status);
+    put_neighbour(file, "NEXTFILE", state->next, stream, "file after", status);
     put_integer(file, "FRAME0", (int64_t)state->frame0, "first frame's index in the session",
                 status);
     put_integer(file, "NFRAMES", (int64_t)state->frames, "frames in this file", status);
@@ -280,13 +300,58 @@ int fits_build_primary(struct fits_bytes *ret, const struct fits_facts *facts,
     snprintf(frame_axis, sizeof frame_axis, "NAXIS%d", count);
     put_integer(file, frame_axis, (int64_t)state->planes, "frames", &status);
     put_identity(file, facts, state, &status);
-    put_accounts(file, state, &status);
+    put_accounts(file, facts->stream, state, &status);
     put_checksums(file, &status);
     put_keywords(file, facts, &status);
     r = take_header(ret, file, frame_axis, &status, text);
     if (r == 0)
         set_checksums(ret, checksum_of_data);
     return r;
+}
+
+/* A memory file whose header has the cards of these bytes. */
+static fitsfile *file_of_cards(const struct fits_bytes *header, int *status)
+{
+    fitsfile *file = memory_file(status);
+
+    for (size_t at = 0; at + 80 <= header->length; at += 80) {
+        char card[FLEN_CARD] = "";
+
+        memcpy(card, header->data + at, 80);
+        if (strncmp(card, "END     ", 8) == 0)
+            break;
+        fits_write_record(file, card, status);
+    }
+    return file;
+}
+
+int fits_update_primary(struct fits_bytes *header, const char *stream,
+                        const struct fits_state *state, const uint32_t *checksum_of_data,
+                        struct dao_text *text)
+{
+    char frame_axis[FLEN_KEYWORD] = "NAXIS1";
+    struct fits_bytes fresh = {0};
+    int status = 0, axes = 0, r;
+    fitsfile *file = file_of_cards(header, &status);
+
+    fits_read_key(file, TINT, "NAXIS", &axes, NULL, &status);
+    snprintf(frame_axis, sizeof frame_axis, "NAXIS%d", axes);
+    put_integer(file, frame_axis, (int64_t)state->planes, "frames", &status);
+    put_dates(file, state, &status);
+    put_accounts(file, stream, state, &status);
+    put_checksums(file, &status);
+    r = take_header(&fresh, file, frame_axis, &status, text);
+    if (r < 0)
+        return r;
+    if (fresh.length != header->length) {
+        snprintf(text->s, sizeof text->s, "the header would change its length");
+        fits_bytes_free(&fresh);
+        return -EPROTO;
+    }
+    set_checksums(&fresh, checksum_of_data);
+    fits_bytes_free(header);
+    *header = fresh;
+    return 0;
 }
 
 /* ---- the extensions ---- */

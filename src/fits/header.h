@@ -74,6 +74,16 @@ int fits_build_primary(struct fits_bytes *ret, const struct fits_facts *facts,
                        const struct fits_state *state, const uint32_t *checksum_of_data,
                        struct dao_text *text);
 
+/*
+ * The same header with another state, card for card where it stood; what is no state (the facts,
+ * the segment's keywords, whatever a person added) stays as it is. For a header of another version
+ * of this program and for one read from a file; one that lacks a card is lengthened at most within
+ * its last block, else -EPROTO. On failure `header` is untouched.
+ */
+int fits_update_primary(struct fits_bytes *header, const char *stream,
+                        const struct fits_state *state, const uint32_t *checksum_of_data,
+                        struct dao_text *text);
+
 /* The header of FRAMES with `rows` rows; dateref_ns is a whole second. */
 int fits_build_frames(struct fits_bytes *ret, uint64_t rows, int64_t dateref_ns,
                       const uint32_t *checksum_of_data, struct dao_text *text);

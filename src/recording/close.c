@@ -94,21 +94,13 @@ static int write_tables(struct recording_file *file, uint64_t from, uint64_t at,
 static int switch_primary(struct recording_file *file, uint64_t planes, const uint32_t *data_sum,
                           struct dao_text *text)
 {
-    struct fits_bytes header = {0};
     int r;
 
     file->state.planes = planes;
     file->state.written_ns = dao_clock_real_ns();
-    r = fits_build_primary(&header, file->facts, &file->state, data_sum, text);
-    if (r < 0)
-        return r;
-    if (header.length != file->primary.length) {
-        fits_bytes_free(&header);
-        return -EPROTO;
-    }
-    fits_bytes_free(&file->primary);
-    file->primary = header;
-    r = sink_write(&file->sink, 0, header.data, header.length);
+    r = fits_update_primary(&file->primary, file->stream, &file->state, data_sum, text);
+    if (r == 0)
+        r = sink_write(&file->sink, 0, file->primary.data, file->primary.length);
     return r == 0 ? sink_sync(&file->sink) : r;
 }
 

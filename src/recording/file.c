@@ -71,6 +71,8 @@ int recording_file_prepare(struct recording_file *file, int dir_fd, bool want_di
     const char *stream = file->facts->stream;
     int r;
 
+    snprintf(file->stream, sizeof file->stream, "%s", stream);
+
     file->sink.fd = -1;
     tree_file_name(file->name, stream, file->state.file_seq, 0);
     tree_file_name(file->part_name, stream, file->state.file_seq, 1);
@@ -91,21 +93,15 @@ int recording_file_prepare(struct recording_file *file, int dir_fd, bool want_di
 
 int recording_file_publish(struct recording_file *file, struct dao_text *text)
 {
-    struct fits_bytes header = {0};
     int r;
 
     file->state.written_ns = dao_clock_real_ns();
-    r = fits_build_primary(&header, file->facts, &file->state, NULL, text);
+    r = fits_update_primary(&file->primary, file->stream, &file->state, NULL, text);
     if (r < 0)
         return r;
-    if (header.length != file->primary.length) {
-        snprintf(text->s, sizeof text->s, "%s: header changed its length", file->part_name);
-        fits_bytes_free(&header);
-        return -EPROTO;
-    }
-    fits_bytes_free(&file->primary);
-    file->primary = header;
-    r = sink_write(&file->sink, 0, header.data, header.length);
+    r = sink_write(&file->sink, 0, file->primary.data, file->primary.length);
+    if (r == 0) /* a name must never stand for a header that is half there */
+        r = sink_sync(&file->sink);
     if (r == 0)
         r = sink_publish(&file->sink, file->part_name);
     if (r < 0)

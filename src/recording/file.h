@@ -20,6 +20,7 @@
 
 struct recording_file {
     const struct fits_facts *facts; /* borrowed */
+    char stream[FITS_STREAM_NAME_MAX + 1];
     struct fits_plan plan;
     struct fits_state state;
     int64_t dateref_ns; /* a whole second */

@@ -92,6 +92,118 @@ START_TEST(a_header_keeps_its_length_whatever_the_state_says)
 }
 END_TEST
 
+/* Two states of one file: as it was prepared, and as it is closed. */
+static const struct fits_state closed = {
+    .planes = 7,
+    .file_seq = 12,
+    .frame0 = 4711,
+    .cnt0_begin = 815,
+    .cnt0_end = 123456789012,
+    .written_ns = 1700000009123456789,
+    .begin_ns = 1700000000123456789,
+    .end_ns = 1700000007987654321,
+    .previous = "wavefront_sensor_number_one_000011.fits",
+    .next = "wavefront_sensor_number_one_000013.fits",
+    .frames = 7,
+    .fps = 1999.875,
+    .lost = 12345,
+    .gaps = 12,
+    .torn = 3,
+    .session_lost = 99999,
+    .end_cause = "SIGNAL",
+    .status = "CLOSED",
+};
+
+/* A segment path long enough for `cards` cards of continuation. */
+static char long_path[2000];
+static void describe_long(unsigned atype, unsigned cards)
+{
+    describe(atype);
+    memset(long_path, 'p', sizeof long_path);
+    long_path[1 + cards * 60] = '\0';
+    facts.shm_path = long_path;
+}
+
+START_TEST(a_header_brought_up_to_date_is_the_one_that_would_be_built)
+{
+    IMAGE_KEYWORD keywords[2] = {keyword("GAIN", 'D'), keyword("FILTER", 'S')};
+    struct fits_bytes updated = {0}, built = {0};
+    struct dao_text text = {""};
+    uint32_t sum = 0x12345678;
+
+    for (unsigned cards = 0; cards < 33; cards++) {
+        describe_long((unsigned)_i, cards);
+        facts.keywords = keywords;
+        facts.keyword_count = 2;
+        ck_assert_int_eq(fits_build_primary(&updated, &facts, &empty, NULL, &text), 0);
+        ck_assert_int_eq(fits_build_primary(&built, &facts, &closed, &sum, &text), 0);
+        ck_assert_msg(fits_update_primary(&updated, "wfs", &closed, &sum, &text) == 0, "%s",
+                      text.s);
+        ck_assert_uint_eq(updated.length, built.length);
+        ck_assert_mem_eq(updated.data, built.data, built.length);
+        fits_bytes_free(&updated);
+        fits_bytes_free(&built);
+    }
+}
+END_TEST
+
+/* As FITS has it: a text in quotes, a letter or one number; then nothing or a comment. */
+static bool is_legal_card(const char *card)
+{
+    const char *p = card + 10;
+    char *end = NULL;
+
+    if (memcmp(card + 8, "= ", 2) != 0)
+        return true;
+    p += strspn(p, " ");
+    if (*p == '\'') {
+        do { /* a quote in a text stands twice */
+            p = strchr(p + 1, '\'');
+            p = p && p[1] == '\'' ? p + 1 : p;
+        } while (p && *p == '\'' && p[-1] == '\'' && p[1] == '\'');
+        end = p ? (char *)(uintptr_t)p + 1 : NULL;
+    } else if (*p == 'T' || *p == 'F') {
+        end = (char *)(uintptr_t)p + 1;
+    } else {
+        strtod(p, &end);
+        end = end == p ? NULL : end;
+    }
+    if (!end)
+        return false;
+    end += strspn(end, " ");
+    return *end == '\0' || *end == '/';
+}
+
+START_TEST(a_header_rewritten_by_half_has_legal_cards_only)
+{
+    struct fits_bytes before = {0}, after = {0};
+    struct dao_text text = {""};
+    uint32_t sum = 0x12345678;
+
+    for (unsigned cards = 0; cards < 33; cards++) {
+        describe_long(_DATATYPE_UINT16, cards);
+        facts.stream = "wavefront_sensor_number_one";
+        ck_assert_int_eq(fits_build_primary(&before, &facts, &empty, NULL, &text), 0);
+        ck_assert_int_eq(fits_build_primary(&after, &facts, &closed, &sum, &text), 0);
+        for (size_t boundary = 512; boundary < before.length; boundary += 512) {
+            size_t at = boundary / 80 * 80;
+
+            for (int order = 0; order < 2; order++) {
+                const struct fits_bytes *first = order ? &after : &before;
+                const struct fits_bytes *second = order ? &before : &after;
+                char card[81] = "";
+
+                memcpy(card, first->data + at, boundary - at);
+                memcpy(card + (boundary - at), second->data + boundary, 80 - (boundary - at));
+                ck_assert_msg(is_legal_card(card), "%s", card);
+            }
+        }
+        fits_bytes_free(&before);
+        fits_bytes_free(&after);
+    }
+}
+END_TEST
+
 START_TEST(a_checksummed_header_and_its_data_sum_to_all_ones)
 {
     struct fits_bytes header = {0};
@@ -127,10 +239,11 @@ END_TEST
 START_TEST(no_keyword_of_the_segment_takes_the_place_of_ours)
 {
     static const char *const refused[] = {
-        "SIMPLE", "NAXIS", "NAXIS3", "BZERO",  "TTYPE12", "TFORM1", "EXTNAME", "ATIME", "DATE-OBS",
-        "NLOST",  "FLG3",  "END",    "lower",  "WITH SP", "TOOLONGNAME", "",   "CD1_1", "ZIMAGE",
-        "CHECKSUM", "COMMENT", "SHMSIZ1", "CTYPE1", "PREVFILE", "MJDREF", "DATEX", "DATE-FOO",
-        "CTYPE1A", "CRPIX1A", "RADESYSA", "RESTFRQ", "SPECSYS", "VELOSYS", "DP1", "A_ORDER",
+        "SIMPLE",      "NAXIS",    "NAXIS3",  "BZERO",   "TTYPE12",  "TFORM1",  "EXTNAME",
+        "ATIME",       "DATE-OBS", "NLOST",   "FLG3",    "END",      "lower",   "WITH SP",
+        "TOOLONGNAME", "",         "CD1_1",   "ZIMAGE",  "CHECKSUM", "COMMENT", "SHMSIZ1",
+        "CTYPE1",      "PREVFILE", "MJDREF",  "DATEX",   "DATE-FOO", "CTYPE1A", "CRPIX1A",
+        "RADESYSA",    "RESTFRQ",  "SPECSYS", "VELOSYS", "DP1",      "A_ORDER",
     };
     IMAGE_KEYWORD k;
 
@@ -280,6 +393,8 @@ int main(void)
     int failed;
 
     tcase_add_loop_test(tcase, a_header_keeps_its_length_whatever_the_state_says, 1, 13);
+    tcase_add_loop_test(tcase, a_header_brought_up_to_date_is_the_one_that_would_be_built, 1, 13);
+    tcase_add_test(tcase, a_header_rewritten_by_half_has_legal_cards_only);
     tcase_add_test(tcase, a_checksummed_header_and_its_data_sum_to_all_ones);
     tcase_add_test(tcase, bzero_is_an_integer_card);
     tcase_add_test(tcase, no_keyword_of_the_segment_takes_the_place_of_ours);

@@ -234,3 +234,44 @@ char *units_format_utc(char *buf, size_t buf_bytes, int64_t realtime_ns, int dec
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, fraction);
     return buf;
 }
+
+/* `digits` digits within a range, and what must follow them ('\0': anything). */
+static bool take_digits(const char **text, int digits, int least, int most, char then, int *ret)
+{
+    int value = 0;
+
+    for (int i = 0; i < digits; i++) {
+        if ((*text)[i] < '0' || (*text)[i] > '9')
+            return false;
+        value = value * 10 + (*text)[i] - '0';
+    }
+    *text += digits;
+    if (value < least || value > most || (then && **text != then))
+        return false;
+    *text += then != '\0';
+    *ret = value;
+    return true;
+}
+
+int units_parse_utc(const char *text, int64_t *ret_ns)
+{
+    struct tm tm = {0};
+    int64_t ns = 0, scale = NS_PER_S / 10;
+
+    if (!take_digits(&text, 4, 1678, 2261, '-', &tm.tm_year) ||
+        !take_digits(&text, 2, 1, 12, '-', &tm.tm_mon) ||
+        !take_digits(&text, 2, 1, 31, 'T', &tm.tm_mday) ||
+        !take_digits(&text, 2, 0, 23, ':', &tm.tm_hour) ||
+        !take_digits(&text, 2, 0, 59, ':', &tm.tm_min) ||
+        !take_digits(&text, 2, 0, 60, '\0', &tm.tm_sec))
+        return -EINVAL;
+    if (*text == '.')
+        for (text++; *text >= '0' && *text <= '9' && scale > 0; text++, scale /= 10)
+            ns += (*text - '0') * scale;
+    if (*text != '\0')
+        return -EINVAL;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    *ret_ns = (int64_t)timegm(&tm) * NS_PER_S + ns;
+    return 0;
+}

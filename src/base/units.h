@@ -25,4 +25,8 @@ char *units_format_duration(char *buf, size_t buf_bytes, int64_t ns);
  * rounded). buf of at least 36 bytes. Works for negative times. */
 char *units_format_utc(char *buf, size_t buf_bytes, int64_t realtime_ns, int decimals);
 
+/* The other way round: "2026-11-24T02:01:08" with up to nine decimals, years 1678 to 2261.
+ * 0, -EINVAL. *ret untouched on failure. */
+int units_parse_utc(const char *text, int64_t *ret_ns);
+
 #endif

@@ -192,6 +192,30 @@ START_TEST(times_before_1970_count_from_the_second_they_lie_in)
 }
 END_TEST
 
+START_TEST(a_time_that_was_printed_is_read_again)
+{
+    static const int64_t times[] = {0, 1, 1764000000123456789, 951782400000000000 /* a leap day */,
+                                    -1, 999999999};
+    static const char *const bad[] = {"", "2026-11-24", "2026-11-24T02:01", "2026-13-24T02:01:08",
+                                      "2026-11-24T02:01:08Z", "2026-11-24 02:01:08",
+                                      "2026-11-24T02:01:08.1234567891", "9999-11-24T02:01:08"};
+    char buf[48];
+    int64_t ns = 42;
+
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        ck_assert_int_eq(units_parse_utc(units_format_utc(buf, sizeof(buf), times[i], 9), &ns), 0);
+        ck_assert_int_eq(ns, times[i]);
+    }
+    ck_assert_int_eq(units_parse_utc("2026-11-24T02:01:08", &ns), 0);
+    ck_assert_str_eq(units_format_utc(buf, sizeof(buf), ns, 1), "2026-11-24T02:01:08.0");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ns = 42;
+        ck_assert_int_eq(units_parse_utc(bad[i], &ns), -EINVAL);
+        ck_assert_int_eq(ns, 42);
+    }
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -214,6 +238,7 @@ int main(void)
     tcase_add_test(tc, durations_are_printed_in_the_unit_a_person_would_choose);
     tcase_add_test(tc, times_are_cut_to_the_digits_asked_for);
     tcase_add_test(tc, times_before_1970_count_from_the_second_they_lie_in);
+    tcase_add_test(tc, a_time_that_was_printed_is_read_again);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

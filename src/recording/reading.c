@@ -196,9 +196,9 @@ static int check_rest(const struct reading *reading, struct dao_text *text)
          (strcmp(spare->extname, "SPARE") != 0 && strcmp(spare->extname, "FILLER") != 0)))
         return refuse(text, "what follows SHMKW is neither SPARE nor FILLER");
     if (reading->unit[reading->unit_count - 1].end != reading->file_bytes) {
-        snprintf(text->s, sizeof text->s, "%llu bytes follow the last unit",
-                 (unsigned long long)(reading->file_bytes -
-                                      reading->unit[reading->unit_count - 1].end));
+        snprintf(
+            text->s, sizeof text->s, "%llu bytes follow the last unit",
+            (unsigned long long)(reading->file_bytes - reading->unit[reading->unit_count - 1].end));
         return -EBADMSG;
     }
     return 0;
@@ -343,8 +343,7 @@ static int walk_piece(struct walk *walk, const unsigned char *bytes, size_t coun
         size_t part = left < count ? (size_t)left : count;
         int r;
 
-        walk->sum =
-            fits_sum_add(walk->sum, fits_sum_at(fits_sum_bytes(bytes, part), walk->filled));
+        walk->sum = fits_sum_add(walk->sum, fits_sum_at(fits_sum_bytes(bytes, part), walk->filled));
         walk->filled += part;
         bytes += part;
         count -= part;

@@ -1,0 +1,469 @@
+/* verify.c - see verify.h. */
+#include "recording/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fitsio.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fits/sum.h"
+
+#define TRIES_MAX 4 /* of looking at a file while its recorder goes on */
+
+void verify_doubts_add(struct verify_doubts *doubts, int64_t frame, const char *fmt, ...)
+{
+    struct verify_doubt *doubt;
+    va_list args;
+
+    doubts->count++;
+    if (!doubts->kept)
+        doubts->kept = calloc(VERIFY_DOUBTS_KEPT, sizeof *doubts->kept);
+    if (!doubts->kept || doubts->kept_count == VERIFY_DOUBTS_KEPT)
+        return;
+    doubt = &doubts->kept[doubts->kept_count++];
+    doubt->frame = frame;
+    va_start(args, fmt);
+    vsnprintf(doubt->text, sizeof doubt->text, fmt, args);
+    va_end(args);
+}
+
+void verify_doubts_free(struct verify_doubts *doubts)
+{
+    free(doubts->kept);
+    *doubts = (struct verify_doubts){0};
+}
+
+void verify_file_free(struct verify_file *file)
+{
+    verify_doubts_free(&file->doubts);
+}
+
+/* ---- frames and rows, in one pass ---- */
+
+struct pass {
+    struct verify_file *file;
+    const struct reading *reading;
+    const struct verify_progress *progress;
+    struct reading_cursor cursor;
+    struct rowcheck check;
+    uint32_t cube_sum, rows_sum;
+    uint64_t misfits, row_faults, missing;
+    uint64_t recovered_misfits;
+};
+
+static void on_row(void *ctx, uint64_t index, const struct fits_row *row, const char *what)
+{
+    struct pass *pass = ctx;
+
+    pass->row_faults++;
+    verify_doubts_add(&pass->file->doubts, (int64_t)index, "frame %llu (CNT0 %lld), its row: %s",
+                      (unsigned long long)index, (long long)row->cnt0, what);
+}
+
+static int on_frame(void *ctx, uint64_t index, uint32_t sum)
+{
+    struct pass *pass = ctx;
+    const struct reading *reading = pass->reading;
+    uint64_t off = reading->cube_off + index * reading->frame_bytes;
+    struct fits_row row;
+    int error = 0;
+    const unsigned char *packed = reading_cursor_row(&pass->cursor, index, &error);
+
+    if (!packed)
+        return error;
+    fits_row_unpack(&row, packed);
+    pass->rows_sum = fits_sum_add(pass->rows_sum, fits_sum_bytes(packed, FITS_ROW_BYTES));
+    pass->cube_sum = fits_sum_add(pass->cube_sum, fits_sum_at(sum, index * reading->frame_bytes));
+    if (row.rtime_ns == 0 && pass->file->state != VERIFY_FINISHED) {
+        pass->missing++;
+        return 0;
+    }
+    if (pass->file->frames++ == 0)
+        pass->file->first = row;
+    pass->file->last = row;
+    rowcheck_feed(&pass->check, &row);
+    if (row.dsum == sum)
+        return 0;
+    if (row.flags & FITS_FLAG_RECOVERED) { /* known, and flagged for it */
+        pass->recovered_misfits++;
+        return 0;
+    }
+    pass->misfits++;
+    verify_doubts_add(&pass->file->doubts, (int64_t)index,
+                      "frame %llu (CNT0 %lld, bytes %llu to %llu): pixels do not fit DSUM",
+                      (unsigned long long)index, (long long)row.cnt0, (unsigned long long)off,
+                      (unsigned long long)(off + reading->frame_bytes - 1));
+    return 0;
+}
+
+static void on_progress(void *ctx, uint64_t bytes)
+{
+    struct pass *pass = ctx;
+
+    if (pass->progress)
+        pass->progress->bytes(pass->progress->ctx, bytes);
+}
+
+/* Rows that are there in a file that is not finished: up to the last one with RTIME. */
+static int count_rows(struct pass *pass, uint64_t *ret)
+{
+    uint64_t rows = pass->reading->rows, count = 0;
+    int error = 0;
+
+    if (pass->file->state == VERIFY_FINISHED) {
+        *ret = rows;
+        return 0;
+    }
+    for (uint64_t i = 0; i < rows; i++) {
+        const unsigned char *packed = reading_cursor_row(&pass->cursor, i, &error);
+        struct fits_row row;
+
+        if (!packed)
+            return error;
+        fits_row_unpack(&row, packed);
+        count = row.rtime_ns != 0 ? i + 1 : count;
+    }
+    pass->cursor.count = 0; /* read afresh what may have changed */
+    *ret = count;
+    return 0;
+}
+
+static int run_pass(struct pass *pass)
+{
+    struct reading_visitor visitor = {on_frame, on_progress, pass};
+    uint64_t rows = 0;
+    int r;
+
+    reading_cursor_init(&pass->cursor, pass->reading);
+    rowcheck_init(&pass->check, pass->reading->dateref_ns, pass->reading->geometry.depth, on_row,
+                  pass);
+    r = count_rows(pass, &rows);
+    if (r == 0)
+        r = reading_visit_frames(pass->reading, 0, rows, &visitor);
+    rowcheck_end(&pass->check);
+    pass->file->totals = pass->check.totals;
+    pass->file->bytes_read += rows * pass->reading->frame_bytes;
+    return r;
+}
+
+/* ---- checksums ---- */
+
+static const char *const unit_names[READING_UNITS] = {"the primary header", "FRAMES", "SHMKW",
+                                                      "SPARE"};
+static const char *const data_names[READING_UNITS] = {"the cube", "the rows of FRAMES",
+                                                      "the rows of SHMKW", "SPARE"};
+
+/* The header by the DATASUM it states, the data by their own sum: so that each is named for what
+ * it is. True where the data fit. */
+static bool check_sums(struct verify_file *file, const struct reading *reading,
+                       enum reading_unit which, uint32_t data_sum)
+{
+    const struct fits_bytes *header = &reading->unit[which].header;
+    uint32_t stated = 0, whole;
+
+    if (!fits_has_checksum(header) || fits_card_datasum(header, &stated) < 0) {
+        verify_doubts_add(&file->doubts, -1, "%s has no CHECKSUM and DATASUM", unit_names[which]);
+        return true;
+    }
+    whole = fits_sum_add(fits_sum_bytes(header->data, header->length), stated);
+    if (whole != 0xffffffffu && whole != 0)
+        verify_doubts_add(&file->doubts, -1, "%s%s does not fit its CHECKSUM", unit_names[which],
+                          which == READING_CUBE ? "" : ", its header,");
+    /* 0 and all ones are the same number */
+    if (stated == data_sum || fits_sum_add(stated, ~data_sum) == 0xffffffffu)
+        return true;
+    verify_doubts_add(&file->doubts, -1, "%s (bytes %llu to %llu): DATASUM does not fit",
+                      data_names[which], (unsigned long long)reading->unit[which].data_off,
+                      (unsigned long long)reading->unit[which].end - 1);
+    return false;
+}
+
+/* Zeros behind the data of a unit; their sum is part of the unit's. */
+static int check_padding(struct verify_file *file, const struct reading *reading,
+                         enum reading_unit which, uint32_t *sum)
+{
+    const struct fits_unit *unit = &reading->unit[which];
+    uint64_t from = unit->data_off + unit->data_bytes;
+    uint32_t padding;
+    bool zero;
+    int r = reading_sum_bytes(reading, from, unit->end - from, &padding, &zero);
+
+    if (r < 0)
+        return r;
+    *sum = fits_sum_add(*sum, fits_sum_at(padding, unit->data_bytes));
+    if (!zero)
+        verify_doubts_add(&file->doubts, -1, "the padding behind %s (bytes %llu to %llu): not 0",
+                          data_names[which], (unsigned long long)from,
+                          (unsigned long long)unit->end - 1);
+    return 0;
+}
+
+static int check_keywords(struct verify_file *file, const struct reading *reading)
+{
+    const struct fits_unit *unit = &reading->unit[READING_SHMKW];
+    uint32_t sum;
+    int r = reading_sum_bytes(reading, unit->data_off, unit->end - unit->data_off, &sum, NULL);
+
+    if (r == 0)
+        check_sums(file, reading, READING_SHMKW, sum);
+    return r;
+}
+
+/* The table's sum fails and no row contradicts itself: which one stands out? */
+static int look_for_row(struct pass *pass)
+{
+    uint64_t rows = pass->reading->rows;
+    uint32_t depth = pass->reading->geometry.depth;
+    struct fits_row row[3];
+    int error = 0;
+
+    for (uint64_t i = 0; i < rows && rows >= 3; i++) {
+        uint64_t first = i == 0 ? 0 : i + 1 == rows ? rows - 3 : i - 1, own = i - first;
+        const char *what;
+
+        for (uint64_t k = 0; k < 3; k++) {
+            const unsigned char *packed = reading_cursor_row(&pass->cursor, first + k, &error);
+
+            if (!packed)
+                return error;
+            fits_row_unpack(&row[k], packed);
+        }
+        what =
+            rowcheck_stands_out(&row[own], &row[own == 0], &row[own == 2 ? 1 : 2], own == 1, depth);
+        if (what)
+            on_row(pass, i, &row[own], what);
+    }
+    if (pass->row_faults == 0)
+        verify_doubts_add(&pass->file->doubts, -1, "no row can be told to be the wrong one");
+    return 0;
+}
+
+/* Of a finished file: all sums, all paddings. */
+static int check_finished(struct pass *pass)
+{
+    struct verify_file *file = pass->file;
+    const struct reading *reading = pass->reading;
+    bool cube_fits, rows_fit;
+    int r = check_padding(file, reading, READING_CUBE, &pass->cube_sum);
+
+    if (r == 0)
+        r = check_padding(file, reading, READING_FRAMES, &pass->rows_sum);
+    if (r < 0)
+        return r;
+    cube_fits = check_sums(file, reading, READING_CUBE, pass->cube_sum);
+    rows_fit = check_sums(file, reading, READING_FRAMES, pass->rows_sum);
+    if (cube_fits && pass->misfits > 0)
+        verify_doubts_add(&file->doubts, -1,
+                          "the cube as a whole fits DATASUM: DSUM was changed, not the pixels");
+    if (!cube_fits && pass->misfits == 0 && pass->recovered_misfits > 0)
+        verify_doubts_add(&file->doubts, -1,
+                          "it is one of the %llu frames flagged RECOVERED, or the padding",
+                          (unsigned long long)pass->recovered_misfits);
+    if (!rows_fit && pass->row_faults + pass->misfits == 0)
+        r = look_for_row(pass);
+    return r;
+}
+
+/* ---- as others see it ---- */
+
+static void doubt_of_cfitsio(struct verify_file *file, int status)
+{
+    char message[FLEN_STATUS] = "";
+
+    fits_get_errstatus(status, message);
+    fits_clear_errmsg();
+    verify_doubts_add(&file->doubts, -1, "cfitsio cannot read it: %s", message);
+}
+
+/* Does the standard reader find the same units and sizes? */
+static void ask_cfitsio(struct verify_file *file, const char *path, const struct reading *reading)
+{
+    LONGLONG axes[FITS_SCAN_AXES] = {0}, rows = 0;
+    char frames[] = "FRAMES";
+    fitsfile *fits = NULL;
+    int status = 0, ignored = 0, units = 0, naxis = 0;
+
+    fits_open_diskfile(&fits, path, READONLY, &status);
+    fits_get_num_hdus(fits, &units, &status);
+    fits_get_img_dim(fits, &naxis, &status);
+    fits_get_img_sizell(fits, FITS_SCAN_AXES, axes, &status);
+    fits_movnam_hdu(fits, BINARY_TBL, frames, 0, &status);
+    fits_get_num_rowsll(fits, &rows, &status);
+    if (status)
+        doubt_of_cfitsio(file, status);
+    else if (units != 3 || naxis != reading->unit[READING_CUBE].naxis ||
+             (uint64_t)axes[naxis - 1] != reading->planes || (uint64_t)rows != reading->rows)
+        verify_doubts_add(&file->doubts, -1, "cfitsio finds another structure in it");
+    if (fits)
+        fits_close_file(fits, &ignored);
+}
+
+/* A file that is not ours: the checksums it has. */
+static void look_at_foreign(struct verify_file *file, const char *path)
+{
+    fitsfile *fits = NULL;
+    int status = 0, ignored = 0, units = 0;
+
+    file->state = VERIFY_FOREIGN;
+    fits_open_diskfile(&fits, path, READONLY, &status);
+    fits_get_num_hdus(fits, &units, &status);
+    for (int i = 1; i <= units && !status; i++) {
+        int data_ok = 0, unit_ok = 0;
+
+        fits_movabs_hdu(fits, i, NULL, &status);
+        fits_verify_chksum(fits, &data_ok, &unit_ok, &status);
+        if (!status && (data_ok < 0 || unit_ok < 0))
+            verify_doubts_add(&file->doubts, -1, "unit %d does not fit its %s", i,
+                              data_ok < 0 ? "DATASUM" : "CHECKSUM");
+    }
+    if (status)
+        doubt_of_cfitsio(file, status);
+    if (fits)
+        fits_close_file(fits, &ignored);
+}
+
+/* ---- one file ---- */
+
+static bool ends_in_part(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 5 && strcmp(path + length - 5, ".part") == 0;
+}
+
+static void note_cards(struct verify_file *file, const struct reading *reading, const char *path)
+{
+    const struct reading_cards *cards = &reading->cards;
+    const char *slash = strrchr(path, '/');
+    size_t length;
+
+    snprintf(file->name, sizeof file->name, "%.79s", slash ? slash + 1 : path);
+    length = strlen(file->name);
+    if (ends_in_part(file->name))
+        file->name[length - 5] = '\0';
+    memcpy(file->stream, cards->stream, sizeof file->stream);
+    memcpy(file->uuid, cards->uuid, sizeof file->uuid);
+    memcpy(file->end_cause, cards->end_cause, sizeof file->end_cause);
+    memcpy(file->previous, cards->previous, sizeof file->previous);
+    memcpy(file->next, cards->next, sizeof file->next);
+    file->is_recovered = strcmp(cards->status, "RECOVERD") == 0;
+    file->file_seq = cards->file_seq;
+    file->frame0 = cards->frame0;
+    file->lost = cards->lost;
+    file->session_lost = cards->session_lost;
+}
+
+static void look_at_state(struct verify_file *file, const struct reading *reading, bool is_part)
+{
+    bool is_open = strcmp(reading->cards.status, "OPEN") == 0;
+
+    if (!is_part) {
+        file->state = VERIFY_FINISHED;
+        if (is_open || (!file->is_recovered && strcmp(reading->cards.status, "CLOSED") != 0))
+            verify_doubts_add(&file->doubts, -1,
+                              "RECSTAT is %.8s in a file that is named as a finished one",
+                              reading->cards.status);
+        if (reading->unit_count != 3 || reading->rows != reading->planes)
+            verify_doubts_add(&file->doubts, -1,
+                              "it still has the room that closing takes away; give it the name "
+                              "with .part and repair it");
+        return;
+    }
+    if (file->state == VERIFY_BEING_WRITTEN)
+        return;
+    file->state = VERIFY_UNFINISHED;
+    verify_doubts_add(&file->doubts, -1, "%s, and no recorder holds it; daorec repair finishes it",
+                      is_open ? "unfinished" : "complete but for its name");
+}
+
+static int look_inside(struct verify_file *file, const char *path, const struct reading *reading,
+                       const struct verify_progress *progress)
+{
+    struct pass *pass = calloc(1, sizeof *pass);
+    int r = pass ? 0 : -ENOMEM;
+
+    if (r == 0) {
+        pass->file = file;
+        pass->reading = reading;
+        pass->progress = progress;
+        r = run_pass(pass);
+    }
+    if (r == 0)
+        r = check_keywords(file, reading);
+    if (r == 0 && file->state == VERIFY_FINISHED) {
+        r = check_finished(pass);
+        verify_cards(file, reading);
+        ask_cfitsio(file, path, reading);
+    } else if (r == 0 && pass->missing > 0) {
+        verify_doubts_add(&file->doubts, -1, "%llu rows are missing between others",
+                          (unsigned long long)pass->missing);
+    }
+    free(pass);
+    return r;
+}
+
+/* Once. Returns whether a recorder held the file, so that doubts may come from its going on. */
+static bool look_once(struct verify_file *file, const char *path,
+                      const struct verify_progress *progress)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), r;
+    struct reading *reading = calloc(1, sizeof *reading);
+    struct dao_text text = {""};
+    bool is_held;
+
+    r = fd < 0 ? -errno : reading ? 0 : -ENOMEM;
+    is_held = r == 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (r == 0) {
+        flock(fd, LOCK_UN);
+        file->state = is_held ? VERIFY_BEING_WRITTEN : VERIFY_UNREADABLE;
+        r = reading_open(reading, fd, &text);
+        if (r == -EMEDIUMTYPE && strstr(text.s, "no recording")) {
+            look_at_foreign(file, path);
+        } else if (r < 0) {
+            file->state = VERIFY_UNREADABLE;
+        } else {
+            file->file_bytes = reading->file_bytes;
+            note_cards(file, reading, path);
+            look_at_state(file, reading, ends_in_part(path));
+            r = look_inside(file, path, reading, progress);
+        }
+    }
+    if (r < 0 && file->state != VERIFY_FOREIGN)
+        verify_doubts_add(&file->doubts, -1, "%s", text.s[0] ? text.s : strerror(-r));
+    if (reading)
+        reading_close(reading);
+    free(reading);
+    if (fd >= 0)
+        close(fd);
+    return is_held && ends_in_part(path);
+}
+
+void verify_file(struct verify_file *ret, const char *path, const struct verify_progress *progress)
+{
+    char final_name[4096];
+
+    for (int tries = 0;; tries++) {
+        bool was_held;
+
+        *ret = (struct verify_file){0};
+        was_held = look_once(ret, path, progress);
+        if (ret->doubts.count == 0 || tries == TRIES_MAX)
+            return;
+        /* Its recorder may have closed it meanwhile: then the final name is what to look at. */
+        if (ends_in_part(path) && access(path, F_OK) != 0 && errno == ENOENT &&
+            strlen(path) < sizeof final_name) {
+            snprintf(final_name, sizeof final_name, "%.*s", (int)strlen(path) - 5, path);
+            if (access(final_name, F_OK) == 0)
+                path = final_name;
+        } else if (!was_held) {
+            return;
+        }
+        verify_file_free(ret);
+    }
+}

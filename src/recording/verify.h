@@ -1,0 +1,74 @@
+/*
+ * verify.h - is a recording as it was written? One file here; how files follow each other and what
+ * the ledger says of them is in chain.h. Blocking, any thread, nothing is changed.
+ *
+ * What is found: a flipped bit anywhere. In pixels: named to the frame, by DSUM. In a row: named
+ * to the row where it contradicts itself or its neighbours, else the table is named. In a header
+ * or a padding: named to the unit. Cut-off and lengthened files; units that are missing or out of
+ * place; cards that contradict the rows. A file that is being written is judged by what is there.
+ */
+#ifndef DAOREC_RECORDING_VERIFY_H
+#define DAOREC_RECORDING_VERIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "recording/reading.h"
+#include "recording/rowcheck.h"
+
+#define VERIFY_DOUBTS_KEPT 200
+
+struct verify_doubt {
+    int64_t frame; /* index in the file, -1: none in particular */
+    char text[256];
+};
+
+struct verify_doubts {
+    struct verify_doubt *kept; /* the first of them */
+    size_t kept_count;
+    uint64_t count; /* all */
+};
+void verify_doubts_add(struct verify_doubts *doubts, int64_t frame, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void verify_doubts_free(struct verify_doubts *doubts); /* safe on zeroed ones */
+
+enum verify_state {
+    VERIFY_UNREADABLE,    /* cannot be opened, no FITS, or a recording whose structure is broken */
+    VERIFY_FOREIGN,       /* FITS, but no recording of ours */
+    VERIFY_FINISHED,      /* closed or recovered, under its final name */
+    VERIFY_BEING_WRITTEN, /* its recorder lives */
+    VERIFY_UNFINISHED,    /* a crash left it: a doubt in itself */
+};
+
+/* What was found in a file. Frames and rows: those that are there. */
+struct verify_file {
+    enum verify_state state;
+    struct verify_doubts doubts;
+    uint64_t file_bytes, bytes_read;
+    /* the rest: not where UNREADABLE or FOREIGN */
+    char name[TREE_FILE_BYTES]; /* without folders and ".part" */
+    char stream[FITS_TEXT_BYTES], uuid[FITS_TEXT_BYTES], end_cause[FITS_TEXT_BYTES];
+    char previous[FITS_TEXT_BYTES], next[FITS_TEXT_BYTES];
+    bool is_recovered;
+    uint64_t frames;
+    int64_t file_seq, frame0, lost, session_lost; /* by its cards */
+    struct row_totals totals;
+    struct fits_row first, last; /* where frames > 0 */
+};
+
+/* Called now and then with the bytes of pixels read of this file. */
+struct verify_progress {
+    void (*bytes)(void *ctx, uint64_t bytes);
+    void *ctx;
+};
+
+/* Look at the file of this path (a link is followed). progress may be NULL. Release with
+ * verify_file_free(). */
+void verify_file(struct verify_file *ret, const char *path, const struct verify_progress *progress);
+void verify_file_free(struct verify_file *file);
+
+/* In verify_cards.c: the primary header against the rows. */
+void verify_cards(struct verify_file *file, const struct reading *reading);
+
+#endif

@@ -1,0 +1,151 @@
+/* test_verify.c - what is whole passes, and a flipped bit anywhere is found and named. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "recording/verify.h"
+#include "tests/support/takes.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define STRIDE 13 /* slower: some of the bytes */
+#else
+#define STRIDE 1
+#endif
+
+static struct take_folder folder;
+static char path[300];
+
+static void begin(void)
+{
+    take_folder_make(&folder);
+    snprintf(path, sizeof path, "%s/wfs_000001.fits", folder.path);
+}
+
+static void end(void)
+{
+    take_folder_remove(&folder);
+}
+
+static void expect_whole(uint64_t frames)
+{
+    struct verify_file file;
+
+    verify_file(&file, path, NULL);
+    ck_assert_msg(file.doubts.count == 0, "%s", file.doubts.kept ? file.doubts.kept[0].text : "?");
+    ck_assert_int_eq(file.state, VERIFY_FINISHED);
+    ck_assert_uint_eq(file.frames, frames);
+    verify_file_free(&file);
+}
+
+START_TEST(what_is_whole_passes)
+{
+    struct take take;
+
+    begin();
+    take_file(&take, folder.fd, _i ? 1 : 97, 40, 20, 1, 0, false);
+    expect_whole(20);
+    end();
+}
+END_TEST
+
+/* Where a flipped byte lies. */
+enum place { IN_CUBE, IN_ROWS, IN_ELSE };
+
+static enum place find_place(const struct fits_plan *plan, uint64_t n, uint64_t off,
+                             uint64_t *ret_frame)
+{
+    uint64_t rows = fits_plan_cube_end(plan, n) + plan->parts.frames_header_bytes;
+
+    if (off >= plan->cube_off && off < fits_plan_frame_end(plan, n)) {
+        *ret_frame = (off - plan->cube_off) / plan->parts.frame_bytes;
+        return IN_CUBE;
+    }
+    if (off >= rows && off < rows + n * FITS_ROW_BYTES) {
+        *ret_frame = (off - rows) / FITS_ROW_BYTES;
+        return IN_ROWS;
+    }
+    return IN_ELSE;
+}
+
+static bool is_named(const struct verify_doubts *doubts, uint64_t frame)
+{
+    for (size_t i = 0; i < doubts->kept_count; i++)
+        if (doubts->kept[i].frame == (int64_t)frame)
+            return true;
+    return false;
+}
+
+static bool only_named(const struct verify_doubts *doubts, uint64_t frame)
+{
+    for (size_t i = 0; i < doubts->kept_count; i++)
+        if (doubts->kept[i].frame >= 0 && doubts->kept[i].frame != (int64_t)frame)
+            return false;
+    return true;
+}
+
+START_TEST(a_flipped_bit_anywhere_is_found_and_named)
+{
+    struct take take;
+    struct stat st;
+    unsigned flips = 0, rows = 0, rows_named = 0, rows_alone = 0;
+    int fd;
+
+    begin();
+    take_file(&take, folder.fd, 97, 40, 20, 1, 0, false);
+    fd = open(path, O_RDWR);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    for (off_t off = 0; off < st.st_size; off += STRIDE) {
+        unsigned char right, wrong;
+        struct verify_file file;
+        uint64_t frame = 0;
+        enum place place = find_place(&take.file.plan, 20, (uint64_t)off, &frame);
+
+        ck_assert_int_eq(pread(fd, &right, 1, off), 1);
+        wrong = (unsigned char)(right ^ (1u << ((unsigned)off * 5u / 3u % 8u)));
+        ck_assert_int_eq(pwrite(fd, &wrong, 1, off), 1);
+        verify_file(&file, path, NULL);
+        ck_assert_msg(file.doubts.count > 0, "a bit flipped at byte %ld is not found", (long)off);
+        if (place == IN_CUBE)
+            ck_assert_msg(is_named(&file.doubts, frame) && only_named(&file.doubts, frame),
+                          "a bit flipped at byte %ld of frame %lu is not named", (long)off,
+                          (unsigned long)frame);
+        rows += place == IN_ROWS;
+        rows_named += place == IN_ROWS && is_named(&file.doubts, frame);
+        rows_alone +=
+            place == IN_ROWS && is_named(&file.doubts, frame) && only_named(&file.doubts, frame);
+        if (place == IN_ROWS && !is_named(&file.doubts, frame) && getenv("SHOW_FLIPS"))
+            printf("byte %d of row %lu: %s\n",
+                   (int)((uint64_t)off - fits_plan_cube_end(&take.file.plan, 20) -
+                         take.file.plan.parts.frames_header_bytes) %
+                       64,
+                   (unsigned long)frame, file.doubts.kept[0].text);
+        verify_file_free(&file);
+        ck_assert_int_eq(pwrite(fd, &right, 1, off), 1);
+        flips++;
+    }
+    close(fd);
+    expect_whole(20);
+    printf("%u flips, all found; of %u in rows %u named, %u of them alone\n", flips, rows,
+           rows_named, rows_alone);
+    /* RTIME within its neighbours', TORN and PARTIAL nobody can know. */
+    ck_assert_uint_ge(rows_named * 10, rows * 9);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("verify");
+    TCase *tcase = tcase_create("verify");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, what_is_whole_passes, 0, 2);
+    tcase_add_test(tcase, a_flipped_bit_anywhere_is_found_and_named);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

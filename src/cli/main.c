@@ -21,6 +21,7 @@ static const struct verb verbs[] = {
     {"record", cli_record, "record segments into rolling FITS files"},
     {"sim", cli_sim, "publish simulated frames into a segment, for trials"},
     {"info", cli_info, "say what a segment or a file is, in a dozen lines"},
+    {"verify", cli_verify, "check recordings: structure, checksums, counters, ledger"},
     {"help", cli_help, "print this, or the options of a verb"},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

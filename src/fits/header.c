@@ -19,6 +19,17 @@ void fits_bytes_free(struct fits_bytes *bytes)
     *bytes = (struct fits_bytes){0};
 }
 
+int fits_bytes_copy(struct fits_bytes *ret, const struct fits_bytes *from)
+{
+    unsigned char *data = malloc(from->length);
+
+    if (!data)
+        return -ENOMEM;
+    memcpy(data, from->data, from->length);
+    *ret = (struct fits_bytes){data, from->length};
+    return 0;
+}
+
 #define NAME_TAIL  12  /* characters of "_000001.fits" */
 #define STRING_MAX 60u /* with quotes doubled and a comment, what is sure to fit on one card */
 
@@ -325,22 +336,13 @@ static fitsfile *file_of_cards(const struct fits_bytes *header, int *status)
     return file;
 }
 
-int fits_update_primary(struct fits_bytes *header, const char *stream,
-                        const struct fits_state *state, const uint32_t *checksum_of_data,
-                        struct dao_text *text)
+/* Take the header out of `file` and put it in the place of one of the same length. */
+static int replace_header(struct fits_bytes *header, fitsfile *file, const char *size_key,
+                          const uint32_t *checksum_of_data, int *status, struct dao_text *text)
 {
-    char frame_axis[FLEN_KEYWORD] = "NAXIS1";
     struct fits_bytes fresh = {0};
-    int status = 0, axes = 0, r;
-    fitsfile *file = file_of_cards(header, &status);
+    int r = take_header(&fresh, file, size_key, status, text);
 
-    fits_read_key(file, TINT, "NAXIS", &axes, NULL, &status);
-    snprintf(frame_axis, sizeof frame_axis, "NAXIS%d", axes);
-    put_integer(file, frame_axis, (int64_t)state->planes, "frames", &status);
-    put_dates(file, state, &status);
-    put_accounts(file, stream, state, &status);
-    put_checksums(file, &status);
-    r = take_header(&fresh, file, frame_axis, &status, text);
     if (r < 0)
         return r;
     if (fresh.length != header->length) {
@@ -352,6 +354,34 @@ int fits_update_primary(struct fits_bytes *header, const char *stream,
     fits_bytes_free(header);
     *header = fresh;
     return 0;
+}
+
+int fits_update_primary(struct fits_bytes *header, const char *stream,
+                        const struct fits_state *state, const uint32_t *checksum_of_data,
+                        struct dao_text *text)
+{
+    char frame_axis[FLEN_KEYWORD] = "NAXIS1";
+    int status = 0, axes = 0;
+    fitsfile *file = file_of_cards(header, &status);
+
+    fits_read_key(file, TINT, "NAXIS", &axes, NULL, &status);
+    snprintf(frame_axis, sizeof frame_axis, "NAXIS%d", axes);
+    put_integer(file, frame_axis, (int64_t)state->planes, "frames", &status);
+    put_dates(file, state, &status);
+    put_accounts(file, stream, state, &status);
+    put_checksums(file, &status);
+    return replace_header(header, file, frame_axis, checksum_of_data, &status, text);
+}
+
+int fits_update_frames(struct fits_bytes *header, uint64_t rows, const uint32_t *checksum_of_data,
+                       struct dao_text *text)
+{
+    int status = 0;
+    fitsfile *file = file_of_cards(header, &status);
+
+    put_integer(file, "NAXIS2", (int64_t)rows, "number of rows in table", &status);
+    put_checksums(file, &status);
+    return replace_header(header, file, "NAXIS2", checksum_of_data, &status, text);
 }
 
 /* ---- the extensions ---- */

@@ -27,6 +27,7 @@ struct fits_bytes {
 };
 
 void fits_bytes_free(struct fits_bytes *bytes);
+int fits_bytes_copy(struct fits_bytes *ret, const struct fits_bytes *from); /* 0 or -ENOMEM */
 
 static inline uint64_t fits_pad(uint64_t bytes)
 {
@@ -87,6 +88,10 @@ int fits_update_primary(struct fits_bytes *header, const char *stream,
 /* The header of FRAMES with `rows` rows; dateref_ns is a whole second. */
 int fits_build_frames(struct fits_bytes *ret, uint64_t rows, int64_t dateref_ns,
                       const uint32_t *checksum_of_data, struct dao_text *text);
+
+/* The same header for another number of rows; as fits_update_primary(). */
+int fits_update_frames(struct fits_bytes *header, uint64_t rows, const uint32_t *checksum_of_data,
+                       struct dao_text *text);
 
 /* The whole SHMKW unit: header, rows, padding, checksums. */
 int fits_build_shmkw(struct fits_bytes *ret, const struct fits_facts *facts, struct dao_text *text);

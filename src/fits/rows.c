@@ -23,7 +23,7 @@ const char *const fits_flag_meaning[FITS_FLAG_COUNT] = {
     "bit 3 RESET: the count restarted here",
     "bit 4 BADTIME: ATIME is zero or goes back",
     "bit 5 PARTIAL: packets are missing in it",
-    "bit 6 RECOVERED: pixels do not fit DSUM",
+    "bit 6 RECOVERED: not proven, after a crash",
     "bit 7 QUEUEFULL: lost as the disk fell behind",
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SCRATCH_BYTES (256u * 1024u) /* twice: one half for writing, one for reading */
@@ -269,6 +270,49 @@ int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes,
     if (r == 0 && flock(sink->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         r = -EWOULDBLOCK;
     if (r < 0)
+        sink_close(sink);
+    return r;
+}
+
+#define LOCK_TRIES 5 /* who only asks whether it is locked holds it for an instant */
+
+static int lock_patiently(int fd)
+{
+    for (int tries = 1; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+        if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
+            return -errno;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    return 0;
+}
+
+int sink_open(struct sink *sink, int dir_fd, const char *name, bool want_write,
+              const struct sink_backend *backend)
+{
+    int flags = (want_write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    struct stat opened, named;
+    int r = 0;
+
+    *sink = (struct sink){.backend = backend, .fd = -1, .dir_fd = dir_fd};
+    sink->scratch = aligned_alloc(SINK_PAGE, 2 * SCRATCH_BYTES);
+    if (!sink->scratch)
+        return -ENOMEM;
+    sink->fd = openat(dir_fd, name, flags);
+    if (sink->fd < 0 || fstat(sink->fd, &opened) != 0)
+        r = -errno;
+    else if (!S_ISREG(opened.st_mode))
+        r = -EINVAL;
+    if (r == 0)
+        r = lock_patiently(sink->fd);
+    if (r == 0 && fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+        r = -errno;
+    if (r == 0 && (named.st_ino != opened.st_ino || named.st_dev != opened.st_dev))
+        r = -ESTALE;
+    if (r == 0 && fstat(sink->fd, &opened) != 0) /* its length, now that nobody changes it */
+        r = -errno;
+    if (r == 0)
+        sink->length = (uint64_t)opened.st_size;
+    else
         sink_close(sink);
     return r;
 }

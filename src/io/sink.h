@@ -47,6 +47,14 @@ struct sink {
 int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes, bool want_direct,
                 const struct sink_backend *backend);
 
+/*
+ * An existing file of this name, locked by flock, written through the page cache. `want_write`:
+ * else it may only be read. -EWOULDBLOCK: somebody holds its lock; -ELOOP: it is a link; -EINVAL: it
+ * is no regular file; -ESTALE: the name went to another file meanwhile; -EACCES, -EROFS, ...
+ */
+int sink_open(struct sink *sink, int dir_fd, const char *name, bool want_write,
+              const struct sink_backend *backend);
+
 /* Give the file its name; never over another (-EEXIST). */
 int sink_publish(struct sink *sink, const char *name);
 

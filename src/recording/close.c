@@ -64,9 +64,15 @@ static int write_tables(struct recording_file *file, uint64_t from, uint64_t at,
     uint64_t filler_off = at + fits_plan_tables_bytes(&file->plan, n);
     struct fits_bytes filler = {0};
     struct sink_run run;
-    int r =
-        fits_build_filler(&filler, "FILLER", file->plan.file_bytes - filler_off - FITS_BLOCK, text);
+    int r = 0;
 
+    if (filler_off > file->plan.file_bytes || file->plan.file_bytes - filler_off < FITS_BLOCK) {
+        snprintf(text->s, sizeof text->s,
+                 "%s: there is no room in the file for its final tables; it stays as it is",
+                 file->part_name);
+        return -ENOSPC;
+    }
+    r = fits_build_filler(&filler, "FILLER", file->plan.file_bytes - filler_off - FITS_BLOCK, text);
     if (r == 0)
         r = sink_run_begin(&run, &file->sink, from);
     if (r == 0)
@@ -181,7 +187,9 @@ int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t 
     int r;
 
     text->s[0] = '\0';
-    r = fits_build_frames(&frames_header, frames, file->dateref_ns, &rows_sum, text);
+    r = fits_bytes_copy(&frames_header, &file->frames_header);
+    if (r == 0)
+        r = fits_update_frames(&frames_header, frames, &rows_sum, text);
     if (r == 0)
         r = close_steps(file, frames, data_sum, status, &frames_header, hooks, text);
     if (r < 0 && text->s[0] == '\0')

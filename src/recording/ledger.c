@@ -69,9 +69,9 @@ static json_t *geometry(const struct dao_geometry *geo)
 
     for (int i = 0; i < geo->naxis; i++)
         json_array_append_new(size, integer(geo->size[i]));
-    return json_pack("{s:s, s:o, s:s, s:I, s:I}", "type", geo->dtype->name, "size", size, "layout",
-                     geo->layout->name, "depth", (json_int_t)geo->depth, "frame_bytes",
-                     (json_int_t)geo->frame_bytes);
+    return json_pack("{s:s, s:o, s:s?, s:I, s:I}", "type", geo->dtype->name, "size", size, "layout",
+                     geo->layout ? geo->layout->name : NULL, "depth", (json_int_t)geo->depth,
+                     "frame_bytes", (json_int_t)geo->frame_bytes);
 }
 
 static json_t *run(const struct ledger_run *r)
@@ -180,9 +180,12 @@ char *ledger_to_json(const struct ledger *ledger, bool brief)
     if (!brief) {
         json_object_set_new(root, "uuid", json_string(ledger->uuid));
         json_object_set_new(root, "host", json_string(ledger->host));
-        json_object_set_new(root, "version", json_string(DAOREC_VERSION));
+        json_object_set_new(root, "version",
+                            json_string(ledger->version ? ledger->version : DAOREC_VERSION));
         json_object_set_new(root, "start", utc(ledger->start_ns));
         json_object_set_new(root, "end", utc(ledger->end_ns));
+        if (ledger->recovered)
+            json_object_set_new(root, "recovered", json_true());
     }
     for (size_t i = 0; i < ledger->stream_count; i++)
         json_array_append_new(streams, brief ? brief_stream(ledger, &ledger->streams[i])

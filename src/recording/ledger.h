@@ -59,10 +59,11 @@ struct ledger_file {
 
 struct ledger_stream {
     const char *name, *shm_path;
-    const struct dao_geometry *geometry;
+    const struct dao_geometry *geometry; /* its layout may be NULL: not known */
     struct ledger_counts counts;
     const struct ledger_gap *gaps;   /* min(gap_count, LEDGER_GAPS_MAX) entries */
     const struct ledger_gap *failed; /* frames that were taken, and then lost by a failing disk */
+    uint64_t gaps_listed;            /* of a ledger that was read: entries of gaps */
     uint64_t failed_count;           /* all; min(failed_count, LEDGER_FAILED_MAX) entries */
     const struct ledger_run *runs;   /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
     const struct ledger_file *files;
@@ -71,7 +72,9 @@ struct ledger_stream {
 
 struct ledger {
     const char *session, *uuid, *host, *root;
-    int64_t start_ns, end_ns; /* end 0: still recording */
+    const char *version;      /* NULL: this program's */
+    int64_t start_ns, end_ns; /* end 0: still recording, or (recovered) nobody knows */
+    bool recovered;           /* rebuilt from the files after a crash */
     struct ledger_stream *streams;
     size_t stream_count;
 };
@@ -84,5 +87,21 @@ bool ledger_balances(const struct ledger_counts *counts);
 /* The JSON text of session.json (pretty) or of --json (brief: the summary alone, on one line, file
  * names below root). malloc'ed, NUL-terminated; NULL without memory. */
 char *ledger_to_json(const struct ledger *ledger, bool brief);
+
+/* ---- reading session.json, which may have been written by anybody ---- */
+
+/* What the file says, in memory of its own; a stream's `failed` is part of its `gaps`, and its
+ * gap_count counts those left out as well. */
+struct ledger_document {
+    struct ledger ledger;
+    char *text; /* the file as it is, NUL-terminated */
+    void **blocks;
+    size_t block_count;
+};
+
+/* Read session.json in dir_fd. 0; -ENOENT; -EBADMSG: it is no ledger (text says why); other errno.
+ * Release with ledger_document_free(), which is safe on a zeroed one. */
+int ledger_document_read(struct ledger_document *ret, int dir_fd, struct dao_text *text);
+void ledger_document_free(struct ledger_document *document);
 
 #endif

@@ -104,9 +104,19 @@ int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], stru
     r = fd < 0 ? -errno : fd;
     if (fd < 0)
         snprintf(text->s, sizeof text->s, "%.200s/%s: %s", root, session, strerror(errno));
+    else
+        flock(fd, LOCK_SH); /* who looks whether a session lives holds the other kind, shortly */
     fsync(root_fd);
     close(root_fd);
     return r;
+}
+
+bool tree_session_is_alive(int session_fd)
+{
+    if (flock(session_fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK;
+    flock(session_fd, LOCK_UN);
+    return false;
 }
 
 /* ".<stream>_000001.fits.new", unlocked: its recorder died before it had a name. */

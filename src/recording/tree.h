@@ -9,6 +9,7 @@
 #ifndef DAOREC_RECORDING_TREE_H
 #define DAOREC_RECORDING_TREE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,10 @@ void tree_file_name(char *dst, const char *stream, uint64_t seq, int part);
  * errno with a text.
  */
 int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], struct dao_text *text);
+
+/* Does a recorder hold this session's folder? (tree_create_session()'s descriptor holds a lock on it
+ * for as long as it is open.) Asking takes the lock for an instant. */
+bool tree_session_is_alive(int session_fd);
 
 /* Remove files below root that were prepared and never named (dot-files, where the file system has
  * no nameless ones) and whose recorder does not live any more. Never anything else. */

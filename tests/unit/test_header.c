@@ -147,6 +147,22 @@ START_TEST(a_header_brought_up_to_date_is_the_one_that_would_be_built)
 }
 END_TEST
 
+START_TEST(a_table_header_brought_up_to_date_is_the_one_that_would_be_built)
+{
+    struct fits_bytes updated = {0}, built = {0};
+    struct dao_text text = {""};
+    uint32_t sum = 0x12345678;
+
+    ck_assert_int_eq(fits_build_frames(&updated, 10000, 1700000000000000000, NULL, &text), 0);
+    ck_assert_int_eq(fits_build_frames(&built, 7, 1700000000000000000, &sum, &text), 0);
+    ck_assert_int_eq(fits_update_frames(&updated, 7, &sum, &text), 0);
+    ck_assert_uint_eq(updated.length, built.length);
+    ck_assert_mem_eq(updated.data, built.data, built.length);
+    fits_bytes_free(&updated);
+    fits_bytes_free(&built);
+}
+END_TEST
+
 /* As FITS has it: a text in quotes, a letter or one number; then nothing or a comment. */
 static bool is_legal_card(const char *card)
 {
@@ -394,6 +410,7 @@ int main(void)
 
     tcase_add_loop_test(tcase, a_header_keeps_its_length_whatever_the_state_says, 1, 13);
     tcase_add_loop_test(tcase, a_header_brought_up_to_date_is_the_one_that_would_be_built, 1, 13);
+    tcase_add_test(tcase, a_table_header_brought_up_to_date_is_the_one_that_would_be_built);
     tcase_add_test(tcase, a_header_rewritten_by_half_has_legal_cards_only);
     tcase_add_test(tcase, a_checksummed_header_and_its_data_sum_to_all_ones);
     tcase_add_test(tcase, bzero_is_an_integer_card);

@@ -1,0 +1,228 @@
+/* find.c - see find.h. */
+#include "recording/find.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool ends_with(const char *name, const char *tail)
+{
+    size_t length = strlen(name), tail_length = strlen(tail);
+
+    return length > tail_length && strcmp(name + length - tail_length, tail) == 0;
+}
+
+bool find_is_part(const char *name)
+{
+    return ends_with(name, ".fits.part");
+}
+
+void find_folder_of(const char *path, char *ret, size_t ret_bytes)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        snprintf(ret, ret_bytes, ".");
+    else
+        snprintf(ret, ret_bytes, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+/* ---- one folder ---- */
+
+struct listing {
+    char **files, **folders;
+    size_t file_count, folder_count;
+    bool has_ledger;
+};
+
+static void free_names(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+static int append_name(char ***names, size_t *count, const char *name)
+{
+    char **grown = realloc(*names, (*count + 1) * sizeof *grown), *copy = strdup(name);
+
+    *names = grown ? grown : *names;
+    if (!grown || !copy) {
+        free(copy);
+        return -ENOMEM;
+    }
+    grown[(*count)++] = copy;
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* S_IFREG, S_IFDIR or something else, links not followed. */
+static mode_t kind_of(int dir_fd, const struct dirent *entry)
+{
+    struct stat st;
+
+    if (entry->d_type == DT_REG)
+        return S_IFREG;
+    if (entry->d_type == DT_DIR)
+        return S_IFDIR;
+    if (entry->d_type != DT_UNKNOWN ||
+        fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return 0;
+    return st.st_mode & S_IFMT;
+}
+
+static int take_entry(struct listing *listing, int dir_fd, const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    bool is_ours = ends_with(name, ".fits") || find_is_part(name);
+    mode_t kind;
+
+    if (name[0] == '.')
+        return 0;
+    kind = kind_of(dir_fd, entry);
+    if (kind == S_IFDIR)
+        return append_name(&listing->folders, &listing->folder_count, name);
+    if (kind == S_IFREG && is_ours)
+        return append_name(&listing->files, &listing->file_count, name);
+    if (kind == S_IFREG && strcmp(name, "session.json") == 0)
+        listing->has_ledger = true;
+    return 0;
+}
+
+static int list_folder(struct listing *ret, int dir_fd)
+{
+    DIR *dir = fdopendir(dir_fd);
+    struct dirent *entry;
+    int r = 0;
+
+    *ret = (struct listing){0};
+    if (!dir) {
+        r = -errno;
+        close(dir_fd);
+        return r;
+    }
+    while (r == 0 && (errno = 0, entry = readdir(dir)))
+        r = take_entry(ret, dirfd(dir), entry);
+    closedir(dir);
+    if (r == 0 && ret->file_count > 0)
+        qsort(ret->files, ret->file_count, sizeof(char *), compare_names);
+    if (r == 0 && ret->folder_count > 0)
+        qsort(ret->folders, ret->folder_count, sizeof(char *), compare_names);
+    return r;
+}
+
+/* ---- all of them ---- */
+
+static void note_error(struct find_tree *tree, const char *path, int error)
+{
+    if (tree->error == 0) {
+        tree->error = error;
+        snprintf(tree->error_path, sizeof tree->error_path, "%.250s", path);
+    }
+}
+
+/* The listing's files become the tree's. */
+static int append_folder(struct find_tree *tree, const char *path, struct listing *listing)
+{
+    struct find_folder *grown = realloc(tree->folders, (tree->folder_count + 1) * sizeof *grown);
+    char *copy = strdup(path);
+
+    tree->folders = grown ? grown : tree->folders;
+    if (!grown || !copy) {
+        free(copy);
+        return -ENOMEM;
+    }
+    tree->names += listing->file_count;
+    grown[tree->folder_count++] = (struct find_folder){.path = copy,
+                                                       .names = listing->files,
+                                                       .name_count = listing->file_count,
+                                                       .has_ledger = listing->has_ledger};
+    listing->files = NULL;
+    listing->file_count = 0;
+    return 0;
+}
+
+static int visit(struct find_tree *tree, int parent_fd, const char *name, const char *path,
+                 int depth, size_t folders_max)
+{
+    struct listing listing = {0};
+    int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (depth > 0 ? O_NOFOLLOW : 0);
+    int fd = openat(parent_fd, name, flags), keep_fd = -1, r = 0;
+
+    if (fd < 0)
+        return -errno;
+    tree->looked_at++;
+    keep_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    r = keep_fd < 0 ? -errno : 0;
+    if (r < 0)
+        close(fd);
+    else
+        r = list_folder(&listing, fd);
+    if (r == 0 && (listing.file_count > 0 || listing.has_ledger))
+        r = append_folder(tree, path, &listing);
+    for (size_t i = listing.folder_count; i-- > 0 && r == 0 && depth < FIND_DEPTH_MAX;) {
+        char below[4096];
+        int error;
+
+        if (tree->looked_at >= folders_max || tree->names >= FIND_NAMES_MAX) {
+            tree->is_partial = true;
+            break;
+        }
+        if (snprintf(below, sizeof below, "%s/%s", path, listing.folders[i]) >= (int)sizeof below)
+            continue;
+        error = visit(tree, keep_fd, listing.folders[i], below, depth + 1, folders_max);
+        if (error == -ENOMEM)
+            r = error;
+        else if (error < 0)
+            note_error(tree, below, error);
+    }
+    free_names(listing.files, listing.file_count);
+    free_names(listing.folders, listing.folder_count);
+    if (keep_fd >= 0)
+        close(keep_fd);
+    return r;
+}
+
+static int compare_folders(const void *a, const void *b)
+{
+    return strcmp(((const struct find_folder *)a)->path, ((const struct find_folder *)b)->path);
+}
+
+int find_tree_scan(struct find_tree *ret, const char *path, size_t folders_max)
+{
+    char start[4096];
+    size_t length = strlen(path);
+    int r;
+
+    *ret = (struct find_tree){0};
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    if (length == 0 || length >= sizeof start)
+        return length == 0 ? -ENOENT : -ENAMETOOLONG;
+    snprintf(start, sizeof start, "%.*s", (int)length, path);
+    r = visit(ret, AT_FDCWD, start, strcmp(start, "/") == 0 ? "" : start, 0, folders_max);
+    if (r == 0 && ret->folder_count > 0)
+        qsort(ret->folders, ret->folder_count, sizeof *ret->folders, compare_folders);
+    if (r < 0)
+        find_tree_free(ret);
+    return r;
+}
+
+void find_tree_free(struct find_tree *tree)
+{
+    for (size_t i = 0; i < tree->folder_count; i++) {
+        free_names(tree->folders[i].names, tree->folders[i].name_count);
+        free(tree->folders[i].path);
+    }
+    free(tree->folders);
+    *tree = (struct find_tree){0};
+}

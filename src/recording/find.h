@@ -1,0 +1,47 @@
+/*
+ * find.h - recordings below a folder: which files and ledgers there are. Any thread, blocking.
+ *
+ * Links are never followed, hidden names never taken; how deep and how much is bounded.
+ */
+#ifndef DAOREC_RECORDING_FIND_H
+#define DAOREC_RECORDING_FIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/layout.h"
+
+#define FIND_DEPTH_MAX   4 /* folders below the one given: a root has sessions, they have streams */
+#define FIND_FOLDERS_MAX 200000u
+#define FIND_NAMES_MAX   4000000u
+
+/* A folder with *.fits or *.fits.part in it, or a session.json. */
+struct find_folder {
+    char *path;
+    char **names; /* of the files, sorted; without session.json */
+    size_t name_count;
+    bool has_ledger;
+};
+
+struct find_tree {
+    struct find_folder *folders; /* sorted by path */
+    size_t folder_count;
+    size_t looked_at; /* folders opened */
+    size_t names;
+    bool is_partial; /* the limit on folders was reached */
+    int error;       /* the first errno of a folder that could not be read, negative */
+    char error_path[256];
+};
+
+/* Collect what is below `path`. Sessions are visited newest first, so that what a limit leaves out
+ * is old. 0; negative errno where `path` itself cannot be read. */
+int find_tree_scan(struct find_tree *ret, const char *path, size_t folders_max);
+void find_tree_free(struct find_tree *tree); /* safe on a zeroed one */
+
+bool find_is_part(const char *name); /* ends in ".fits.part" */
+
+/* The folder of a path ("." where it has none) into ret, of ret_bytes. */
+void find_folder_of(const char *path, char *ret, size_t ret_bytes);
+
+#endif

@@ -1,0 +1,341 @@
+/*
+ * ledger_read.c - session.json back into numbers. See ledger.h.
+ *
+ * Nothing in it is believed: every member is looked at for its kind and range, lists and the file
+ * itself are bounded, names that would lead out of their folder are refused.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "recording/ledger.h"
+
+#define TEXT_BYTES_MAX (64u << 20)
+#define STREAMS_MAX    1000u
+#define FILES_MAX      1000000u
+
+struct parser {
+    struct ledger_document *document;
+    struct dao_text *text;
+    int error;
+};
+
+static void fail(struct parser *p, const char *key, const char *what)
+{
+    if (p->error)
+        return;
+    p->error = -EBADMSG;
+    snprintf(p->text->s, sizeof p->text->s, "session.json: %s %s", key, what);
+}
+
+/* Memory that lives as long as the document. */
+static void *keep(struct parser *p, size_t count, size_t bytes)
+{
+    struct ledger_document *document = p->document;
+    void **grown, *block;
+
+    if (p->error)
+        return NULL;
+    grown = realloc(document->blocks, (document->block_count + 1) * sizeof *grown);
+    block = grown ? calloc(count ? count : 1, bytes) : NULL;
+    document->blocks = grown ? grown : document->blocks;
+    if (!block) {
+        p->error = -ENOMEM;
+        return NULL;
+    }
+    document->blocks[document->block_count++] = block;
+    return block;
+}
+
+/* ---- members ---- */
+
+static int64_t get_integer(struct parser *p, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (!json_is_integer(value))
+        fail(p, key, "is no whole number");
+    return p->error ? 0 : json_integer_value(value);
+}
+
+static uint64_t get_count(struct parser *p, const json_t *object, const char *key)
+{
+    int64_t value = get_integer(p, object, key);
+
+    if (value < 0)
+        fail(p, key, "is negative");
+    return value < 0 ? 0 : (uint64_t)value;
+}
+
+static const char *get_text(struct parser *p, const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    char *copy;
+
+    if (!value)
+        fail(p, key, "is no text");
+    if (p->error)
+        return "";
+    copy = keep(p, strlen(value) + 1, 1);
+    return copy ? strcpy(copy, value) : "";
+}
+
+/* A time, or null: 0. */
+static int64_t get_time(struct parser *p, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    int64_t ns = 0;
+
+    if (json_is_null(value))
+        return 0;
+    if (!json_is_string(value) || units_parse_utc(json_string_value(value), &ns) < 0)
+        fail(p, key, "is no time");
+    return ns;
+}
+
+static const json_t *get_list(struct parser *p, const json_t *object, const char *key, size_t most)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (!json_is_array(value) || json_array_size(value) > most) {
+        fail(p, key, "is no list, or too long");
+        return NULL;
+    }
+    return value;
+}
+
+/* ---- parts of a stream ---- */
+
+static const struct dao_geometry *get_geometry(struct parser *p, const json_t *stream)
+{
+    const json_t *object = json_object_get(stream, "geometry"), *list;
+    const struct dao_dtype *dtype;
+    struct dao_geometry *geometry = keep(p, 1, sizeof *geometry);
+    uint32_t size[3] = {0};
+    uint64_t depth = get_count(p, object, "depth");
+    struct dao_text text;
+    int naxis = 0;
+
+    dtype = dao_dtype_find(get_text(p, object, "type"));
+    list = get_list(p, object, "size", 3);
+    for (size_t i = 0; list && i < json_array_size(list); i++) {
+        int64_t axis = json_integer_value(json_array_get(list, i));
+
+        size[naxis++] = axis > 0 && axis <= UINT32_MAX ? (uint32_t)axis : 0;
+    }
+    if (!dtype || depth < 1 || depth > UINT32_MAX)
+        fail(p, "geometry", "is none");
+    if (p->error)
+        return NULL;
+    if (dao_geometry_make(geometry, naxis, size, dtype->atype, 1, 0, &text) < 0)
+        fail(p, "geometry", "is none");
+    geometry->depth = (uint32_t)depth;
+    geometry->layout = NULL; /* only its name is told, and only its name is of use */
+    if (!json_is_null(json_object_get(object, "layout"))) {
+        struct dao_layout *layout = keep(p, 1, sizeof *layout);
+
+        if (layout)
+            layout->name = get_text(p, object, "layout");
+        geometry->layout = layout;
+    }
+    return geometry;
+}
+
+static void get_runs(struct parser *p, const json_t *stream, struct ledger_stream *ret)
+{
+    const json_t *list = get_list(p, stream, "runs", LEDGER_RUNS_MAX + 1);
+    size_t count = list ? json_array_size(list) : 0;
+    struct ledger_run *runs = keep(p, count, sizeof *runs);
+
+    if (count == 0)
+        fail(p, "runs", "is empty");
+    for (size_t i = 0; i < count && !p->error; i++) {
+        const json_t *run = json_array_get(list, i);
+
+        runs[i].first_cnt0 = get_integer(p, run, "first_cnt0");
+        runs[i].last_cnt0 = get_integer(p, run, "last_cnt0");
+        if ((int64_t)ledger_run_expected(&runs[i]) != get_integer(p, run, "expected"))
+            fail(p, "runs", "holds one whose numbers do not fit");
+    }
+    if (p->error)
+        return;
+    ret->runs = runs;
+    ret->counts.run = runs[count - 1];
+    ret->counts.run_count = count + get_count(p, stream, "runs_left_out");
+    ret->counts.past_runs =
+        get_count(p, stream, "expected") - ledger_run_expected(&ret->counts.run);
+}
+
+static void get_gaps(struct parser *p, const json_t *stream, struct ledger_stream *ret)
+{
+    const json_t *list = get_list(p, stream, "gaps", LEDGER_GAPS_MAX + LEDGER_FAILED_MAX);
+    size_t count = list ? json_array_size(list) : 0;
+    struct ledger_gap *gaps = keep(p, count, sizeof *gaps);
+
+    for (size_t i = 0; i < count && !p->error; i++) {
+        const json_t *gap = json_array_get(list, i);
+        const char *cause = json_string_value(json_object_get(gap, "cause"));
+        int which = 0;
+
+        gaps[i].first_cnt0 = get_integer(p, gap, "first_cnt0");
+        gaps[i].count = get_count(p, gap, "count");
+        gaps[i].time_ns = get_time(p, gap, "time");
+        while (cause && which < LEDGER_CAUSES && strcmp(cause, ledger_cause_names[which]) != 0)
+            which++;
+        if (!cause || which == LEDGER_CAUSES)
+            fail(p, "cause", "is none that we know");
+        else
+            gaps[i].cause = (enum ledger_cause)which;
+    }
+    ret->gaps = gaps;
+    ret->counts.gap_count = count + get_count(p, stream, "gaps_left_out");
+    ret->gaps_listed = count;
+}
+
+static void get_file(struct parser *p, const json_t *object, const char *stream,
+                     struct ledger_file *ret)
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+    size_t lead = strlen(stream);
+
+    if (!name || strncmp(name, stream, lead) != 0 || name[lead] != '/' ||
+        strchr(name + lead + 1, '/') || strlen(name + lead + 1) >= sizeof ret->name) {
+        fail(p, "files", "holds a name that is none of this stream");
+        return;
+    }
+    strcpy(ret->name, name + lead + 1);
+    ret->closed = json_is_true(json_object_get(object, "closed"));
+    ret->frames = get_count(p, object, "frames");
+    ret->lost = get_count(p, object, "lost");
+    ret->cnt0_begin = get_integer(p, object, "cnt0_begin");
+    ret->cnt0_end = get_integer(p, object, "cnt0_end");
+    ret->begin_ns = get_time(p, object, "begin");
+    ret->end_ns = get_time(p, object, "end");
+    ret->end_cause = get_text(p, object, "end_cause");
+}
+
+static void get_files(struct parser *p, const json_t *stream, struct ledger_stream *ret)
+{
+    const json_t *list = get_list(p, stream, "files", FILES_MAX);
+    size_t count = list ? json_array_size(list) : 0;
+    struct ledger_file *files = keep(p, count, sizeof *files);
+
+    for (size_t i = 0; i < count && !p->error; i++)
+        get_file(p, json_array_get(list, i), ret->name, &files[i]);
+    ret->files = files;
+    ret->file_count = count;
+}
+
+static void get_stream(struct parser *p, const json_t *object, struct ledger_stream *ret)
+{
+    const json_t *lost_by = json_object_get(object, "lost_by");
+
+    ret->name = get_text(p, object, "name");
+    if (ret->name[0] == '\0' || ret->name[0] == '.' || strchr(ret->name, '/') ||
+        strlen(ret->name) > FITS_STREAM_NAME_MAX)
+        fail(p, "name", "is no name of a stream");
+    ret->shm_path = get_text(p, object, "segment");
+    ret->geometry = get_geometry(p, object);
+    ret->counts.recorded = get_count(p, object, "recorded");
+    ret->counts.torn = get_count(p, object, "torn");
+    for (int i = 0; i < LEDGER_CAUSES; i++)
+        ret->counts.lost_by[i] = get_count(p, lost_by, ledger_cause_names[i]);
+    get_runs(p, object, ret);
+    get_gaps(p, object, ret);
+    get_files(p, object, ret);
+    if (p->error)
+        return;
+    if (get_count(p, object, "lost") != ledger_lost(&ret->counts))
+        fail(p, "lost", "is not the sum of lost_by");
+    if (get_count(p, object, "restarts") != ret->counts.run_count - 1)
+        fail(p, "restarts", "do not fit the runs");
+}
+
+static void get_ledger(struct parser *p, const json_t *root)
+{
+    struct ledger *ledger = &p->document->ledger;
+    const json_t *list = get_list(p, root, "streams", STREAMS_MAX);
+    size_t count = list ? json_array_size(list) : 0;
+
+    ledger->session = get_text(p, root, "session");
+    ledger->uuid = get_text(p, root, "uuid");
+    ledger->host = get_text(p, root, "host");
+    ledger->version = get_text(p, root, "version");
+    ledger->start_ns = get_time(p, root, "start");
+    ledger->end_ns = get_time(p, root, "end");
+    ledger->recovered = json_is_true(json_object_get(root, "recovered"));
+    ledger->root = "";
+    ledger->streams = keep(p, count, sizeof *ledger->streams);
+    for (size_t i = 0; i < count && !p->error; i++)
+        get_stream(p, json_array_get(list, i), &ledger->streams[i]);
+    ledger->stream_count = p->error ? 0 : count;
+}
+
+/* ---- the file ---- */
+
+static int read_text(struct ledger_document *document, int dir_fd, struct dao_text *text)
+{
+    int fd = openat(dir_fd, "session.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), r = 0;
+    struct stat st;
+    size_t used = 0;
+    ssize_t n = 1;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        r = -errno;
+    else if (!S_ISREG(st.st_mode) || st.st_size > TEXT_BYTES_MAX)
+        r = -EFBIG;
+    if (r == 0) {
+        document->text = calloc((size_t)st.st_size + 1, 1);
+        r = document->text ? 0 : -ENOMEM;
+    }
+    while (r == 0 && n > 0 && used < (size_t)st.st_size) {
+        n = read(fd, document->text + used, (size_t)st.st_size - used);
+        r = n < 0 && errno != EINTR ? -errno : 0;
+        used += n > 0 ? (size_t)n : 0;
+    }
+    if (r < 0)
+        snprintf(text->s, sizeof text->s, "session.json: %s", strerror(-r));
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+int ledger_document_read(struct ledger_document *ret, int dir_fd, struct dao_text *text)
+{
+    struct parser parser = {.document = ret, .text = text};
+    json_error_t why;
+    json_t *root;
+    int r;
+
+    *ret = (struct ledger_document){0};
+    r = read_text(ret, dir_fd, text);
+    if (r < 0)
+        return r;
+    root = json_loads(ret->text, JSON_REJECT_DUPLICATES, &why);
+    if (root)
+        get_ledger(&parser, root);
+    else
+        fail(&parser, "it", "is no JSON");
+    json_decref(root);
+    if (parser.error) {
+        if (parser.error != -EBADMSG)
+            snprintf(text->s, sizeof text->s, "session.json: %s", strerror(-parser.error));
+        ret->ledger = (struct ledger){0};
+    }
+    return parser.error;
+}
+
+void ledger_document_free(struct ledger_document *document)
+{
+    for (size_t i = 0; i < document->block_count; i++)
+        free(document->blocks[i]);
+    free(document->blocks);
+    free(document->text);
+    *document = (struct ledger_document){0};
+}

@@ -248,7 +248,7 @@ static void put_identity(fitsfile *file, const struct fits_facts *facts,
 static void put_accounts(fitsfile *file, const char *stream, const struct fits_state *state,
                          int *status)
 {
-    put_string(file, "RECSTAT", state->status, "OPEN, CLOSED or RECOVERD", status);
+    fits_update_key_str(file, "RECSTAT", state->status, "OPEN, CLOSED or RECOVERD", status);
     put_integer(file, "FILESEQ", (int64_t)state->file_seq, "number of this file in its stream",
                 status);
     /* One card each, always: at most FITS_STREAM_NAME_MAX + 12 characters. */
@@ -266,7 +266,7 @@ static void put_accounts(fitsfile *file, const char *stream, const struct fits_s
     put_integer(file, "NTORN", (int64_t)state->torn, "torn frames, this file", status);
     put_integer(file, "SESLOST", (int64_t)state->session_lost, "frames lost, session so far",
                 status);
-    put_string(file, "ENDCAUSE", state->end_cause, "why the file ended", status);
+    fits_update_key_str(file, "ENDCAUSE", state->end_cause, "why the file ended", status);
 }
 
 /* The user's keywords behind ours. The first of a name wins. */

@@ -141,6 +141,22 @@ static int finish_name(struct recording_file *file)
     return r == 0 ? sink_sync_dir(&file->sink) : r;
 }
 
+/* Steps 3 and 4. */
+static int cut_and_name(struct recording_file *file, uint64_t n,
+                        const struct recording_hooks *hooks)
+{
+    uint64_t bytes = fits_plan_closed_bytes(&file->plan, n);
+    int r = file->sink.length == bytes ? 0 : sink_truncate(&file->sink, bytes);
+
+    if (r < 0)
+        return r;
+    step_done(hooks, "cut");
+    r = finish_name(file);
+    if (r == 0)
+        step_done(hooks, "name");
+    return r;
+}
+
 static int close_steps(struct recording_file *file, uint64_t n, uint32_t data_sum,
                        const char *status, const struct fits_bytes *frames_header,
                        const struct recording_hooks *hooks, struct dao_text *text)
@@ -169,14 +185,25 @@ static int close_steps(struct recording_file *file, uint64_t n, uint32_t data_su
     if (r < 0)
         return r;
     step_done(hooks, "switch");
-    r = sink_truncate(&file->sink, fits_plan_closed_bytes(plan, n));
-    if (r < 0)
-        return r;
-    step_done(hooks, "cut");
-    r = finish_name(file);
-    if (r == 0)
-        step_done(hooks, "name");
-    return r;
+    return cut_and_name(file, n, hooks);
+}
+
+/* How an attempt ended: a text where there is none yet, and nothing stays open. */
+static int conclude(struct recording_file *file, int result, struct dao_text *text)
+{
+    if (result < 0 && text->s[0] == '\0')
+        snprintf(text->s, sizeof text->s,
+                 "%s: cannot close the file: %s; it keeps this name and stays readable",
+                 file->part_name, strerror(-result));
+    recording_file_discard(file);
+    return result;
+}
+
+int recording_file_finish(struct recording_file *file, uint64_t frames,
+                          const struct recording_hooks *hooks, struct dao_text *text)
+{
+    text->s[0] = '\0';
+    return conclude(file, cut_and_name(file, frames, hooks), text);
 }
 
 int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t data_sum,
@@ -192,13 +219,8 @@ int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t 
         r = fits_update_frames(&frames_header, frames, &rows_sum, text);
     if (r == 0)
         r = close_steps(file, frames, data_sum, status, &frames_header, hooks, text);
-    if (r < 0 && text->s[0] == '\0')
-        snprintf(text->s, sizeof text->s,
-                 "%s: cannot close the file: %s; it keeps this name and stays readable",
-                 file->part_name, strerror(-r));
     fits_bytes_free(&frames_header);
-    recording_file_discard(file);
-    return r;
+    return conclude(file, r, text);
 }
 
 int recording_file_sum_rows(struct recording_file *file, uint64_t frames, uint32_t *ret_data_sum,

@@ -18,6 +18,8 @@
 #include "io/sink.h"
 #include "recording/tree.h"
 
+struct reading;
+
 struct recording_file {
     const struct fits_facts *facts; /* borrowed */
     char stream[FITS_STREAM_NAME_MAX + 1];
@@ -63,6 +65,23 @@ struct recording_hooks {
 int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t data_sum,
                          uint32_t rows_sum, const char *status, const struct recording_hooks *hooks,
                          struct dao_text *text);
+
+/*
+ * The last two of those steps, for a file whose headers are final: cut it to `frames` frames, give
+ * it its name. Returns and leaves the sink as recording_file_close().
+ */
+int recording_file_finish(struct recording_file *file, uint64_t frames,
+                          const struct recording_hooks *hooks, struct dao_text *text);
+
+/*
+ * Take over a file that is there under part_name ("....fits.part"): file->sink is open, `reading` is
+ * what is in it. Whatever instant of its life it was left in, it can then be closed by the two
+ * functions above. Sets everything but file->facts; file->state is what the header says, its strings
+ * are borrowed from `reading`. 0 or negative errno; the sink stays open, and is the caller's to
+ * close by recording_file_discard().
+ */
+int recording_file_adopt(struct recording_file *file, const struct reading *reading,
+                         const char *part_name, struct dao_text *text);
 
 /* The sums and last facts of the first `frames` frames as their rows on disk tell. */
 int recording_file_sum_rows(struct recording_file *file, uint64_t frames, uint32_t *ret_data_sum,

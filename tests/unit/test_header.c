@@ -141,6 +141,11 @@ START_TEST(a_header_brought_up_to_date_is_the_one_that_would_be_built)
                       text.s);
         ck_assert_uint_eq(updated.length, built.length);
         ck_assert_mem_eq(updated.data, built.data, built.length);
+        fits_bytes_free(&built);
+        /* and back: what is empty keeps its card */
+        ck_assert_int_eq(fits_build_primary(&built, &facts, &empty, NULL, &text), 0);
+        ck_assert_int_eq(fits_update_primary(&updated, "wfs", &empty, NULL, &text), 0);
+        ck_assert_mem_eq(updated.data, built.data, built.length);
         fits_bytes_free(&updated);
         fits_bytes_free(&built);
     }

@@ -120,9 +120,9 @@ static void print_file(const struct run *run, const char *path, const struct ver
     if (file->state == VERIFY_FOREIGN)
         printf("%s: no recording of daorec; its checksums hold\n", path);
     else
-        printf("%s: %s%s, %" PRIu64 " frames\n", path,
+        printf("%s: %s%s, %" PRIu64 " frame%s\n", path,
                file->state == VERIFY_BEING_WRITTEN ? "being written, good so far" : "good",
-               file->is_recovered ? ", recovered" : "", file->frames);
+               file->is_recovered ? ", recovered" : "", file->frames, file->frames == 1 ? "" : "s");
 }
 
 /* Doubts of a stream or a ledger, under the name of its folder or file. */
@@ -286,6 +286,7 @@ static void check_session(struct run *run, const char *session, bool is_in_scope
     struct dao_text text = {""};
     bool is_alive = false, any = false;
     int fd = open(session, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+    const char *slash;
 
     error = fd < 0 ? -errno : ledger_document_read(&document, fd, &text);
     is_alive = fd >= 0 && tree_session_is_alive(fd);
@@ -299,6 +300,8 @@ static void check_session(struct run *run, const char *session, bool is_in_scope
         if (doubts.count > 0 || run->options->json)
             print_whole(run, groups[i].path, "stream", &doubts);
     }
+    slash = strrchr(session, '/');
+    any = any && tree_session_start(slash ? slash + 1 : session) != 0;
     if (is_in_scope && (any || error != -ENOENT))
         check_ledger(run, session, &document, error, &text, is_alive, groups, count);
     ledger_document_free(&document);

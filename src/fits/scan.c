@@ -255,7 +255,7 @@ static int measure_data(struct fits_unit *unit, struct dao_text *text)
     if (pcount < 0 || gcount != 1)
         return refuse(text, unit->header_off, "has a PCOUNT or GCOUNT that we cannot read");
     for (int i = 0; i < naxis; i++) {
-        char key[16];
+        char key[24];
         int64_t axis = -1;
 
         snprintf(key, sizeof key, "NAXIS%d", i + 1);

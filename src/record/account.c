@@ -16,40 +16,21 @@ void account_fini(struct account *account)
 
 void account_begin_run(struct account *account, int64_t first_cnt0)
 {
-    struct ledger_counts *counts = &account->now.counts;
-
-    if (counts->run_count > 0) {
-        if (counts->run_count <= LEDGER_RUNS_MAX)
-            account->runs[counts->run_count - 1] = counts->run;
-        counts->past_runs += ledger_run_expected(&counts->run);
-    }
-    counts->run_count++;
-    counts->run = (struct ledger_run){.first_cnt0 = first_cnt0,
-                                      .last_cnt0 = (int64_t)((uint64_t)first_cnt0 - 1)};
+    ledger_begin_run(&account->now.counts, account->runs, first_cnt0);
 }
 
 void account_lose(struct account *account, enum ledger_cause cause, int64_t first_cnt0,
                   uint64_t count, int64_t time_ns)
 {
-    struct ledger_counts *counts = &account->now.counts;
+    struct ledger_gap gap = {
+        .first_cnt0 = first_cnt0, .count = count, .time_ns = time_ns, .cause = cause};
 
-    if (count == 0)
-        return;
-    counts->lost_by[cause] += count;
-    if (counts->gap_count < LEDGER_GAPS_MAX)
-        account->gaps[counts->gap_count] = (struct ledger_gap){
-            .first_cnt0 = first_cnt0, .count = count, .time_ns = time_ns, .cause = cause};
-    counts->gap_count++;
-    counts->run.last_cnt0 = (int64_t)((uint64_t)first_cnt0 + count - 1);
+    ledger_lose(&account->now.counts, account->gaps, &gap);
 }
 
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes)
 {
-    struct ledger_counts *counts = &account->now.counts;
-
-    counts->recorded++;
-    counts->torn += torn;
-    counts->run.last_cnt0 = cnt0;
+    ledger_take(&account->now.counts, cnt0, torn);
     account->now.bytes += bytes;
 }
 

@@ -242,6 +242,7 @@ static int make_folders(struct session *session)
     }
     tree_remove_leftovers(session->config->root);
     room_look(&session->room, session->dir_fd);
+    start_offer_repair(session->config->root);
     session->books.session = session->id;
     session->books.uuid = session->uuid;
     session->books.host = session->host;

@@ -14,12 +14,15 @@
 #include "record/handover.h"
 #include "record/keeper.h"
 #include "record/setup.h"
+#include "recording/find.h"
 
 #define ENGINE_DEPTH    64u
 #define SEGMENT_POLL_MS 20
 #define BEING_MADE_NS   1000000000ll /* longer than that no creator leaves a file unfinished */
 #define TMPFS_MAGIC     0x01021994
-#define BUFFER_DEFAULT  (512ull << 20)
+/* Looked through for files to repair: a matter of some 10 ms, the newest sessions first. */
+#define OFFER_FOLDERS_MAX 1000
+#define BUFFER_DEFAULT    (512ull << 20)
 /* A stream takes no more than the larger of these, unless --buffer says so. */
 #define BUFFER_FRAMES_MOST 512u
 #define BUFFER_BYTES_MOST  (64ull << 20)
@@ -200,6 +203,17 @@ int start_engine(struct record_stream *const *streams, unsigned count, enum io_e
 }
 
 /* ---- folders and files ---- */
+
+void start_offer_repair(const char *root)
+{
+    bool partial;
+    size_t count = find_count_orphans(root, OFFER_FOLDERS_MAX, &partial);
+
+    if (count > 0)
+        log_warning("%s: %s%zu unfinished file%s of recorders that do not live any more; "
+                    "`daorec repair %s` shows what can be saved",
+                    root, partial ? "at least " : "", count, count == 1 ? "" : "s", root);
+}
 
 int start_make_folders(struct record_stream *const *streams, unsigned count, int session_fd)
 {

@@ -30,6 +30,9 @@ int start_allocate(struct record_stream *const *streams, unsigned count, uint64_
 int start_engine(struct record_stream *const *streams, unsigned count, enum io_engine_kind kind,
                  struct io_engine **ret);
 
+/* Say so, in one line, where recorders that do not live any more left files below the root. */
+void start_offer_repair(const char *root);
+
 /* A folder a stream, below the session's. */
 int start_make_folders(struct record_stream *const *streams, unsigned count, int session_fd);
 

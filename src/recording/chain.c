@@ -183,7 +183,7 @@ static void check_entries(const struct ledger_stream *ledger, const struct verif
                                   entry->name);
             continue;
         }
-        if (!entry->closed || file->frames == 0)
+        if (!entry->closed || file->state != VERIFY_FINISHED || file->frames == 0)
             continue;
         if (entry->frames != file->frames || entry->cnt0_begin != file->first.cnt0 ||
             entry->cnt0_end != file->last.cnt0 || entry->lost != (uint64_t)file->lost ||

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -225,4 +226,36 @@ void find_tree_free(struct find_tree *tree)
     }
     free(tree->folders);
     *tree = (struct find_tree){0};
+}
+
+static bool is_orphan(const char *folder, const char *name)
+{
+    char path[4096];
+    bool orphan;
+    int fd;
+
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return false;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    orphan = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0;
+    if (fd >= 0)
+        close(fd);
+    return orphan;
+}
+
+size_t find_count_orphans(const char *root, size_t folders_max, bool *ret_partial)
+{
+    struct find_tree tree;
+    size_t count = 0;
+
+    *ret_partial = false;
+    if (find_tree_scan(&tree, root, folders_max) < 0)
+        return 0;
+    for (size_t i = 0; i < tree.folder_count; i++)
+        for (size_t k = 0; k < tree.folders[i].name_count; k++)
+            count += find_is_part(tree.folders[i].names[k]) &&
+                     is_orphan(tree.folders[i].path, tree.folders[i].names[k]);
+    *ret_partial = tree.is_partial;
+    find_tree_free(&tree);
+    return count;
 }

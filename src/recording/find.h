@@ -39,6 +39,11 @@ struct find_tree {
 int find_tree_scan(struct find_tree *ret, const char *path, size_t folders_max);
 void find_tree_free(struct find_tree *tree); /* safe on a zeroed one */
 
+/* Unfinished files below `root` whose recorder does not live any more, in the first folders_max
+ * folders, the newest sessions first; *ret_partial: there are more. Asking takes each file's lock
+ * for an instant. */
+size_t find_count_orphans(const char *root, size_t folders_max, bool *ret_partial);
+
 bool find_is_part(const char *name); /* ends in ".fits.part" */
 
 /* The folder of a path ("." where it has none) into ret, of ret_bytes. */

@@ -9,6 +9,37 @@
 
 const char *const ledger_cause_names[LEDGER_CAUSES] = {"lapped", "disk", "source", "restart"};
 
+void ledger_begin_run(struct ledger_counts *counts, struct ledger_run *runs, int64_t first_cnt0)
+{
+    if (counts->run_count > 0) {
+        if (counts->run_count <= LEDGER_RUNS_MAX)
+            runs[counts->run_count - 1] = counts->run;
+        counts->past_runs += ledger_run_expected(&counts->run);
+    }
+    counts->run_count++;
+    counts->run = (struct ledger_run){.first_cnt0 = first_cnt0,
+                                      .last_cnt0 = (int64_t)((uint64_t)first_cnt0 - 1)};
+}
+
+void ledger_lose(struct ledger_counts *counts, struct ledger_gap *gaps,
+                 const struct ledger_gap *gap)
+{
+    if (gap->count == 0)
+        return;
+    counts->lost_by[gap->cause] += gap->count;
+    if (counts->gap_count < LEDGER_GAPS_MAX)
+        gaps[counts->gap_count] = *gap;
+    counts->gap_count++;
+    counts->run.last_cnt0 = (int64_t)((uint64_t)gap->first_cnt0 + gap->count - 1);
+}
+
+void ledger_take(struct ledger_counts *counts, int64_t cnt0, bool torn)
+{
+    counts->recorded++;
+    counts->torn += torn;
+    counts->run.last_cnt0 = cnt0;
+}
+
 uint64_t ledger_run_expected(const struct ledger_run *r)
 {
     return (uint64_t)r->last_cnt0 - (uint64_t)r->first_cnt0 + 1; /* counts may wrap: unsigned */

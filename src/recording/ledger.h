@@ -79,6 +79,18 @@ struct ledger {
     size_t stream_count;
 };
 
+/*
+ * Booking, in the order in which things happen. `runs` holds LEDGER_RUNS_MAX, `gaps` holds
+ * LEDGER_GAPS_MAX entries; what is beyond is counted only.
+ */
+/* A run begins; `first` is the count expected first. */
+void ledger_begin_run(struct ledger_counts *counts, struct ledger_run *runs, int64_t first_cnt0);
+/* Frames are lost: they are part of the run's expectation. */
+void ledger_lose(struct ledger_counts *counts, struct ledger_gap *gaps,
+                 const struct ledger_gap *gap);
+/* A frame was taken. */
+void ledger_take(struct ledger_counts *counts, int64_t cnt0, bool torn);
+
 uint64_t ledger_run_expected(const struct ledger_run *run);
 uint64_t ledger_expected(const struct ledger_counts *counts);
 uint64_t ledger_lost(const struct ledger_counts *counts);

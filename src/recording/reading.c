@@ -99,7 +99,7 @@ static int read_geometry(struct reading *reading, struct dao_text *text)
     if (fits_card_text(header, "SHMTYPE", type, sizeof type) < 0 || !(dtype = dao_dtype_find(type)))
         return refuse(text, "SHMTYPE names no type that we know");
     for (int i = 0; i < 3; i++) {
-        char key[16];
+        char key[24];
         int64_t value = -1;
 
         snprintf(key, sizeof key, "SHMSIZ%d", i + 1);
@@ -152,7 +152,7 @@ static int check_columns(const struct fits_bytes *header, struct dao_text *text)
     for (int i = 0; i < FITS_ROW_COLUMNS; i++) {
         const struct fits_column *column = &fits_row_columns[i];
         const char *form = strcmp(column->tform, "1V") == 0 ? "1J" : column->tform;
-        char key[16], value[FITS_TEXT_BYTES] = "";
+        char key[24], value[FITS_TEXT_BYTES] = "";
 
         snprintf(key, sizeof key, "TTYPE%d", i + 1);
         if (fits_card_text(header, key, value, sizeof value) < 0 ||

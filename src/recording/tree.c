@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/units.h"
+
 int tree_stream_name(char *dst, const char *segment_path)
 {
     const char *slash = strrchr(segment_path, '/');
@@ -109,6 +111,20 @@ int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], stru
     fsync(root_fd);
     close(root_fd);
     return r;
+}
+
+int64_t tree_session_start(const char *name)
+{
+    char utc[TREE_SESSION_BYTES];
+    int64_t ns = 0;
+
+    if (strlen(name) != TREE_SESSION_BYTES - 1 || name[10] != '_' || name[13] != '-' ||
+        name[16] != '-')
+        return 0;
+    memcpy(utc, name, sizeof utc);
+    utc[10] = 'T';
+    utc[13] = utc[16] = ':';
+    return units_parse_utc(utc, &ns) == 0 ? ns : 0;
 }
 
 bool tree_session_is_alive(int session_fd)

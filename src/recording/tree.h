@@ -35,6 +35,9 @@ void tree_file_name(char *dst, const char *stream, uint64_t seq, int part);
  */
 int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], struct dao_text *text);
 
+/* When a session of this name (of its folder) began, POSIX ns; 0: it is no session's name. */
+int64_t tree_session_start(const char *name);
+
 /* Does a recorder hold this session's folder? (tree_create_session()'s descriptor holds a lock on it
  * for as long as it is open.) Asking takes the lock for an instant. */
 bool tree_session_is_alive(int session_fd);

@@ -1,0 +1,409 @@
+/*
+ * test_rebuild.c - a ledger rebuilt from files says what their recorder would have said; the order
+ * of files and what a ledger says of them is checked; no session.json gets more than an error.
+ */
+#include <check.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "recording/chain.h"
+#include "recording/rebuild.h"
+#include "tests/support/takes.h"
+
+#define NAME "2026-11-24_16-00-00"
+
+static struct take_folder folder;
+static char session[300];
+static int session_fd, stream_fd;
+
+static void begin(void)
+{
+    take_folder_make(&folder);
+    snprintf(session, sizeof session, "%s/" NAME, folder.path);
+    ck_assert_int_eq(mkdirat(folder.fd, NAME, 0700), 0);
+    session_fd = openat(folder.fd, NAME, O_RDONLY | O_DIRECTORY);
+    ck_assert_int_eq(mkdirat(session_fd, "wfs", 0700), 0);
+    stream_fd = openat(session_fd, "wfs", O_RDONLY | O_DIRECTORY);
+}
+
+static void end(void)
+{
+    close(stream_fd);
+    close(session_fd);
+    take_folder_remove(&folder);
+}
+
+/* Three files: frames 0 to 9, 10 to 14, 15 to 19. */
+static void make_files(void)
+{
+    struct take take;
+
+    take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
+    take_file(&take, stream_fd, 97, 10, 5, 2, 10, true);
+    take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
+}
+
+static void rebuild(bool anyway, enum rebuild_verdict expected)
+{
+    struct rebuild ledger;
+
+    ck_assert_msg(rebuild_ledger(&ledger, session, anyway, true) == 0, "%s", ledger.text.s);
+    ck_assert_int_eq(ledger.verdict, expected);
+}
+
+static void put_ledger(const char *text)
+{
+    int fd = openat(session_fd, "session.json", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void expect_stream(const struct ledger_document *document, uint64_t expected,
+                          uint64_t recorded, uint64_t lapped, uint64_t disk, uint64_t source,
+                          uint64_t restart)
+{
+    const struct ledger_stream *stream = &document->ledger.streams[0];
+
+    ck_assert_uint_eq(document->ledger.stream_count, 1);
+    ck_assert(ledger_balances(&stream->counts));
+    ck_assert_uint_eq(ledger_expected(&stream->counts), expected);
+    ck_assert_uint_eq(stream->counts.recorded, recorded);
+    ck_assert_uint_eq(stream->counts.lost_by[LEDGER_LAPPED], lapped);
+    ck_assert_uint_eq(stream->counts.lost_by[LEDGER_DISK], disk);
+    ck_assert_uint_eq(stream->counts.lost_by[LEDGER_SOURCE], source);
+    ck_assert_uint_eq(stream->counts.lost_by[LEDGER_RESTART], restart);
+}
+
+static void read_ledger(struct ledger_document *ret)
+{
+    struct dao_text text = {""};
+
+    ck_assert_msg(ledger_document_read(ret, session_fd, &text) == 0, "%s", text.s);
+}
+
+START_TEST(rows_tell_what_their_drain_booked)
+{
+    struct ledger_document document;
+    const struct ledger_stream *stream;
+    struct stat before, after;
+
+    begin();
+    make_files();
+    rebuild(false, REBUILD_WRITE);
+    read_ledger(&document);
+    expect_stream(&document, 26, 20, 3, 1, 0, 2);
+    stream = &document.ledger.streams[0];
+    ck_assert(document.ledger.recovered);
+    ck_assert_str_eq(document.ledger.session, NAME);
+    ck_assert_str_eq(document.ledger.uuid, "0123-4567");
+    ck_assert_str_eq(stream->shm_path, "/tmp/wfs.im.shm");
+    ck_assert_uint_eq(stream->counts.run_count, 2);
+    ck_assert_int_eq(stream->runs[0].first_cnt0, 1000);
+    ck_assert_int_eq(stream->runs[0].last_cnt0, 1018);
+    ck_assert_int_eq(stream->runs[1].first_cnt0, 1);
+    ck_assert_int_eq(stream->runs[1].last_cnt0, 7);
+    ck_assert_uint_eq(stream->gaps_listed, 3);
+    ck_assert_int_eq(stream->gaps[0].first_cnt0, 1005);
+    ck_assert_int_eq(stream->gaps[2].first_cnt0, 1017);
+    ck_assert_uint_eq(stream->file_count, 3);
+    ledger_document_free(&document);
+    /* Twice is once. */
+    ck_assert_int_eq(fstatat(session_fd, "session.json", &before, 0), 0);
+    rebuild(false, REBUILD_NOTHING);
+    rebuild(true, REBUILD_NOTHING);
+    ck_assert_int_eq(fstatat(session_fd, "session.json", &after, 0), 0);
+    ck_assert_uint_eq(before.st_ino, after.st_ino);
+    ck_assert_int_ne(faccessat(session_fd, "session.json.before-repair", F_OK, 0), 0);
+    end();
+}
+END_TEST
+
+/* The ledger of a recorder that had taken frames up to count 20 of the second run when it was last
+ * written: 8 and 9 lapped, 12 skipped by the source, the rest on its way to a disk. */
+static const char old_ledger[] =
+    "{\"session\": \"" NAME "\", \"uuid\": \"0123-4567\", \"host\": \"h\", \"version\": \"0\","
+    " \"start\": \"2026-11-24T16:00:00.5\", \"end\": null, \"streams\": [{"
+    "\"name\": \"wfs\", \"segment\": \"/tmp/wfs.im.shm\", \"geometry\": {\"type\": \"uint16\","
+    " \"size\": [97], \"layout\": \"newer\", \"depth\": 16, \"frame_bytes\": 194},"
+    "\"expected\": 39, \"recorded\": 30, \"torn\": 0, \"lost\": 9, \"lost_by\": {\"lapped\": 5,"
+    " \"disk\": 1, \"source\": 1, \"restart\": 2}, \"restarts\": 1, \"runs\": [{\"first_cnt0\": "
+    "1000,"
+    " \"last_cnt0\": 1018, \"expected\": 19}, {\"first_cnt0\": 1, \"last_cnt0\": 20,"
+    " \"expected\": 20}], \"runs_left_out\": 0, \"gaps\": ["
+    "{\"first_cnt0\": 1005, \"count\": 3, \"cause\": \"lapped\", \"time\": null},"
+    "{\"first_cnt0\": 1012, \"count\": 1, \"cause\": \"disk\", \"time\": null},"
+    "{\"first_cnt0\": 1017, \"count\": 2, \"cause\": \"restart\", \"time\":"
+    " \"2026-11-24T16:00:07.25\"},"
+    "{\"first_cnt0\": 8, \"count\": 2, \"cause\": \"lapped\", \"time\": null},"
+    "{\"first_cnt0\": 12, \"count\": 1, \"cause\": \"source\", \"time\": null}],"
+    "\"gaps_left_out\": 0, \"files\": []}]}";
+
+START_TEST(what_only_the_old_ledger_knows_is_kept)
+{
+    struct ledger_document document;
+    const struct ledger_stream *stream;
+
+    begin();
+    make_files();
+    put_ledger(old_ledger);
+    rebuild(false, REBUILD_WRITE);
+    read_ledger(&document);
+    /* 13 more in the second run: 2 lapped, 1 the source's own, 10 that never reached the disk */
+    expect_stream(&document, 39, 20, 5, 11, 1, 2);
+    stream = &document.ledger.streams[0];
+    ck_assert_int_eq(stream->counts.run.last_cnt0, 20);
+    ck_assert_str_eq(stream->geometry->layout->name, "newer");
+    ck_assert_int_eq(stream->gaps[2].time_ns % 1000000000, 250000000);
+    ck_assert_int_eq(document.ledger.start_ns % 1000000000, 500000000);
+    ledger_document_free(&document);
+    ck_assert_int_eq(faccessat(session_fd, "session.json.before-repair", F_OK, 0), 0);
+    rebuild(true, REBUILD_NOTHING);
+    /* The next old one gets the next name. */
+    put_ledger(old_ledger);
+    rebuild(false, REBUILD_WRITE);
+    ck_assert_int_eq(faccessat(session_fd, "session.json.before-repair.2", F_OK, 0), 0);
+    end();
+}
+END_TEST
+
+START_TEST(a_ledger_that_is_none_or_of_another_session_is_replaced)
+{
+    static const char *const bad[] = {
+        "",
+        "{",
+        "[]",
+        "{\"streams\": 3}",
+        "null",
+        "{\"session\": \"x\", \"uuid\": \"other\", \"host\": \"\", \"version\": \"\", \"start\": "
+        "null,"
+        " \"end\": \"2026-11-24T16:00:00\", \"recovered\": true, \"streams\": []}",
+    };
+
+    begin();
+    make_files();
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct ledger_document document;
+
+        put_ledger(bad[i]);
+        rebuild(false, REBUILD_WRITE);
+        read_ledger(&document);
+        expect_stream(&document, 26, 20, 3, 1, 0, 2);
+        ledger_document_free(&document);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(the_ledger_of_a_session_that_lives_is_left_alone)
+{
+    begin();
+    make_files();
+    ck_assert_int_eq(flock(session_fd, LOCK_SH), 0); /* as a recorder does */
+    rebuild(true, REBUILD_OWNED);
+    ck_assert_int_ne(faccessat(session_fd, "session.json", F_OK, 0), 0);
+    flock(session_fd, LOCK_UN);
+    rebuild(true, REBUILD_WRITE);
+    end();
+}
+END_TEST
+
+START_TEST(no_session_json_gets_more_than_an_error)
+{
+    struct dao_text text;
+    size_t length = sizeof old_ledger - 1;
+    unsigned good = 0, bad = 0;
+    uint32_t x = 1;
+
+    begin();
+    make_files();
+    for (unsigned round = 0; round < 3000; round++) {
+        struct ledger_document document;
+        char wrong[sizeof old_ledger];
+
+        memcpy(wrong, old_ledger, sizeof wrong);
+        for (unsigned k = 0; k <= round % 3; k++) {
+            size_t at;
+
+            x = x * 1664525u + 1013904223u;
+            at = x % length;
+            /* digits for digits mostly, so that it stays JSON */
+            wrong[at] =
+                (char)(wrong[at] >= '0' && wrong[at] <= '9' ? '0' + (x >> 20) % 10
+                                                            : (round % 2 ? (x >> 24) : '-'));
+        }
+        wrong[round % 50 == 0 ? x % length : length] = '\0';
+        put_ledger(wrong);
+        if (ledger_document_read(&document, session_fd, &text) == 0)
+            good++;
+        else
+            bad++;
+        ledger_document_free(&document);
+        if (round % 10 == 0) {
+            rebuild(true, REBUILD_WRITE);
+            read_ledger(&document);
+            ck_assert(ledger_balances(&document.ledger.streams[0].counts));
+            ledger_document_free(&document);
+        }
+    }
+    ck_assert_uint_gt(good, 100);
+    ck_assert_uint_gt(bad, 100);
+    end();
+}
+END_TEST
+
+/* ---- the order of files ---- */
+
+static size_t look(struct verify_file *files, const struct ledger_stream *ledger,
+                   struct verify_doubts *doubts)
+{
+    size_t count = 0;
+
+    for (uint64_t seq = 4; seq-- > 1;) { /* in any order */
+        char name[TREE_FILE_BYTES], path[500];
+
+        tree_file_name(name, "wfs", seq, 0);
+        if (faccessat(stream_fd, name, F_OK, 0) != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/wfs/%s", session, name);
+        verify_file(&files[count], path, NULL);
+        ck_assert_uint_eq(files[count++].doubts.count, 0);
+    }
+    chain_sort(files, count);
+    *doubts = (struct verify_doubts){0};
+    chain_check(files, count, ledger, doubts);
+    return count;
+}
+
+static void expect_doubt(const struct verify_doubts *doubts, const char *word)
+{
+    ck_assert_uint_gt(doubts->count, 0);
+    for (size_t i = 0; i < doubts->kept_count; i++)
+        if (strstr(doubts->kept[i].text, word))
+            return;
+    ck_abort_msg("no doubt says '%s', the first says '%s'", word, doubts->kept[0].text);
+}
+
+START_TEST(files_in_their_order_raise_no_doubt_and_a_missing_one_does)
+{
+    struct verify_file files[3];
+    struct verify_doubts doubts;
+
+    begin();
+    make_files();
+    ck_assert_uint_eq(look(files, NULL, &doubts), 3);
+    ck_assert_msg(doubts.count == 0, "%s", doubts.kept ? doubts.kept[0].text : "?");
+    ck_assert_int_eq(unlinkat(stream_fd, "wfs_000003.fits", 0), 0);
+    look(files, NULL, &doubts);
+    expect_doubt(&doubts, "is missing");
+    verify_doubts_free(&doubts);
+    end();
+}
+END_TEST
+
+START_TEST(files_that_do_not_follow_each_other_raise_a_doubt)
+{
+    struct verify_file files[3];
+    struct verify_doubts doubts;
+    struct take take;
+
+    begin();
+    take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
+    take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
+    look(files, NULL, &doubts);
+    expect_doubt(&doubts, "files are missing");
+    verify_doubts_free(&doubts);
+    take_file(&take, stream_fd, 97, 10, 4, 2, 11, true); /* frame 10 is in none */
+    look(files, NULL, &doubts);
+    expect_doubt(&doubts, "that does not fit");
+    expect_doubt(&doubts, "FRAME0");
+    verify_doubts_free(&doubts);
+    ck_assert_int_eq(unlinkat(stream_fd, "wfs_000001.fits", 0), 0);
+    look(files, NULL, &doubts);
+    expect_doubt(&doubts, "the files before");
+    verify_doubts_free(&doubts);
+    end();
+}
+END_TEST
+
+/* A ledger with one number changed. */
+START_TEST(a_ledger_that_says_anything_else_raises_a_doubt)
+{
+    static const struct {
+        const char *key;
+        int index; /* in the list `key`, -1: a number of the stream itself */
+        const char *member;
+        const char *word;
+    } changes[] = {
+        {NULL, -1, "recorded", "expected, but"},     {NULL, -1, "torn", "torn"},
+        {"files", 0, "frames", "the ledger says"},   {"files", 1, "cnt0_begin", "the ledger says"},
+        {"files", 2, "cnt0_end", "the ledger says"}, {"files", 1, "lost", "the ledger says"},
+        {"gaps", 1, "count", "do not add up"},
+    };
+    struct verify_file files[3];
+    struct verify_doubts doubts;
+    struct ledger_document document;
+    char path[400];
+
+    begin();
+    make_files();
+    rebuild(true, REBUILD_WRITE);
+    snprintf(path, sizeof path, "%s/session.json", session);
+    read_ledger(&document);
+    ck_assert_uint_eq(look(files, &document.ledger.streams[0], &doubts), 3);
+    chain_check_ledger(&document.ledger.streams[0], files, 3, true, &doubts);
+    ck_assert_msg(doubts.count == 0, "%s", doubts.kept ? doubts.kept[0].text : "?");
+    ledger_document_free(&document);
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        json_t *root = json_load_file(path, 0, NULL), *object;
+        char *text;
+
+        object = json_array_get(json_object_get(root, "streams"), 0);
+        if (changes[i].key)
+            object =
+                json_array_get(json_object_get(object, changes[i].key), (size_t)changes[i].index);
+        object = json_object_get(object, changes[i].member);
+        json_integer_set(object, json_integer_value(object) + 1);
+        text = json_dumps(root, 0);
+        put_ledger(text);
+        free(text);
+        read_ledger(&document);
+        chain_check_ledger(&document.ledger.streams[0], files, 3, true, &doubts);
+        expect_doubt(&doubts, changes[i].word);
+        verify_doubts_free(&doubts);
+        ledger_document_free(&document);
+        json_integer_set(object, json_integer_value(object) - 1);
+        text = json_dumps(root, 0);
+        put_ledger(text);
+        free(text);
+        json_decref(root);
+    }
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("rebuild");
+    TCase *tcase = tcase_create("rebuild");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, rows_tell_what_their_drain_booked);
+    tcase_add_test(tcase, what_only_the_old_ledger_knows_is_kept);
+    tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);
+    tcase_add_test(tcase, the_ledger_of_a_session_that_lives_is_left_alone);
+    tcase_add_test(tcase, no_session_json_gets_more_than_an_error);
+    tcase_add_test(tcase, files_in_their_order_raise_no_doubt_and_a_missing_one_does);
+    tcase_add_test(tcase, files_that_do_not_follow_each_other_raise_a_doubt);
+    tcase_add_test(tcase, a_ledger_that_says_anything_else_raises_a_doubt);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

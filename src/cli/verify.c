@@ -291,12 +291,15 @@ static void check_session(struct run *run, const char *session, bool is_in_scope
     error = fd < 0 ? -errno : ledger_document_read(&document, fd, &text);
     is_alive = fd >= 0 && tree_session_is_alive(fd);
     for (size_t i = 0; i < count; i++) {
-        struct verify_doubts doubts = {0};
-
         is_alive = is_alive || is_being_written(&groups[i]);
         any = any || has_recordings(&groups[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct verify_doubts doubts = {0};
+
+        /* Of a session that was cut short the last file may name one that never came to be. */
         chain_check(groups[i].files, groups[i].count, find_stream(&document, groups[i].name),
-                    &doubts);
+                    !is_alive && !document.ledger.recovered, &doubts);
         if (doubts.count > 0 || run->options->json)
             print_whole(run, groups[i].path, "stream", &doubts);
     }

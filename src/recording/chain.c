@@ -134,7 +134,7 @@ static void check_session_lost(const struct verify_file *files, size_t count,
 }
 
 void chain_check(const struct verify_file *files, size_t count, const struct ledger_stream *ledger,
-                 struct verify_doubts *doubts)
+                 bool is_settled, struct verify_doubts *doubts)
 {
     const struct verify_file *last;
 
@@ -153,7 +153,7 @@ void chain_check(const struct verify_file *files, size_t count, const struct led
     for (size_t i = 0; i + 1 < count; i++)
         check_pair(&files[i], &files[i + 1], ledger, doubts);
     last = &files[count - 1];
-    if (last->state == VERIFY_FINISHED && last->next[0] != '\0')
+    if (is_settled && last->state == VERIFY_FINISHED && last->next[0] != '\0')
         verify_doubts_add(doubts, -1, "%s follows %s, but is missing", last->next, last->name);
     if (files[0].file_seq == 1)
         check_session_lost(files, count, doubts);

@@ -18,9 +18,10 @@
 /* Sort by FILESEQ; files that are no recordings come first. */
 void chain_sort(struct verify_file *files, size_t count);
 
-/* The files of one folder, sorted. `ledger`: of this stream, or NULL. */
+/* The files of one folder, sorted. `ledger`: of this stream, or NULL. `is_settled`: no recorder is
+ * about to name the next file, nor did one die before it had. */
 void chain_check(const struct verify_file *files, size_t count, const struct ledger_stream *ledger,
-                 struct verify_doubts *doubts);
+                 bool is_settled, struct verify_doubts *doubts);
 
 /* A stream's numbers in the ledger by themselves, and against its files where `is_final` (a session
  * that goes on is ahead of its ledger). */

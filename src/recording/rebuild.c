@@ -234,16 +234,17 @@ static int add_file(struct job *job, struct rebuild_stream *stream, const char *
     char final_name[TREE_FILE_BYTES];
     int fd, r = 0;
 
-    if (find_is_part(name)) { /* could not be repaired */
-        snprintf(final_name, sizeof final_name, "%.*s", (int)strlen(name) - 5, name);
-        return rebuild_stream_name(stream, final_name);
-    }
     if (strlen(name) >= sizeof final_name)
         return 0;
     r = open_own(job, stream->name, name, reading, &fd);
     if (r < 0)
         return r;
-    r = rebuild_stream_add(stream, name, reading, old);
+    if (find_is_part(name)) { /* could not be repaired */
+        snprintf(final_name, sizeof final_name, "%.*s", (int)strlen(name) - 5, name);
+        r = rebuild_stream_name(stream, final_name, reading, old);
+    } else {
+        r = rebuild_stream_add(stream, name, reading, old);
+    }
     reading_close(reading);
     close(fd);
     return r;

@@ -65,7 +65,8 @@ int rebuild_stream_begin(struct rebuild_stream *rebuild, const char *name,
 int rebuild_stream_add(struct rebuild_stream *rebuild, const char *file_name,
                        const struct reading *reading, const struct ledger_stream *old);
 /* A file that is not finished and stays so: it is named, its frames are not counted. */
-int rebuild_stream_name(struct rebuild_stream *rebuild, const char *file_name);
+int rebuild_stream_name(struct rebuild_stream *rebuild, const char *file_name,
+                        const struct reading *reading, const struct ledger_stream *old);
 /* Nothing more comes: book what the old ledger knows beyond the rows. */
 void rebuild_stream_end(struct rebuild_stream *rebuild, const struct ledger_stream *old);
 void rebuild_stream_free(struct rebuild_stream *rebuild);

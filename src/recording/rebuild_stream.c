@@ -47,14 +47,6 @@ static int append_file(struct rebuild_stream *rebuild, const struct ledger_file 
     return 0;
 }
 
-int rebuild_stream_name(struct rebuild_stream *rebuild, const char *file_name)
-{
-    struct ledger_file file = {.end_cause = ""};
-
-    snprintf(file.name, sizeof file.name, "%s", file_name);
-    return append_file(rebuild, &file);
-}
-
 /* ---- booking ---- */
 
 /* The old ledger's gap of this first count and, where it is not 0, this length. */
@@ -196,6 +188,16 @@ static void describe(struct rebuild_stream *rebuild, const struct reading *readi
     snprintf(rebuild->segment, sizeof rebuild->segment, "%s", reading->cards.segment);
     rebuild->geometry = reading->geometry;
     rebuild->geometry.layout = layout; /* no file tells it */
+}
+
+int rebuild_stream_name(struct rebuild_stream *rebuild, const char *file_name,
+                        const struct reading *reading, const struct ledger_stream *old)
+{
+    struct ledger_file file = {.end_cause = ""};
+
+    describe(rebuild, reading, old);
+    snprintf(file.name, sizeof file.name, "%s", file_name);
+    return append_file(rebuild, &file);
 }
 
 int rebuild_stream_add(struct rebuild_stream *rebuild, const char *file_name,

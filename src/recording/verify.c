@@ -10,11 +10,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fits/sum.h"
 
 #define TRIES_MAX 4 /* of looking at a file while its recorder goes on */
+#define TRY_NS    10000000l
 
 void verify_doubts_add(struct verify_doubts *doubts, int64_t frame, const char *fmt, ...)
 {
@@ -444,6 +446,17 @@ static bool look_once(struct verify_file *file, const char *path,
     return is_held && ends_in_part(path);
 }
 
+/* A page that was read while it was being written may be kept as it was in that instant. */
+static void forget_cached(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0)
+        return;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+}
+
 void verify_file(struct verify_file *ret, const char *path, const struct verify_progress *progress)
 {
     char final_name[4096];
@@ -463,6 +476,9 @@ void verify_file(struct verify_file *ret, const char *path, const struct verify_
                 path = final_name;
         } else if (!was_held) {
             return;
+        } else {
+            forget_cached(path);
+            nanosleep(&(struct timespec){.tv_nsec = TRY_NS << tries}, NULL);
         }
         verify_file_free(ret);
     }

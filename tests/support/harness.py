@@ -1,9 +1,9 @@
 """harness.py - what the integration tests share: running daorec, and judging what it wrote.
 
 Every run goes through finish(), which checks expected = recorded + lost, the exit status against
-the losses, and that session.json says the same as the summary. Every file goes through judge(),
-which asks fitsverify, fitscheck and astropy. Segments live in a fresh directory that is removed,
-with their semaphores, when the test ends, however it ends.
+the losses, that session.json says the same as the summary, and that daorec verify has no doubt.
+Every file goes through judge(), which asks fitsverify, fitscheck and astropy. Segments live in a
+fresh directory that is removed, with their semaphores, when the test ends, however it ends.
 """
 import atexit
 import glob
@@ -147,9 +147,16 @@ def finish(process, seconds=60):
         assert len(mine["files"]) == len(ledger["files"])
         lost += mine["lost"]
     assert process.returncode == (3 if lost else 0), (process.returncode, lost)
+    verified(session.folder)
     assert not glob.glob(os.path.join(session.folder, "*", "*.part")), "an unfinished file"
     assert not glob.glob(os.path.join(session.folder, "*", ".*")), "a temporary file"
     return session
+
+
+def verified(*paths):
+    """daorec verify has no doubt."""
+    run = subprocess.run([DAOREC, "verify", *paths], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def fitsverify(*files):

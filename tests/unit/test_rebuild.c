@@ -274,7 +274,7 @@ static size_t look(struct verify_file *files, const struct ledger_stream *ledger
     }
     chain_sort(files, count);
     *doubts = (struct verify_doubts){0};
-    chain_check(files, count, ledger, doubts);
+    chain_check(files, count, ledger, true, doubts);
     return count;
 }
 

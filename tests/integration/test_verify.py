@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""verify has no doubt about what record wrote (every test here and elsewhere ends with it), and doubts
+whatever was changed afterwards, by name."""
+import gzip
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+from astropy.io import fits
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness as h  # noqa: E402
+
+
+def verify(*paths, status):
+    """Its exit status and what it prints, a JSON object a line."""
+    result = subprocess.run([h.DAOREC, "verify", "--json", *paths], capture_output=True, text=True,
+                            timeout=60)
+    assert result.returncode == status, (result.returncode, result.stdout, result.stderr)
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def doubts(*paths):
+    return [d for found in verify(*paths, status=1) for d in found["doubts"]]
+
+
+def recording(name, size, dtype, *more, frames=60):
+    """A finished session of one stream; its folder and files."""
+    path = h.segment(name)
+    source = h.sim(path, "--size", size, "--type", dtype, "--rate", 1000, "--depth", 64, "--pattern",
+                   "ramp", "-d", "60s")
+    session = h.finish(h.record("--wait=20s", "-n", frames, *more, path))
+    source.kill()
+    return session.folder, session.stream(path)["files"]
+
+
+def flip(path, offset, bit):
+    with open(path, "r+b") as f:
+        f.seek(offset)
+        byte = f.read(1)[0]
+        f.seek(offset)
+        f.write(bytes([byte ^ (1 << bit)]))
+
+
+def a_flipped_bit_is_named_whatever_the_type():
+    random.seed(1)
+    flips = 0
+    for name, size, dtype in (("u8", "7x5x3", "uint8"), ("u16", "33x9", "uint16"), ("f8", "11", "float64"),
+                              ("c8", "5x4x3", "complex64")):
+        folder, (file,) = recording(name, size, dtype)
+        with fits.open(file) as hdus:
+            data, rows = hdus[0].fileinfo()["datLoc"], hdus["FRAMES"].fileinfo()["datLoc"]
+            frames = len(hdus["FRAMES"].data)
+            frame_bytes = abs(hdus[0].header["BITPIX"]) // 8 * int(np.prod(hdus[0].shape[1:]))
+        for _ in range(25):
+            offset, bit = random.randrange(os.path.getsize(file)), random.randrange(8)
+            flip(file, offset, bit)
+            found = doubts(file)
+            assert found, (offset, bit)
+            if data <= offset < data + frames * frame_bytes:
+                frame = (offset - data) // frame_bytes
+                assert {d["frame"] for d in found} == {frame, None}, (frame, found)
+                assert f"frame {frame} " in found[0]["text"] and "DSUM" in found[0]["text"]
+            flip(file, offset, bit)
+            flips += 1
+        offset = rows + 17 * 64 + 16 + 5  # CNT0 of row 17
+        flip(file, offset, 2)
+        assert 17 in [d["frame"] for d in doubts(file)]
+        flip(file, offset, 2)
+        verify(folder, status=0)
+    print(f"  {flips} flips in files of four types")
+
+
+def what_is_cut_off_lengthened_or_renamed_is_doubted():
+    folder, (file,) = recording("cut", "16x16", "uint16")
+    with open(file, "rb") as f:
+        whole = f.read()
+    copy = os.path.join(folder, "copy.fits")
+    for content in (whole[:100], whole[:2880], whole[:-1], whole[:-2880], whole + b"\0",
+                    whole + bytes(2880), b"", os.urandom(5000),
+                    whole[:2880] + whole[5760:]):
+        with open(copy, "wb") as f:
+            f.write(content)
+        assert doubts(copy)
+    os.unlink(copy)
+    os.rename(file, file.replace("_000001", "_000002"))
+    assert any("calls itself" in d["text"] for d in doubts(folder))
+
+
+def a_session_is_more_than_its_files():
+    folder, files = recording("chain", "16x16", "uint16", "--roll-frames", 20)
+    assert len(files) == 3
+    ledger = os.path.join(folder, "session.json")
+    with open(ledger, encoding="utf-8") as f:
+        text = f.read()
+
+    def says(word):
+        texts = [d["text"] for d in doubts(folder)]
+        assert any(word in t for t in texts), (word, texts)
+    os.rename(files[1], files[1] + ".away")
+    says("files are missing")
+    says("is not here")
+    os.rename(files[1] + ".away", files[1])
+    for right, wrong, word in (('"recorded": 60', '"recorded": 59', "expected, but"),
+                               ('"end": "', '"end": null, "x": "', "unfinished"),
+                               ("{", "", "no JSON"), ('"cnt0_end": ', '"cnt0_end": 9', "does not")):
+        with open(ledger, "w", encoding="utf-8") as f:
+            f.write(text.replace(right, wrong, 1))
+        says(word)
+    os.unlink(ledger)
+    says("missing")
+    with open(ledger, "w", encoding="utf-8") as f:
+        f.write(text)
+    verify(folder, os.path.dirname(files[0]), *files, status=0)
+    os.chdir(os.path.dirname(files[0]))
+    verify(".", status=0)
+    os.chdir("/")
+
+
+def files_of_others_are_judged_by_their_checksums():
+    path = os.path.join(h.output, "foreign.fits")
+    hdus = fits.HDUList([fits.PrimaryHDU(np.arange(100)), fits.ImageHDU(np.ones(10))])
+    hdus.writeto(path, checksum=True)
+    assert verify(path, status=0)[0]["state"] == "foreign"
+    flip(path, os.path.getsize(path) - 2000, 3)
+    assert any("unit 2" in d["text"] for d in doubts(path))
+    hdus.writeto(path, overwrite=True)  # none at all: no doubt either
+    verify(path, status=0)
+
+
+def nothing_it_is_given_does_more_than_raise_a_doubt():
+    bomb = os.path.join(h.output, "bomb.fits")
+    with gzip.open(bomb, "wb") as f:
+        for _ in range(64):
+            f.write(bytes(1 << 20))
+    fifo = os.path.join(h.output, "fifo.fits")
+    os.mkfifo(fifo)
+    for path in (bomb, fifo, "/dev/zero", os.path.join(h.output, "none.fits")):
+        assert doubts(path)
+    os.unlink(fifo)
+    loop = os.path.join(h.output, "loop")
+    os.mkdir(loop)
+    os.symlink(loop, os.path.join(loop, "self"))
+    os.symlink("/", os.path.join(loop, "everything"))
+    verify(loop, status=0)
+    shutil.rmtree(loop)
+
+
+if __name__ == "__main__":
+    h.main([a_flipped_bit_is_named_whatever_the_type,
+            what_is_cut_off_lengthened_or_renamed_is_doubted, a_session_is_more_than_its_files,
+            files_of_others_are_judged_by_their_checksums,
+            nothing_it_is_given_does_more_than_raise_a_doubt])

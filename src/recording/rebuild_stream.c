@@ -84,6 +84,34 @@ static void lose(struct rebuild_stream *rebuild, const struct ledger_stream *old
     ledger_lose(counts, rebuild->gaps, &gap);
 }
 
+/* In the current run, up to `last`: gaps that the old ledger knows, the rest was lost by the crash. */
+static void fill_up(struct rebuild_stream *rebuild, const struct ledger_stream *old, int64_t last)
+{
+    const struct ledger_run *run = &rebuild->stream.counts.run;
+
+    for (;;) {
+        uint64_t left = (uint64_t)last - (uint64_t)run->last_cnt0, part, i;
+        const struct ledger_gap *next = NULL;
+
+        if (left == 0 || left > JUMP_MAX)
+            return;
+        part = left;
+        for (i = 0; i < old->gaps_listed; i++) { /* the next one from here on */
+            uint64_t ahead = (uint64_t)old->gaps[i].first_cnt0 - (uint64_t)run->last_cnt0 - 1;
+
+            if (rebuild->is_used[i] || ahead >= part || old->gaps[i].count == 0 ||
+                old->gaps[i].count > left - ahead)
+                continue;
+            next = &old->gaps[i];
+            part = ahead;
+        }
+        if (next && part == 0)
+            lose(rebuild, old, next->cause, next->count, next->time_ns);
+        else
+            lose(rebuild, old, LEDGER_DISK, part, next ? next->time_ns : 0);
+    }
+}
+
 static enum ledger_cause cause_of(const struct fits_row *row)
 {
     return row->flags & FITS_FLAG_QUEUEFULL   ? LEDGER_DISK
@@ -162,7 +190,10 @@ static void book_row(struct rebuild_stream *rebuild, const struct ledger_stream 
         if (lost == INT32_MAX) /* or more */
             lost = step;
         /* taken, and then swallowed by a failing disk, or by the crash */
-        lose(rebuild, old, LEDGER_DISK, step - lost, row->rtime_ns);
+        if (old)
+            fill_up(rebuild, old, (int64_t)((uint64_t)row->cnt0 - lost - 1));
+        else
+            lose(rebuild, old, LEDGER_DISK, step - lost, row->rtime_ns);
         lose(rebuild, old, cause_of(row), lost, row->rtime_ns);
     }
     ledger_take(counts, row->cnt0, row->flags & FITS_FLAG_TORN);
@@ -240,34 +271,6 @@ int rebuild_stream_add(struct rebuild_stream *rebuild, const char *file_name,
 }
 
 /* ---- what no row tells ---- */
-
-/* In the current run, up to `last`: gaps that the old ledger knows, the rest was lost by the crash. */
-static void fill_up(struct rebuild_stream *rebuild, const struct ledger_stream *old, int64_t last)
-{
-    const struct ledger_run *run = &rebuild->stream.counts.run;
-
-    for (;;) {
-        uint64_t left = (uint64_t)last - (uint64_t)run->last_cnt0, part, i;
-        const struct ledger_gap *next = NULL;
-
-        if (left == 0 || left > JUMP_MAX)
-            return;
-        part = left;
-        for (i = 0; i < old->gaps_listed; i++) { /* the next one from here on */
-            uint64_t ahead = (uint64_t)old->gaps[i].first_cnt0 - (uint64_t)run->last_cnt0 - 1;
-
-            if (rebuild->is_used[i] || ahead >= part || old->gaps[i].count == 0 ||
-                old->gaps[i].count > left - ahead)
-                continue;
-            next = &old->gaps[i];
-            part = ahead;
-        }
-        if (next && part == 0)
-            lose(rebuild, old, next->cause, next->count, next->time_ns);
-        else
-            lose(rebuild, old, LEDGER_DISK, part, next ? next->time_ns : 0);
-    }
-}
 
 void rebuild_stream_end(struct rebuild_stream *rebuild, const struct ledger_stream *old)
 {

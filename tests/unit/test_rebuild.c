@@ -85,6 +85,26 @@ static void read_ledger(struct ledger_document *ret)
     ck_assert_msg(ledger_document_read(ret, session_fd, &text) == 0, "%s", text.s);
 }
 
+/* The ledger of a recorder that had taken frames up to count 20 of the second run when it was last
+ * written: 8 and 9 lapped, 12 skipped by the source, the rest on its way to a disk. */
+static const char old_ledger[] =
+    "{\"session\": \"" NAME "\", \"uuid\": \"0123-4567\", \"host\": \"h\", \"version\": \"0\","
+    " \"start\": \"2026-11-24T16:00:00.5\", \"end\": null, \"streams\": [{"
+    "\"name\": \"wfs\", \"segment\": \"/tmp/wfs.im.shm\", \"geometry\": {\"type\": \"uint16\","
+    " \"size\": [97], \"layout\": \"newer\", \"depth\": 16, \"frame_bytes\": 194},"
+    "\"expected\": 39, \"recorded\": 30, \"torn\": 0, \"lost\": 9, \"lost_by\": {\"lapped\": 5,"
+    " \"disk\": 1, \"source\": 1, \"restart\": 2}, \"restarts\": 1, \"runs\": [{\"first_cnt0\": "
+    "1000,"
+    " \"last_cnt0\": 1018, \"expected\": 19}, {\"first_cnt0\": 1, \"last_cnt0\": 20,"
+    " \"expected\": 20}], \"runs_left_out\": 0, \"gaps\": ["
+    "{\"first_cnt0\": 1005, \"count\": 3, \"cause\": \"lapped\", \"time\": null},"
+    "{\"first_cnt0\": 1012, \"count\": 1, \"cause\": \"disk\", \"time\": null},"
+    "{\"first_cnt0\": 1017, \"count\": 2, \"cause\": \"restart\", \"time\":"
+    " \"2026-11-24T16:00:07.25\"},"
+    "{\"first_cnt0\": 8, \"count\": 2, \"cause\": \"lapped\", \"time\": null},"
+    "{\"first_cnt0\": 12, \"count\": 1, \"cause\": \"source\", \"time\": null}],"
+    "\"gaps_left_out\": 0, \"files\": []}]}";
+
 START_TEST(rows_tell_what_their_drain_booked)
 {
     struct ledger_document document;
@@ -122,25 +142,29 @@ START_TEST(rows_tell_what_their_drain_booked)
 }
 END_TEST
 
-/* The ledger of a recorder that had taken frames up to count 20 of the second run when it was last
- * written: 8 and 9 lapped, 12 skipped by the source, the rest on its way to a disk. */
-static const char old_ledger[] =
-    "{\"session\": \"" NAME "\", \"uuid\": \"0123-4567\", \"host\": \"h\", \"version\": \"0\","
-    " \"start\": \"2026-11-24T16:00:00.5\", \"end\": null, \"streams\": [{"
-    "\"name\": \"wfs\", \"segment\": \"/tmp/wfs.im.shm\", \"geometry\": {\"type\": \"uint16\","
-    " \"size\": [97], \"layout\": \"newer\", \"depth\": 16, \"frame_bytes\": 194},"
-    "\"expected\": 39, \"recorded\": 30, \"torn\": 0, \"lost\": 9, \"lost_by\": {\"lapped\": 5,"
-    " \"disk\": 1, \"source\": 1, \"restart\": 2}, \"restarts\": 1, \"runs\": [{\"first_cnt0\": "
-    "1000,"
-    " \"last_cnt0\": 1018, \"expected\": 19}, {\"first_cnt0\": 1, \"last_cnt0\": 20,"
-    " \"expected\": 20}], \"runs_left_out\": 0, \"gaps\": ["
-    "{\"first_cnt0\": 1005, \"count\": 3, \"cause\": \"lapped\", \"time\": null},"
-    "{\"first_cnt0\": 1012, \"count\": 1, \"cause\": \"disk\", \"time\": null},"
-    "{\"first_cnt0\": 1017, \"count\": 2, \"cause\": \"restart\", \"time\":"
-    " \"2026-11-24T16:00:07.25\"},"
-    "{\"first_cnt0\": 8, \"count\": 2, \"cause\": \"lapped\", \"time\": null},"
-    "{\"first_cnt0\": 12, \"count\": 1, \"cause\": \"source\", \"time\": null}],"
-    "\"gaps_left_out\": 0, \"files\": []}]}";
+START_TEST(a_hole_between_two_files_is_the_disk_s)
+{
+    struct ledger_document document;
+    struct take take;
+
+    begin();
+    take_file(&take, stream_fd, 97, 10, 8, 1, 0, true);
+    take_file(&take, stream_fd, 97, 10, 5, 2, 10, false); /* frames 8 and 9, and one lost between */
+    rebuild(false, REBUILD_WRITE);
+    read_ledger(&document);
+    expect_stream(&document, 21, 13, 3, 3, 0, 2);
+    ledger_document_free(&document);
+    /* The old ledger knows why one of them is missing. */
+    put_ledger(old_ledger);
+    rebuild(false, REBUILD_WRITE);
+    read_ledger(&document);
+    expect_stream(&document, 39, 13, 5, 18, 1, 2);
+    ck_assert_int_eq(document.ledger.streams[0].gaps[2].first_cnt0, 1012);
+    ck_assert_uint_eq(document.ledger.streams[0].gaps[2].count, 1);
+    ledger_document_free(&document);
+    end();
+}
+END_TEST
 
 START_TEST(what_only_the_old_ledger_knows_is_kept)
 {
@@ -394,6 +418,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, rows_tell_what_their_drain_booked);
+    tcase_add_test(tcase, a_hole_between_two_files_is_the_disk_s);
     tcase_add_test(tcase, what_only_the_old_ledger_knows_is_kept);
     tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);
     tcase_add_test(tcase, the_ledger_of_a_session_that_lives_is_left_alone);

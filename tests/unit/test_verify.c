@@ -133,6 +133,103 @@ START_TEST(a_flipped_bit_anywhere_is_found_and_named)
 }
 END_TEST
 
+/* ---- rows ---- */
+
+static struct {
+    unsigned count;
+    uint64_t index;
+    const char *what;
+} told;
+
+static void on_report(void *ctx, uint64_t index, const struct fits_row *row, const char *what)
+{
+    (void)ctx;
+    (void)row;
+    told.count++;
+    told.index = index;
+    told.what = what;
+}
+
+/* Rows 0 to 19 as they should be, but for what `change` does to one. */
+static void feed_rows(uint64_t which, void (*change)(struct fits_row *row))
+{
+    struct take take = {.file.dateref_ns = TAKE_START_NS / 1000000000 * 1000000000};
+    struct rowcheck check;
+
+    memset(&told, 0, sizeof told);
+    rowcheck_init(&check, take.file.dateref_ns, TAKE_DEPTH, on_report, NULL);
+    for (uint64_t f = 0; f < 20; f++) {
+        struct fits_row row;
+
+        take_row(&take, f, 1, &row);
+        if (change && f == which)
+            change(&row);
+        rowcheck_feed(&check, &row);
+    }
+    rowcheck_end(&check);
+}
+
+#define CHANGE(name, statement)                                                                    \
+    static void name(struct fits_row *row)                                                         \
+    {                                                                                              \
+        statement;                                                                                 \
+    }
+CHANGE(count_up, row->cnt0 += 64)
+CHANGE(more_lost, row->lost += 1; row->flags |= FITS_FLAG_GAP)
+CHANGE(negative_lost, row->lost = -1)
+CHANGE(no_rtime, row->rtime_ns = 0)
+CHANGE(far_slot, row->slot = TAKE_DEPTH)
+CHANGE(gap_flag, row->flags ^= FITS_FLAG_GAP)
+CHANGE(overwrite_flag, row->flags ^= FITS_FLAG_OVERWRITE)
+CHANGE(full_flag, row->flags ^= FITS_FLAG_QUEUEFULL)
+CHANGE(recovered_flag, row->flags ^= FITS_FLAG_RECOVERED)
+CHANGE(unknown_flag, row->flags ^= 1 << 20)
+CHANGE(bad_time_flag, row->flags ^= FITS_FLAG_BADTIME)
+CHANGE(later, row->atime_ns += 1)
+CHANGE(time_off, row->time_s += 1e-9)
+CHANGE(back_in_time, row->atime_ns -= 1ll << 22;
+       row->time_s = (double)(row->atime_ns - TAKE_START_NS / 1000000000 * 1000000000) / 1e9)
+CHANGE(no_reset, row->flags ^= FITS_FLAG_RESET)
+
+START_TEST(a_row_that_contradicts_anything_is_reported_and_it_alone)
+{
+    static const struct {
+        uint64_t row;
+        void (*change)(struct fits_row *row);
+        const char *word;
+    } faults[] = {
+        {3, count_up, "CNT0"},
+        {19, count_up, "CNT0"},
+        {7, more_lost, "CNT0"},
+        {7, negative_lost, "LOST"},
+        {7, no_rtime, "RTIME"},
+        {7, far_slot, "SLOT"},
+        {7, gap_flag, "GAP"},
+        {5, gap_flag, "GAP"},
+        {7, overwrite_flag, "OVERWRITE"},
+        {7, full_flag, "QUEUEFULL"},
+        {7, recovered_flag, "RECOVERED"},
+        {7, unknown_flag, "FLAGS"},
+        {7, bad_time_flag, "TIME"},
+        {15, bad_time_flag, "TIME"},
+        {7, later, "TIME"},
+        {7, time_off, "TIME"},
+        {7, back_in_time, "ATIME"},
+        {13, no_reset, "CNT0"},
+    };
+
+    feed_rows(0, NULL);
+    ck_assert_msg(told.count == 0, "row %lu: %s", (unsigned long)told.index, told.what);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        feed_rows(faults[i].row, faults[i].change);
+        ck_assert_msg(
+            told.count >= 1 && told.index == faults[i].row && strstr(told.what, faults[i].word),
+            "fault %zu: row %lu, %s", i, (unsigned long)told.index, told.what ? told.what : "none");
+        ck_assert_uint_le(told.count, 2);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("verify");
@@ -142,6 +239,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, what_is_whole_passes, 0, 2);
+    tcase_add_test(tcase, a_row_that_contradicts_anything_is_reported_and_it_alone);
     tcase_add_test(tcase, a_flipped_bit_anywhere_is_found_and_named);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

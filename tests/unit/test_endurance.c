@@ -14,7 +14,7 @@
 #else
 #define CYCLES 10000
 #endif
-#define SETTLED 100 /* cycles after which nothing grows any more */
+#define SETTLED 96 /* cycles after which nothing grows any more */
 
 /* ---- what a process holds ---- */
 
@@ -61,13 +61,17 @@ static struct holding look(void)
     };
 }
 
+/* What the heap keeps at hand for chunks of each length counts as used, and is no leak. The smallest
+ * one, lost in each cycle of a kind, comes to more. */
+#define HEAP_SLACK 4096
+
 static void expect_same(struct holding before)
 {
     struct holding now = look();
 
     ck_assert_uint_eq(now.descriptors, before.descriptors);
     ck_assert_uint_eq(now.files, before.files);
-    ck_assert_uint_eq(now.heap_bytes, before.heap_bytes);
+    ck_assert_uint_le(now.heap_bytes, before.heap_bytes + HEAP_SLACK);
 #ifndef __SANITIZE_ADDRESS__ /* which maps as it likes */
     ck_assert_uint_eq(now.mappings, before.mappings);
 #endif
@@ -84,6 +88,45 @@ static IMAGE create_cycle(const char *name, uint32_t width, uint32_t depth, int 
                                             shared, 2, depth),
                      DAO_SUCCESS);
     return image;
+}
+
+/* Path of a semaphore's file; 10: the one for the log. */
+static const char *semaphore_file(const char *name, int index)
+{
+    static char path[200];
+
+    if (index < 10)
+        snprintf(path, sizeof path, "/dev/shm/sem.%s_%s_sem%02d", testbed_prefix, name, index);
+    else
+        snprintf(path, sizeof path, "/dev/shm/sem.%s_%s_semlog", testbed_prefix, name);
+    return path;
+}
+
+static void remove_files(const char *name)
+{
+    unlink(testbed_path(name));
+    for (int i = 0; i <= 10; i++)
+        unlink(semaphore_file(name, i));
+}
+
+/* The C library opens a semaphore once in a process: one that is never closed shows by a name of
+ * its own. */
+static const char *name_of(const char *prefix, int cycle)
+{
+    static char name[40];
+
+    snprintf(name, sizeof name, "%s%d", prefix, cycle);
+    return name;
+}
+
+static void take_a_new_name(int cycle)
+{
+    const char *name = name_of("own", cycle);
+    IMAGE writer = create_cycle(name, 4, 2, 1), reader = open_image(name);
+
+    ck_assert_int_eq(daoShmImageCreateSem(&reader, 1 + cycle % 10), DAO_SUCCESS);
+    close_images(&writer, &reader);
+    remove_files(name);
 }
 
 static void set_back_in_place(int cycle)
@@ -129,7 +172,6 @@ static void make_anew(int cycle)
     unlink(testbed_path("anew"));
     image = create_cycle("anew", 4, 3, 1);
     ck_assert_int_eq(daoShmLockWriter(&image), DAO_SUCCESS);
-    ck_assert_int_eq(daoShmImageCreateSem(&image, 1 + cycle % 10), DAO_SUCCESS);
     close_images(&image, NULL);
 }
 
@@ -152,7 +194,7 @@ static void make_a_line(int cycle)
 
 static void (*const good[])(int cycle) = {
     set_back_in_place, open_a_second_time,  open_read_only, replace_by_another_shape,
-    make_anew,         take_private_memory, make_a_line,
+    make_anew,         take_private_memory, make_a_line,    take_a_new_name,
 };
 #define GOOD (int)(sizeof good / sizeof good[0])
 
@@ -165,8 +207,6 @@ START_TEST(ten_thousand_cycles_leave_nothing_behind)
             before = look();
         good[cycle % GOOD](cycle);
     }
-    for (int cycle = 0; cycle < CYCLES % GOOD; cycle++) /* as many of each as at SETTLED */
-        good[(CYCLES + cycle) % GOOD](cycle);
     expect_same(before);
     expect_silence();
 }
@@ -192,38 +232,46 @@ static void fail_to_open(const char *path)
     ck_assert_int_eq(daoShmShm2ImgReadOnly(path, &image), DAO_ERROR);
 }
 
-static void fail_for_want_of_room(void)
+static void fail_for_want_of_room(int cycle)
 {
+    (void)cycle;
     fail_to_create(testbed_path("room"), 1u << 20, 4, 1);
     fail_to_create(testbed_path("room"), UINT32_MAX, 1, 1);
 }
 
-static void fail_by_shape(void)
+static void fail_by_shape(int cycle)
 {
+    (void)cycle;
     fail_to_create(testbed_path("shape"), 4, 0, 1);
     fail_to_create("", 4, 1, 0);
 }
 
-static void fail_by_directory(void)
+static void fail_by_directory(int cycle)
 {
+    (void)cycle;
     fail_to_create(testbed_dir, 4, 1, 1);
     fail_to_open(testbed_dir);
     fail_to_open(testbed_path("missing"));
 }
 
 /* The file is made, its sixth semaphore cannot be. */
-static void fail_by_semaphore(void)
+static void fail_by_semaphore(int cycle)
 {
+    const char *name = name_of("failed", cycle);
     IMAGE image;
 
-    fail_to_create(testbed_path("semaphore"), 4, 2, 1);
-    ck_assert_int_eq(daoShmShm2Img(testbed_path("semaphore"), &image), DAO_SUCCESS); /* a warning */
+    ck_assert_int_eq(mkdir(semaphore_file(name, 5), 0700), 0);
+    fail_to_create(testbed_path(name), 4, 2, 1);
+    ck_assert_int_eq(daoShmShm2Img(testbed_path(name), &image), DAO_SUCCESS); /* a warning */
     ck_assert_int_eq(daoShmImageCreateSem(&image, 10), DAO_ERROR);
     close_images(&image, NULL);
+    ck_assert_int_eq(rmdir(semaphore_file(name, 5)), 0);
+    remove_files(name);
 }
 
-static void fail_by_content(void)
+static void fail_by_content(int cycle)
 {
+    (void)cycle;
     foreign_resize("content", 0);
     fail_to_open(testbed_path("content"));
     foreign_resize("content", 100);
@@ -233,18 +281,19 @@ static void fail_by_content(void)
 }
 
 /* Pages under a mapping are replaced by the guard; closing gives those back too. */
-static void fail_by_truncation(void)
+static void fail_by_truncation(int cycle)
 {
     IMAGE writer = create_cycle("cut", 4, 3, 1), reader = open_image("cut");
     void *pixels;
 
+    (void)cycle;
     foreign_resize("cut", 0);
     ck_assert_int_eq(daoShmGetNextSegment(&reader, &pixels, NULL, NULL), DAO_ERROR);
     ck_assert_uint_eq(((volatile IMAGE_METADATA *)writer.md)[2].cnt0, 0);
     close_images(&writer, &reader);
 }
 
-static void (*const bad[])(void) = {
+static void (*const bad[])(int cycle) = {
     fail_for_want_of_room, fail_by_shape,   fail_by_directory,
     fail_by_semaphore,     fail_by_content, fail_by_truncation,
 };
@@ -254,21 +303,17 @@ START_TEST(a_thousand_failures_leave_nothing_behind)
 {
     struct rlimit limit = {1 << 30, 1 << 30}; /* should a file system be willing to try */
     struct holding before = {0};
-    char name[200];
 
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     ck_assert_ptr_ne((void *)(uintptr_t)signal(SIGXFSZ, SIG_IGN), (void *)(uintptr_t)SIG_ERR);
     close(open(testbed_path("content"), O_CREAT | O_WRONLY, 0600));
-    snprintf(name, sizeof name, "/dev/shm/sem.%s_semaphore_sem05", testbed_prefix);
-    ck_assert_int_eq(mkdir(name, 0700), 0);
     for (int cycle = 0; cycle < CYCLES / 10 / BAD * BAD; cycle++) {
         if (cycle == SETTLED / BAD * BAD / 2)
             before = look();
-        bad[cycle % BAD]();
+        bad[cycle % BAD](cycle);
     }
     forget_messages();
     expect_same(before);
-    rmdir(name);
 }
 END_TEST
 

@@ -124,6 +124,14 @@ static void check_session_lost(const struct verify_file *files, size_t count,
     }
 }
 
+static bool is_followed_by_loss(const struct verify_file *file, const struct ledger_stream *ledger)
+{
+    for (uint64_t i = 0; ledger && i < ledger->gaps_listed; i++)
+        if ((uint64_t)ledger->gaps[i].first_cnt0 == (uint64_t)file->last.cnt0 + 1)
+            return true;
+    return false;
+}
+
 void chain_check(const struct verify_file *files, size_t count, const struct ledger_stream *ledger,
                  bool is_settled, struct verify_doubts *doubts)
 {
@@ -144,7 +152,8 @@ void chain_check(const struct verify_file *files, size_t count, const struct led
     for (size_t i = 0; i + 1 < count; i++)
         check_pair(&files[i], &files[i + 1], ledger, doubts);
     last = &files[count - 1];
-    if (is_settled && last->state == VERIFY_FINISHED && last->next[0] != '\0')
+    if (is_settled && last->state == VERIFY_FINISHED && last->next[0] != '\0' &&
+        !is_followed_by_loss(last, ledger)) /* a failing disk may have swallowed all of it */
         verify_doubts_add(doubts, -1, "%s follows %s, but is missing", last->next, last->name);
     if (files[0].file_seq == 1)
         check_session_lost(files, count, doubts);

@@ -353,6 +353,8 @@ static int run(struct job *job, const char *name, bool apply, const struct sink_
     }
     if (r < 0)
         return refuse(job, r, "%s", r == -ELOOP ? "is a link; give the file itself" : strerror(-r));
+    /* As it is on the disk: what was read of it while it was written may be out of date. */
+    posix_fadvise(job->file.sink.fd, 0, 0, POSIX_FADV_DONTNEED);
     r = check_final_name(job);
     if (r != 0)
         return r < 0 ? r : drop_part_name(job, name, apply);

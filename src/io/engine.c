@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define BUFFERS_MAX 1024u /* what kernels before 5.13 take */
+#define STUCK_MAX   16u   /* then a disk that takes less than a page at a time has failed */
 
 struct io_engine {
     struct io_uring ring;
@@ -140,6 +141,14 @@ static bool advance(struct io_request *request, int result)
     if (result == 0 && request->bytes > 0) {
         request->result = -EIO;
         return true;
+    }
+    if (request->sink->direct && (size_t)result < request->bytes) {
+        result -= result % (int)SINK_PAGE; /* it takes whole pages only: that one goes out again */
+        request->stuck = result > 0 ? 0 : request->stuck + 1;
+        if (request->stuck > STUCK_MAX) {
+            request->result = -EIO;
+            return true;
+        }
     }
     request->data += result;
     request->bytes -= (size_t)result;

@@ -2,8 +2,8 @@
  * engine.h - writes and syncs in flight: io_uring, or plain pwrite where it is not to be had.
  *
  * One thread (the writer) creates, submits and reaps; io_engine_kick() may be called by any. A
- * request is owned by the caller and must stay put until it is done. Short writes and EINTR/EAGAIN
- * are continued here; `result` is 0 or negative errno. No allocation after creation.
+ * request is owned by the caller and must stay put until it is done. Short writes (of direct I/O
+ * from the last whole page on) and EINTR/EAGAIN are continued here; `result` is 0 or negative errno. No allocation after creation.
  */
 #ifndef DAOREC_IO_ENGINE_H
 #define DAOREC_IO_ENGINE_H
@@ -30,6 +30,7 @@ struct io_request {
     size_t bytes;
     uint64_t off;
     int buffer_index; /* of a registered block that `data` lies in, or -1 */
+    unsigned stuck;   /* the engine's: writes in a row that got no whole page out */
     int result;       /* set when done */
     void (*done)(struct io_request *request);
     void *owner; /* the caller's */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define SCRATCH_BYTES (256u * 1024u) /* twice: one half for writing, one for reading */
+#define STUCK_MAX     16u            /* direct writes in a row that got no whole page out */
 
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x00002000U
@@ -55,6 +56,7 @@ const struct sink_backend sink_backend_system = {
 static int write_pages(struct sink *sink, const unsigned char *buf, size_t bytes, uint64_t off)
 {
     uint64_t end = off + bytes;
+    unsigned stuck = 0;
 
     while (bytes > 0) {
         ssize_t n = sink->backend->write_at(sink->backend->ctx, sink->fd, buf, bytes, (off_t)off);
@@ -65,6 +67,12 @@ static int write_pages(struct sink *sink, const unsigned char *buf, size_t bytes
             return -errno;
         if (n == 0)
             return -EIO;
+        if (sink->direct && (size_t)n < bytes) { /* from the last whole page on */
+            n -= n % (ssize_t)SINK_PAGE;
+            stuck = n > 0 ? 0 : stuck + 1;
+            if (stuck > STUCK_MAX)
+                return -EIO;
+        }
         buf += n;
         bytes -= (size_t)n;
         off += (uint64_t)n;

@@ -175,8 +175,8 @@ START_TEST(a_sink_writes_any_range_and_leaves_its_neighbours_alone)
     struct sink sink;
     uint32_t x = 1;
 
-    ck_assert_int_eq(
-        sink_create(&sink, dir, "file", sizeof mirror, _i == 1, &sink_backend_system), 0);
+    ck_assert_int_eq(sink_create(&sink, dir, "file", sizeof mirror, _i == 1, &sink_backend_system),
+                     0);
     for (int round = 0; round < 40; round++) {
         size_t off, bytes;
 
@@ -197,6 +197,59 @@ START_TEST(a_sink_writes_any_range_and_leaves_its_neighbours_alone)
     ck_assert_int_eq(sink_publish(&sink, "file"), 0);
     sink_close(&sink);
     check_file(dir, "file", mirror, sizeof mirror);
+    unlinkat(dir, "file", 0);
+    close(dir);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+/* ---- a disk that takes little at a time ---- */
+
+static size_t short_to;
+static bool must_be_pages;
+
+/* As direct I/O: whole pages only. */
+static ssize_t write_little(void *ctx, int fd, const void *buf, size_t bytes, off_t off)
+{
+    (void)ctx;
+    if (must_be_pages && (off % SINK_PAGE != 0 || bytes % SINK_PAGE != 0)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return sink_backend_system.write_at(NULL, fd, buf, bytes < short_to ? bytes : short_to, off);
+}
+
+static struct sink_backend little(void)
+{
+    struct sink_backend backend = sink_backend_system;
+
+    backend.write_at = write_little;
+    return backend;
+}
+
+static const size_t short_sizes[] = {1, 1000, 4095, 4096, 4097, 10000};
+
+START_TEST(a_short_write_of_a_sink_is_continued_from_where_it_may_be)
+{
+    static unsigned char content[40000];
+    struct sink_backend backend = little();
+    char folder[200];
+    int dir = open_folder(folder, sizeof folder), r;
+    struct sink sink;
+    bool direct = _i % 2;
+
+    for (size_t i = 0; i < sizeof content; i++)
+        content[i] = (unsigned char)(i * 7);
+    ck_assert_int_eq(sink_create(&sink, dir, "file", sizeof content, false, &backend), 0);
+    sink.direct = must_be_pages = direct;
+    short_to = short_sizes[_i / 2];
+    r = sink_write(&sink, 0, content, sizeof content);
+    /* A direct write that never gets a page out is not tried for ever. */
+    ck_assert_int_eq(r, direct && short_to < SINK_PAGE ? -EIO : 0);
+    ck_assert_int_eq(sink_publish(&sink, "file"), 0);
+    sink_close(&sink);
+    if (r == 0)
+        check_file(dir, "file", content, sizeof content);
     unlinkat(dir, "file", 0);
     close(dir);
     ck_assert_int_eq(rmdir(folder), 0);
@@ -229,8 +282,8 @@ START_TEST(an_engine_writes_and_syncs_and_says_how_it_went)
     ck_assert_int_eq(io_pool_init(&pool, 8, 65536), 0);
     ck_assert_int_eq(io_engine_create(&engine, kind, 16, NULL), 0);
     io_engine_register(engine, pools, 1);
-    ck_assert_int_eq(
-        sink_create(&sink, dir, "file", sizeof expected, true, &sink_backend_system), 0);
+    ck_assert_int_eq(sink_create(&sink, dir, "file", sizeof expected, true, &sink_backend_system),
+                     0);
     finished = 0;
     worst = 0;
     for (unsigned i = 0; i < 8; i++) {
@@ -264,6 +317,44 @@ START_TEST(an_engine_writes_and_syncs_and_says_how_it_went)
     unlinkat(dir, "file", 0);
     close(dir);
     rmdir(folder);
+}
+END_TEST
+
+START_TEST(a_short_write_of_an_engine_is_continued_from_where_it_may_be)
+{
+    static unsigned char content[40960];
+    struct sink_backend backend = little();
+    char folder[200];
+    int dir = open_folder(folder, sizeof folder);
+    struct io_engine *engine = NULL;
+    struct sink sink;
+    struct io_request request = {.kind = IO_REQUEST_WRITE,
+                                 .sink = &sink,
+                                 .data = content,
+                                 .bytes = sizeof content,
+                                 .buffer_index = -1,
+                                 .done = count_done};
+    bool direct = _i % 2;
+
+    for (size_t i = 0; i < sizeof content; i++)
+        content[i] = (unsigned char)(i * 7);
+    ck_assert_int_eq(io_engine_create(&engine, IO_ENGINE_PWRITE, 4, NULL), 0);
+    ck_assert_int_eq(sink_create(&sink, dir, "file", sizeof content, false, &backend), 0);
+    sink.direct = must_be_pages = direct;
+    short_to = short_sizes[_i / 2];
+    finished = 0;
+    worst = 0;
+    io_engine_submit(engine, &request);
+    ck_assert_uint_eq(finished, 1);
+    ck_assert_int_eq(worst, direct && short_to < SINK_PAGE ? -EIO : 0);
+    ck_assert_int_eq(sink_publish(&sink, "file"), 0);
+    sink_close(&sink);
+    if (worst == 0)
+        check_file(dir, "file", content, sizeof content);
+    io_engine_destroy(engine);
+    unlinkat(dir, "file", 0);
+    close(dir);
+    ck_assert_int_eq(rmdir(folder), 0);
 }
 END_TEST
 
@@ -348,6 +439,8 @@ int main(void)
     tcase_add_test(tcase, the_block_given_last_is_taken_first);
     tcase_add_loop_test(tcase, a_sink_writes_any_range_and_leaves_its_neighbours_alone, 0, 2);
     tcase_add_loop_test(tcase, an_engine_writes_and_syncs_and_says_how_it_went, 0, 2);
+    tcase_add_loop_test(tcase, a_short_write_of_a_sink_is_continued_from_where_it_may_be, 0, 12);
+    tcase_add_loop_test(tcase, a_short_write_of_an_engine_is_continued_from_where_it_may_be, 0, 12);
     tcase_add_loop_test(tcase, a_failing_write_is_reported_once_with_its_errno, 0, 2);
     tcase_add_loop_test(tcase, no_kick_is_lost_between_looking_and_sleeping, 0, 2);
     suite_add_tcase(suite, tcase);

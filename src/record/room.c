@@ -2,8 +2,13 @@
 #include "record/room.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+
+#include "io/sink.h"
+
+#define LEDGER_BYTES (256u << 10)
 
 void room_read_limits(struct room_limits *limits)
 {
@@ -11,7 +16,7 @@ void room_read_limits(struct room_limits *limits)
 
     limits->file_bytes_max = UINT64_MAX;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-        limits->file_bytes_max = limit.rlim_cur;
+        limits->file_bytes_max = limit.rlim_cur - limit.rlim_cur % SINK_PAGE;
 }
 
 static uint64_t kept_of(const struct room_limits *limits, const struct statvfs *fs)
@@ -29,7 +34,7 @@ void room_look(struct room *room, int dir_fd)
     room->dir_fd = dir_fd;
     if (fstatvfs(dir_fd, &fs) == 0 && fs.f_blocks > 0) { /* 0: a file system that does not tell */
         free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-        kept = kept_of(&room->limits, &fs);
+        kept = kept_of(&room->limits, &fs) + LEDGER_BYTES;
         left = free_bytes > kept ? free_bytes - kept : 0;
     }
     atomic_store_explicit(&room->left_bytes, left, memory_order_relaxed);
@@ -42,6 +47,11 @@ uint64_t room_kept(const struct room *room)
     return fstatvfs(room->dir_fd, &fs) == 0 ? kept_of(&room->limits, &fs) : room->limits.keep_bytes;
 }
 
+static bool keeps_nothing(const struct room_limits *limits)
+{
+    return limits->keep_bytes == 0 && limits->keep_percent <= 0.0;
+}
+
 uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes)
 {
     uint64_t left = atomic_load_explicit(&room->left_bytes, memory_order_relaxed), granted;
@@ -51,7 +61,7 @@ uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes)
     do {
         granted = bytes < left ? bytes : left;
         if (granted < least)
-            return 0;
+            return keeps_nothing(&room->limits) && least <= bytes ? least : 0;
         if (left == UINT64_MAX)
             break;
     } while (!atomic_compare_exchange_weak_explicit(&room->left_bytes, &left, left - granted,

@@ -1,6 +1,8 @@
 /*
  * room.h - how much of the disk a session may still claim: what is free, less what is to be kept.
  *
+ * Apart from that some room is left for the ledger, which is written as the last thing.
+ *
  * Files claim their whole length when they are prepared. A plan claims it at once, so that two
  * streams do not plan with the same room; every look at the disk then sets the figure right.
  * room_claim() is for the drains (no system call), the others are for the session's thread.
@@ -11,9 +13,10 @@
 #include <stdint.h>
 
 struct room_limits {
-    uint64_t keep_bytes;     /* to be kept free ... */
-    double keep_percent;     /* ... or this part of the file system, where it is above 0 */
-    uint64_t file_bytes_max; /* RLIMIT_FSIZE; UINT64_MAX: none */
+    uint64_t keep_bytes; /* to be kept free ... */
+    double keep_percent; /* ... or this part of the file system, where it is above 0 */
+    uint64_t
+        file_bytes_max; /* RLIMIT_FSIZE in whole pages, as files are written; UINT64_MAX: none */
 };
 
 struct room {
@@ -31,7 +34,10 @@ void room_look(struct room *room, int dir_fd);
 /* Bytes to be kept free there; for messages. */
 uint64_t room_kept(const struct room *room);
 
-/* Claim up to `bytes`, at least `least`: how much was granted, 0 where there is less. */
+/*
+ * Claim up to `bytes`, at least `least`: how much was granted, 0 where there is less. Where nothing
+ * is to be kept free (both limits 0) `least` is granted in any case: then a full disk is waited for.
+ */
 uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes);
 
 #endif

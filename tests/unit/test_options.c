@@ -17,6 +17,7 @@ struct target {
     int64_t duration, wait;
     double rate;
     const char *output;
+    struct option_amount keep;
 };
 
 #define AT(member) offsetof(struct target, member)
@@ -29,12 +30,14 @@ static const struct option_spec specs[] = {
     {"wait", 0, OPTION_DURATION_OR_FLAG, AT(wait), "T", "wait for the segment", 0, 0},
     {"rate", 'r', OPTION_NUMBER, AT(rate), "HZ", "frames a second", 0, 1e9},
     {"output", 'o', OPTION_STRING, AT(output), "DIR", "where to", 0, 0},
+    {"keep", 0, OPTION_AMOUNT, AT(keep), "S|P%", "to be kept free", 0, 0},
     {"roll-size", 0, OPTION_BYTES, AT(buffer), "S", "", 0, 0},
     {"roll-time", 0, OPTION_DURATION, AT(duration), "T", "", 0, 0},
     {NULL, 0, 0, 0, NULL, NULL, 0, 0},
 };
 static const struct verb_usage usage = {"trial", "SHM...", "Try things.", specs};
-static const struct target untouched = {.frames = 7, .rate = 2.5, .output = "here"};
+static const struct target untouched = {
+    .frames = 7, .rate = 2.5, .output = "here", .keep = {5, 0.0}};
 
 #define ARGUMENTS_MAX 16
 
@@ -99,6 +102,56 @@ START_TEST(every_kind_of_value_reaches_its_place)
     ck_assert(c.target.rate == 1000.0);
     ck_assert_str_eq(c.target.output, "there");
     ck_assert_str_eq(c.text, "");
+}
+END_TEST
+
+START_TEST(an_amount_is_a_size_or_a_part)
+{
+    static const struct {
+        const char *line;
+        uint64_t bytes;
+        double percent;
+    } good[] = {
+        {"trial --keep 64MiB", 64 << 20, 0.0},
+        {"trial --keep=2%", 0, 2.0},
+        {"trial --keep 0", 0, 0.0},
+        {"trial --keep 0%", 0, 0.0},
+        {"trial --keep 100%", 0, 100.0},
+        {"trial --keep 0.25%", 0, 0.25},
+        {"trial --keep 1.5GB", 1500000000, 0},
+        {"trial --keep 3% --keep 1kB", 1000, 0.0},
+    };
+    static const char *const bad[] = {
+        "-1%",
+        "101%",
+        "%",
+        "2%%",
+        "x%",
+        "nan%",
+        "inf%",
+        "-5",
+        "1XB",
+        "1e400%",
+        "00000000000000000000000000000000000000001%",
+    };
+    struct call c;
+    char line[100];
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        parse(&c, good[i].line, STDERR_FILENO);
+        ck_assert_msg(c.result == c.argc, "%s: %s", good[i].line, c.text);
+        ck_assert_uint_eq(c.target.keep.bytes, good[i].bytes);
+        ck_assert(c.target.keep.percent == good[i].percent);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(line, sizeof(line), "trial --keep=%s", bad[i]);
+        expect_refusal(line, bad[i]);
+        parse(&c, line, STDERR_FILENO);
+        ck_assert_uint_eq(c.target.keep.bytes, untouched.keep.bytes);
+        ck_assert(c.target.keep.percent == untouched.keep.percent);
+    }
+    expect_refusal("trial --keep=2x", "such as 10GiB, or a part such as 2%");
+    expect_refusal("trial --keep", "needs a value");
 }
 END_TEST
 
@@ -256,6 +309,7 @@ int main(void)
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, every_kind_of_value_reaches_its_place);
+    tcase_add_test(tc, an_amount_is_a_size_or_a_part);
     tcase_add_test(tc, what_is_not_given_keeps_its_default);
     tcase_add_test(tc, arguments_may_stand_between_options);
     tcase_add_test(tc, two_dashes_end_the_options);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/units.h"
 #include "cli/cli.h"
 #include "record/session.h"
 
@@ -40,7 +41,7 @@ static const struct option_spec specs[] = {
     {"buffer", 0, OPTION_BYTES, OFF(buffer_bytes), "S",
      "staging memory (default 512MiB, at most 1/8 of RAM; two frames at least)", 1048576, 7e13},
     {"keep-free", 0, OPTION_AMOUNT, OFF(keep_free), "S|P%",
-     "end before less than this is free on the disk (default 2%)", 0, 0},
+     "end before less than this is free on the disk (default 2%); 0: wait for room instead", 0, 0},
     {"cpu", 0, OPTION_NUMBER, OFF(cpu), "N", "run the draining threads on this CPU", 0, 1023},
     {"priority", 0, OPTION_COUNT, OFF(priority), "N", "their SCHED_FIFO priority", 1, 99},
     {"io", 0, OPTION_STRING, OFF(io), "KIND", "auto, uring or pwrite (default auto)", 0, 0},
@@ -89,6 +90,23 @@ static int check_cpu(double cpu)
     return 0;
 }
 
+/* "--wait 2s" leaves 2s among the segments: its value is optional and needs the =. */
+static int check_wait(char *const *paths, int count, int64_t wait_ns)
+{
+    int64_t ns;
+
+    for (int i = 0; i < count && wait_ns == INT64_MAX; i++) {
+        if (strchr(paths[i], '/') || units_parse_duration(paths[i], &ns) < 0 ||
+            access(paths[i], F_OK) == 0)
+            continue;
+        fprintf(stderr,
+                "daorec record: %s would be a segment; a time to wait is given as --wait=%s\n",
+                paths[i], paths[i]);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 int cli_record(int argc, char **argv)
 {
     struct record_options options = {
@@ -129,7 +147,8 @@ int cli_record(int argc, char **argv)
         .json = options.json,
         .quiet = options.quiet,
     };
-    if (engine_kind(options.io, &config.engine) < 0 || check_cpu(options.cpu) < 0)
+    if (engine_kind(options.io, &config.engine) < 0 || check_cpu(options.cpu) < 0 ||
+        check_wait(argv + first, argc - first, options.wait_ns) < 0)
         return 2;
     if (options.quiet)
         log_set_level(LOG_WARNING);

@@ -131,11 +131,11 @@ static void write_locked(struct books *books)
     if (json)
         r = tree_replace_file(books->dir_fd, "session.json", json, strlen(json));
     books->is_written = r == 0;
-    if (r < 0) {
-        log_error("%s/%s/session.json: cannot write the ledger: %s", books->root, books->session,
-                  strerror(-r));
-        books->failed = true;
-    }
+    if (r < 0 && !books->trouble_said)
+        log_error("%s/%s/session.json: cannot write the ledger: %s; it is tried again at every "
+                  "file's end",
+                  books->root, books->session, strerror(-r));
+    books->trouble_said = r < 0;
     free(json);
     free(entries);
 }
@@ -147,13 +147,23 @@ void books_write(struct books *books)
     pthread_mutex_unlock(&books->lock);
 }
 
+static void drop_file(struct books *books, unsigned stream, struct ledger_file *file)
+{
+    size_t behind = (size_t)(books->files[stream] + books->file_counts[stream] - (file + 1));
+
+    memmove(file, file + 1, behind * sizeof *file);
+    books->file_counts[stream]--;
+}
+
 void books_file_closed(struct books *books, const struct record_file *f, int result)
 {
     struct ledger_file *file;
 
     pthread_mutex_lock(&books->lock);
     file = find_file(books, f);
-    if (file) {
+    if (file && f->removed) {
+        drop_file(books, stream_index(books, f->stream), file);
+    } else if (file) {
         file->closed = result == 0;
         file->frames = f->frames;
         file->lost = f->lost;
@@ -161,7 +171,7 @@ void books_file_closed(struct books *books, const struct record_file *f, int res
         file->end_ns = f->last_ns;
         file->end_cause = f->end_cause;
     }
-    books->failed = books->failed || result < 0;
+    books->failed = books->failed || result < 0 || atomic_load(&f->error) != 0;
     write_locked(books);
     pthread_mutex_unlock(&books->lock);
 }

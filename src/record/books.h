@@ -22,8 +22,9 @@ struct books {
     pthread_mutex_t lock;
     struct ledger_file **files; /* [count], each growing */
     size_t *file_counts;
-    bool is_written; /* session.json is as it should be since the last try */
-    bool failed;     /* a file or the ledger could not be written as it should */
+    bool is_written;   /* session.json is as it should be since the last try */
+    bool trouble_said; /* that it could not be written */
+    bool failed;       /* a file could not be written as it should */
 };
 
 /* For `count` streams. 0 or -ENOMEM. books_fini() is safe on zeroed and half-built books. */
@@ -31,10 +32,11 @@ int books_init(struct books *books, struct record_stream *const *streams, unsign
 void books_fini(struct books *books);
 
 void books_file_opened(struct books *books, const struct record_file *f);
-/* Books the end of a file and writes session.json; result as recording_file_close() gave it. */
+/* Books the end of a file and writes session.json; result as recording_file_close() gave it. A
+ * file that was removed is not listed any more. */
 void books_file_closed(struct books *books, const struct record_file *f, int result);
 
-/* Write session.json as things stand; a failure is logged and remembered. */
+/* Write session.json as things stand; a failure is said once and remembered. */
 void books_write(struct books *books);
 
 /* Everything as it stands, for printing; valid while nothing is booked. Release with

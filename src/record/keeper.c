@@ -8,7 +8,7 @@
 
 #include "lib/clock.h"
 
-#define RETRY_NS 1000000000ll
+#define RETRY_NS 500000000ll
 
 /* ---- jobs ---- */
 
@@ -44,34 +44,42 @@ static int prepare_if_needed(struct record_file *f, struct dao_text *text)
     return keeper_prepare_now(f, text);
 }
 
-/* 0: done, for good or ill; else the job is to be tried again. */
-static int open_file(struct keeper *keeper, struct record_file *f)
+static int publish(struct record_file *f, struct dao_text *text)
 {
     struct fits_state *state = &f->file.state;
     char previous[TREE_FILE_BYTES] = "";
-    struct dao_text text;
-    int r = prepare_if_needed(f, &text);
+    int r;
 
-    if (r < 0 && !atomic_load(&f->stream->is_stopping)) {
+    if (state->file_seq > 1)
+        tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
+    state->previous = previous;
+    state->frame0 = f->index0;
+    state->cnt0_begin = f->first_cnt0;
+    state->begin_ns = f->first_ns;
+    r = recording_file_publish(&f->file, text);
+    state->previous = "";
+    return r;
+}
+
+/* 0: done, for good or ill; else the job is to be tried again, while its frames wait in memory. */
+static int open_file(struct keeper *keeper, struct record_file *f)
+{
+    bool last_try = atomic_load(&f->stream->is_stopping);
+    struct dao_text text;
+    int r;
+
+    if (!last_try && dao_clock_mono_ns() < atomic_load(&f->stream->not_before_ns))
+        return -EAGAIN;
+    r = prepare_if_needed(f, &text);
+    if (r == 0)
+        r = publish(f, &text);
+    if (r < 0) {
         if (!f->trouble_said)
             keeper->events->trouble(keeper->events->ctx, f, text.s);
         f->trouble_said = true;
-        return r;
-    }
-    if (r == 0) {
-        if (state->file_seq > 1)
-            tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
-        state->previous = previous;
-        state->frame0 = f->index0;
-        state->cnt0_begin = f->first_cnt0;
-        state->begin_ns = f->first_ns;
-        r = recording_file_publish(&f->file, &text);
-        state->previous = "";
-    }
-    if (r < 0) {
+        if (!last_try && r != -EEXIST) /* a foreign file of its name stays there */
+            return r;
         atomic_store(&f->error, r);
-        if (!f->trouble_said)
-            keeper->events->trouble(keeper->events->ctx, f, text.s);
         io_engine_kick(f->stream->engine);
         return 0;
     }
@@ -95,57 +103,83 @@ static uint64_t whole_frames(const struct record_file *f)
     return frames < f->frames ? frames : f->frames;
 }
 
-/* A write failed: keep what is whole, count the rest as lost to the disk. */
+/* Of what the drain had counted as recorded only the first `kept` frames are there. */
+static void lose_frames(struct record_file *f, uint64_t kept)
+{
+    account_fail(&f->stream->account, kept ? f->last_cnt0 + 1 : f->first_cnt0, f->frames - kept,
+                 dao_clock_real_ns());
+    f->lost += f->frames - kept;
+    f->frames = kept;
+}
+
+/* A write failed: keep what is whole, count the rest as lost to the disk. A file without one whole
+ * frame is of no use to anybody, and would keep the length it was given. */
 static int salvage(struct record_file *f, struct dao_text *text)
 {
-    uint64_t whole = whole_frames(f), all = f->frames;
+    bool is_open = atomic_load(&f->state) == RECORD_FILE_OPEN;
+    uint64_t whole = is_open ? whole_frames(f) : 0, all = f->frames;
     int r = -EIO;
 
     f->end_cause = "ERROR";
     f->has_next = false;
-    if (atomic_load(&f->state) == RECORD_FILE_OPEN && whole > 0)
+    if (whole > 0)
         r = recording_file_sum_rows(&f->file, whole, &f->data_sum, &f->rows_sum, &f->last_cnt0,
                                     &f->last_ns);
-    if (r < 0) {
-        whole = 0;
-        snprintf(text->s, sizeof text->s, "%s: %s", f->file.part_name,
-                 strerror(-atomic_load(&f->error)));
-    }
-    f->frames = whole;
-    f->lost += all - whole;
-    account_fail(&f->stream->account, whole ? f->last_cnt0 + 1 : f->first_cnt0, all - whole,
-                 dao_clock_real_ns());
+    f->removed = whole == 0;
+    if (f->removed && is_open)
+        recording_file_remove(&f->file);
+    lose_frames(f, r == 0 ? whole : 0);
+    snprintf(text->s, sizeof text->s, "%s: %s: %s, %llu frames of it are lost", f->file.name,
+             strerror(-atomic_load(&f->error)),
+             f->removed ? "nothing of it was whole"
+             : r == 0   ? "closed with what is whole"
+                        : "it cannot be read either, and stays under its .part name",
+             (unsigned long long)(all - f->frames));
     return r;
+}
+
+static int finish_file(struct record_file *f, struct dao_text *text)
+{
+    struct fits_state *state = &f->file.state;
+    char previous[TREE_FILE_BYTES] = "", next[TREE_FILE_BYTES] = "";
+    double span_s = (double)(f->last_ns - f->first_ns) / 1e9;
+
+    if (state->file_seq > 1)
+        tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
+    if (f->has_next)
+        tree_file_name(next, f->stream->name, state->file_seq + 1, 0);
+    state->previous = previous;
+    state->next = next;
+    state->cnt0_end = f->last_cnt0;
+    state->end_ns = f->last_ns;
+    state->fps = f->frames > 1 && span_s > 0 ? (double)(f->frames - 1) / span_s : 0.0;
+    state->lost = f->lost;
+    state->gaps = f->gaps;
+    state->torn = f->torn;
+    state->session_lost = f->session_lost;
+    state->end_cause = f->end_cause;
+    return recording_file_close(&f->file, f->frames, f->data_sum, f->rows_sum, "CLOSED", NULL,
+                                text);
 }
 
 static void close_file(struct keeper *keeper, struct record_file *f)
 {
-    struct fits_state *state = &f->file.state;
-    char previous[TREE_FILE_BYTES] = "", next[TREE_FILE_BYTES] = "";
-    double span_s;
-    struct dao_text text = {""};
+    struct dao_text text = {""}, closing = {""};
     int r = 0;
 
     if (atomic_load(&f->error) != 0)
         r = salvage(f, &text);
     if (r == 0) {
-        span_s = (double)(f->last_ns - f->first_ns) / 1e9;
-        if (state->file_seq > 1)
-            tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
-        if (f->has_next)
-            tree_file_name(next, f->stream->name, state->file_seq + 1, 0);
-        state->previous = previous;
-        state->next = next;
-        state->cnt0_end = f->last_cnt0;
-        state->end_ns = f->last_ns;
-        state->fps = f->frames > 1 && span_s > 0 ? (double)(f->frames - 1) / span_s : 0.0;
-        state->lost = f->lost;
-        state->gaps = f->gaps;
-        state->torn = f->torn;
-        state->session_lost = f->session_lost;
-        state->end_cause = f->end_cause;
-        r = recording_file_close(&f->file, f->frames, f->data_sum, f->rows_sum, "CLOSED", NULL,
-                                 &text);
+        r = finish_file(f, &closing);
+        if (r < 0 && recording_file_is_gone(&f->file, f->stream->dir_fd)) {
+            snprintf(closing.s, sizeof closing.s,
+                     "%s was removed while it was recorded: %llu frames of it are lost",
+                     f->file.part_name, (unsigned long long)f->frames);
+            lose_frames(f, 0);
+            f->removed = true;
+        }
+        if (closing.s[0] != '\0')
+            text = closing;
     } else {
         recording_file_discard(&f->file);
     }

@@ -24,6 +24,7 @@ struct keeper_job {
 /* What a keeper reports; called in its thread. */
 struct keeper_events {
     void (*opened)(void *ctx, struct record_file *file);
+    /* `text` is empty where all went well; it may not be although the file was closed. */
     void (*closed)(void *ctx, struct record_file *file, int result, const char *text);
     void (*trouble)(void *ctx, struct record_file *file, const char *text);
     void *ctx;

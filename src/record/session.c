@@ -202,7 +202,7 @@ static void on_opened(void *ctx, struct record_file *f)
 
     books_file_opened(&session->books, f);
     if (f->trouble_said)
-        log_info("%s: there is room again, recording goes on", f->file.name);
+        log_info("%s: the disk is back, recording goes on", f->file.name);
 }
 
 static void on_closed(void *ctx, struct record_file *f, int result, const char *text)
@@ -211,9 +211,12 @@ static void on_closed(void *ctx, struct record_file *f, int result, const char *
     char size[32];
 
     books_file_closed(&session->books, f, result);
-    if (result < 0)
-        log_error("%s", text);
-    else if (!session->config->quiet)
+    if (text[0] != '\0') {
+        /* A disk that is broken for a night says so once. */
+        if (!f->removed || !f->stream->removal_said)
+            log_error("%s/%s: %s", session->id, f->stream->name, text);
+        f->stream->removal_said = f->removed;
+    } else if (!session->config->quiet)
         log_info(
             "%s: %llu frames, %s%s, %s", f->file.name, (unsigned long long)f->frames,
             units_format_bytes(size, sizeof size, fits_plan_closed_bytes(&f->file.plan, f->frames)),
@@ -258,9 +261,14 @@ static void remove_folders(struct session *session)
 
     if (session->dir_fd < 0)
         return;
-    for (unsigned i = 0; i < session->count; i++)
-        if (session->streams[i]->dir_fd >= 0)
-            unlinkat(session->dir_fd, session->streams[i]->name, AT_REMOVEDIR);
+    for (unsigned i = 0; i < session->count; i++) {
+        struct record_stream *s = session->streams[i];
+
+        if (s->next) /* prepared, perhaps under a temporary name */
+            recording_file_discard(&s->next->file);
+        if (s->dir_fd >= 0)
+            unlinkat(session->dir_fd, s->name, AT_REMOVEDIR);
+    }
     snprintf(path, sizeof path, "%.4095s/%s", session->config->root, session->id);
     rmdir(path);
 }

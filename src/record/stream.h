@@ -57,9 +57,10 @@ struct record_file {
     uint32_t writes_in_flight;
     bool sync_in_flight;
     bool trouble_said; /* keeper: that it could not be opened was reported */
+    bool removed;      /* keeper: it is not there any more, or never was */
     /* shared */
     _Atomic int state; /* enum record_file_state; keepers write, writer and drain read */
-    _Atomic int error; /* first negative errno of a write or of publishing */
+    _Atomic int error; /* first negative errno of a write, a sync or of publishing */
 };
 
 enum record_file_state {
@@ -169,6 +170,11 @@ struct record_stream {
     unsigned char *data_page, *row_page; /* for flushed last pages */
     uint32_t flushes_in_flight;          /* data writes whose block the drain still fills */
     bool drain_done;
+    int64_t failed_ns;             /* monotonic: when a file failed last, 0: none did */
+    _Atomic int64_t not_before_ns; /* monotonic: no file is opened before */
+
+    /* keeper */
+    bool removal_said; /* that a file was removed was said, and no other was closed since */
 
     /* requests from outside */
     atomic_bool stop_requested, roll_requested;

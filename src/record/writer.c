@@ -4,6 +4,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "lib/clock.h"
+
+#define FAILED_REST_NS 1000000000ll
+
 static uint64_t page_floor(uint64_t off)
 {
     return off - off % SINK_PAGE;
@@ -57,12 +61,19 @@ static void complete_page(const struct record_message *m, unsigned char *page)
     recording_file_overlay(&m->file->file, begin, page, SINK_PAGE);
 }
 
+/* Files that fail one right after the other are not to follow each other at the disk's full speed:
+ * frames wait in memory, and the disk gets a moment. The first failure costs no time. */
 static void note_error(struct record_file *f, int result)
 {
-    int none = 0;
+    struct record_stream *s = f->stream;
+    int64_t now = dao_clock_mono_ns();
 
-    if (result < 0)
-        atomic_compare_exchange_strong(&f->error, &none, result);
+    if (result >= 0 || atomic_load(&f->error) != 0)
+        return;
+    if (s->failed_ns && now - s->failed_ns < 2 * FAILED_REST_NS)
+        atomic_store(&s->not_before_ns, now + FAILED_REST_NS);
+    s->failed_ns = now;
+    atomic_store(&f->error, result); /* only here while the file is open */
 }
 
 static bool has_failed(const struct record_file *f)

@@ -132,18 +132,27 @@ static int detour(struct recording_file *file, uint64_t n, uint64_t *rows_off,
     return 0;
 }
 
-static int finish_name(struct recording_file *file)
+static int finish_name(struct recording_file *file, struct dao_text *text)
 {
-    int r = sink_sync(&file->sink);
+    int r = sink_sync(&file->sink), synced;
 
     if (r == 0)
         r = sink_rename(&file->sink, file->part_name, file->name);
-    return r == 0 ? sink_sync_dir(&file->sink) : r;
+    if (r < 0)
+        return r;
+    synced = sink_sync_dir(&file->sink);
+    if (synced < 0)
+        snprintf(
+            text->s, sizeof text->s,
+            "%s: finished, but its folder cannot be synced: %s; a power cut may leave it under "
+            "its .part name",
+            file->name, strerror(-synced));
+    return 0;
 }
 
 /* Steps 3 and 4. */
 static int cut_and_name(struct recording_file *file, uint64_t n,
-                        const struct recording_hooks *hooks)
+                        const struct recording_hooks *hooks, struct dao_text *text)
 {
     uint64_t bytes = fits_plan_closed_bytes(&file->plan, n);
     int r = file->sink.length == bytes ? 0 : sink_truncate(&file->sink, bytes);
@@ -151,7 +160,7 @@ static int cut_and_name(struct recording_file *file, uint64_t n,
     if (r < 0)
         return r;
     step_done(hooks, "cut");
-    r = finish_name(file);
+    r = finish_name(file, text);
     if (r == 0)
         step_done(hooks, "name");
     return r;
@@ -185,7 +194,7 @@ static int close_steps(struct recording_file *file, uint64_t n, uint32_t data_su
     if (r < 0)
         return r;
     step_done(hooks, "switch");
-    return cut_and_name(file, n, hooks);
+    return cut_and_name(file, n, hooks, text);
 }
 
 /* How an attempt ended: a text where there is none yet, and nothing stays open. */
@@ -203,7 +212,7 @@ int recording_file_finish(struct recording_file *file, uint64_t frames,
                           const struct recording_hooks *hooks, struct dao_text *text)
 {
     text->s[0] = '\0';
-    return conclude(file, cut_and_name(file, frames, hooks), text);
+    return conclude(file, cut_and_name(file, frames, hooks, text), text);
 }
 
 int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t data_sum,

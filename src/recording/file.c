@@ -2,8 +2,11 @@
 #include "recording/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/clock.h"
 
@@ -129,6 +132,19 @@ void recording_file_overlay(const struct recording_file *file, uint64_t off, uns
     overlay_part(file->plan.frames_header_off, &file->frames_header, off, buf, count);
     overlay_part(file->plan.shmkw_off, &file->shmkw, off, buf, count);
     overlay_part(file->plan.spare_off, &file->spare_header, off, buf, count);
+}
+
+void recording_file_remove(const struct recording_file *file)
+{
+    unlinkat(file->sink.dir_fd, file->part_name, 0);
+}
+
+bool recording_file_is_gone(const struct recording_file *file, int dir_fd)
+{
+    struct stat st;
+
+    return fstatat(dir_fd, file->part_name, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT &&
+           fstatat(dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
 }
 
 void recording_file_discard(struct recording_file *file)

@@ -11,6 +11,7 @@
 #ifndef DAOREC_RECORDING_FILE_H
 #define DAOREC_RECORDING_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fits/header.h"
@@ -60,7 +61,8 @@ struct recording_hooks {
  * Close with the first `frames` frames (1 .. capacity), whose rows are in the file. file->state is
  * complete but for planes, frames and status. data_sum and rows_sum are those of the cube's and the
  * table's bytes. 0 or negative errno (then the file stays as valid as the last step left it, under
- * its .part name). The sink is closed in every case.
+ * its .part name; 0 with a text: it is finished, but its name may not survive a power cut). The
+ * sink is closed in every case.
  */
 int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t data_sum,
                          uint32_t rows_sum, const char *status, const struct recording_hooks *hooks,
@@ -86,6 +88,12 @@ int recording_file_adopt(struct recording_file *file, const struct reading *read
 /* The sums and last facts of the first `frames` frames as their rows on disk tell. */
 int recording_file_sum_rows(struct recording_file *file, uint64_t frames, uint32_t *ret_data_sum,
                             uint32_t *ret_rows_sum, int64_t *ret_last_cnt0, int64_t *ret_last_ns);
+
+/* Remove a published file that is worth nothing, still open; discard comes after. */
+void recording_file_remove(const struct recording_file *file);
+
+/* Is there neither a .part file nor a finished one in dir_fd (any more)? */
+bool recording_file_is_gone(const struct recording_file *file, int dir_fd);
 
 /* Drop a prepared file that never got a name; safe on a closed one. Frees what prepare allocated. */
 void recording_file_discard(struct recording_file *file);

@@ -101,7 +101,8 @@ LIB_SOURCES  := $(wildcard lib/*.c)
 MAIN_SOURCE  := src/cli/main.c
 SRC_SOURCES  := $(filter-out $(MAIN_SOURCE),$(wildcard src/*/*.c))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
-TOOL_SOURCES := $(wildcard tests/support/*.c tests/stress/*.c)
+PRELOAD_SOURCES := $(wildcard tests/support/preload_*.c)
+TOOL_SOURCES := $(filter-out $(PRELOAD_SOURCES),$(wildcard tests/support/*.c tests/stress/*.c))
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
 CXX_UNIT_SOURCES := $(wildcard tests/unit/test_*.cpp)
 CXX_EXAMPLE_SOURCES := $(wildcard tests/examples/cpp/*.cpp)
@@ -109,9 +110,11 @@ CXX_EXAMPLE_SOURCES := $(wildcard tests/examples/cpp/*.cpp)
 objects       = $(patsubst %,$(B)/%.o,$(basename $(1)))
 programs      = $(patsubst %,$(B)/%,$(basename $(1)))
 C_OBJECTS    := $(call objects,$(LIB_SOURCES) $(MAIN_SOURCE) $(SRC_SOURCES) $(UNIT_SOURCES) \
-                $(TOOL_SOURCES) $(BENCH_SOURCES))
+                $(TOOL_SOURCES) $(BENCH_SOURCES) $(PRELOAD_SOURCES))
 CXX_OBJECTS  := $(call objects,$(CXX_UNIT_SOURCES) $(CXX_EXAMPLE_SOURCES))
 
+# What the tests put in front of libc; only of use in programs without a sanitizer.
+PRELOADS  := $(if $(filter release,$(VARIANT)),$(patsubst %.c,$(B)/%.so,$(PRELOAD_SOURCES)))
 LIBDAO_A  := $(B)/libdao.a
 LIBDAO_SO := $(B)/libdao.so.0
 # What daorec is made of apart from main(), so that tests take what they need of it.
@@ -127,7 +130,7 @@ all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library
 
 # Every program that the test suite runs; `make test` builds them in all variants.
 tests: all $(call programs,$(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(CXX_EXAMPLE_SOURCES) \
-       $(TOOL_SOURCES))
+       $(TOOL_SOURCES)) $(PRELOADS)
 
 define note_flags
 	@mkdir -p $(@D)
@@ -192,6 +195,10 @@ $(call programs,$(CXX_EXAMPLE_SOURCES)): %: %.o $(LIBDAO_A)
 
 $(call programs,$(TOOL_SOURCES)): %: %.o $(LIBDAO_A)
 	$(link) -lm
+
+$(PRELOADS): %.so: %.o
+	@$(if $(Q),echo "  LD      $@")
+	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $< -ldl
 
 $(call programs,$(BENCH_SOURCES)): %: %.o $(LIBDAO_A)
 	$(link) $(PKG_LIBS) -lm

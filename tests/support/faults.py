@@ -1,0 +1,193 @@
+"""faults.py - recordings that meet a failing disk: faults on request, and judging what is left.
+
+Faults puts preload_disk.so in front of a recorder's libc; its members may be changed while it runs.
+end() is harness.finish() for recordings that may have failed: it checks the books, the exit status
+against them, every file against the frames that were counted as recorded, and that nothing
+half-made is left. Files are collected there and given to fitsverify and fitscheck together by
+judge_all(), since starting those for each file would take most of the time.
+"""
+import concurrent.futures
+import errno
+import glob
+import json
+import mmap
+import os
+import struct
+import subprocess
+import tempfile
+import warnings
+
+import numpy as np
+from astropy.io import fits
+
+import harness as h
+
+PRELOAD_DISK = os.path.join(h.BUILD, "tests", "support", "preload_disk.so")
+PRELOAD_CLOCK = os.path.join(h.BUILD, "tests", "support", "preload_clock.so")
+
+OPS = {name: 1 << bit for bit, name in enumerate(
+    "pwrite sync allocate name create truncate pread write nameless folder".split())}
+FOREVER = -1
+_MEMBERS = "calls hits ops first count error short_to stall_ms off_min off_max".split()
+
+
+class Faults:
+    """Faults below `folder`, for a program that is started with options(**more)."""
+
+    def __init__(self, folder, **members):
+        fd, self.path = tempfile.mkstemp(prefix="faults-", dir=h.segments)
+        os.ftruncate(fd, mmap.PAGESIZE)
+        self._page = mmap.mmap(fd, mmap.PAGESIZE)
+        os.close(fd)
+        self._environment = {**os.environ, "LD_PRELOAD": os.path.abspath(PRELOAD_DISK),
+                             "FAULT_FOLDER": os.path.realpath(folder), "FAULT_CONTROL": self.path}
+        self.set(**members)
+
+    def set(self, ops=(), first=1, count=FOREVER, error=0, short_to=0, stall_ms=0, off_min=0,
+            off_max=0):
+        """What is to go wrong from now on; without arguments: nothing. Counts from the first call
+        of these ops after this."""
+        if error and isinstance(error, str):
+            error = getattr(errno, error)
+        mask = sum(OPS[op] for op in ops)
+        values = (0, 0, mask, first, count, error, short_to, stall_ms, off_min, off_max)
+        struct.pack_into("=q", self._page, 16, 0)  # no op while the others change
+        for index, value in enumerate(values):
+            if index != 2:
+                struct.pack_into("=q", self._page, 8 * index, value)
+        struct.pack_into("=q", self._page, 16, mask)
+
+    def get(self, member):
+        return struct.unpack_from("=q", self._page, 8 * _MEMBERS.index(member))[0]
+
+    def environment(self):
+        return self._environment
+
+
+class Ended:
+    """A recording that has ended, perhaps badly."""
+
+    def __init__(self, root, summary, errors, status):
+        self.root, self.summary, self.errors, self.status = root, summary, errors, status
+        self.folder = os.path.join(root, summary["session"])
+        self.ledger = None
+        if os.path.exists(os.path.join(self.folder, "session.json")):
+            with open(os.path.join(self.folder, "session.json"), encoding="utf-8") as f:
+                self.ledger = json.load(f)
+
+    def stream(self, path):
+        return next(s for s in self.summary["streams"] if s["name"] == h.stream_name(path))
+
+    def lost(self):
+        return sum(s["lost"] for s in self.summary["streams"])
+
+
+def start(root, *arguments, faults=None, **options):
+    if faults:
+        options["env"] = faults.environment()
+    return h.start(h.DAOREC, "record", "--json", "-o", root, *arguments, **options)
+
+
+def _rows(file):
+    """(cube, rows) of what a file holds, finished or not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with fits.open(file, memmap=False) as hdus:
+            hdus.verify("exception")
+            rows = np.array(hdus["FRAMES"].data)
+            cube = hdus[0].data[:len(rows)]  # half-way through closing there are more planes
+            status = hdus[0].header["RECSTAT"]
+    there = rows["RTIME"] != 0
+    if status == "CLOSED":
+        assert there.all(), file
+    return cube[there], rows[there], status
+
+
+def _check_files(session, stream, shape, dtype):
+    """Every frame that is counted as recorded is in a file that the summary lists, pixel by pixel;
+    frames that lie in a file are in no other one."""
+    folder = os.path.join(session.folder, stream["name"])
+    there = sorted(glob.glob(os.path.join(folder, "*.fits*"))) if os.path.isdir(folder) else []
+    assert there == sorted(stream["files"]), (there, stream["files"], session.errors)
+    counts = []
+    for file in there:
+        cube, rows, status = _rows(file)
+        assert (status == "CLOSED") or file.endswith(".part"), (file, status)
+        counts += list(rows["CNT0"])
+        if len(rows):
+            good = cube == h.ramp(rows["CNT0"].astype(np.int64), shape, dtype)
+            assert good.all(), f"wrong pixels in {file}"
+    assert len(set(counts)) == len(counts), "a frame twice"
+    unfinished = any(file.endswith(".part") for file in there)
+    # An unfinished file may hold more whole frames than were known to be whole, never fewer.
+    assert len(counts) == stream["recorded"] or (unfinished and len(counts) > stream["recorded"]), (
+        len(counts), stream, session.errors)
+    return there
+
+
+_collected = []
+
+
+def end(process, root, streams, seconds=60, allow_part=False):
+    """Wait for the end and check everything. streams: {path: (shape, dtype)}."""
+    out, errors = process.communicate(timeout=seconds)
+    assert process.returncode in (0, 1, 3), (process.returncode, errors)
+    if not out and process.returncode == 1:  # it could not begin
+        assert errors.startswith("daorec: ") and errors.count("\n") <= 2, errors
+        left = [name for _, folders, files in os.walk(root) for name in folders + files]
+        assert not left, left
+        return None
+    session = Ended(root, json.loads(out), errors, process.returncode)
+    for path, (shape, dtype) in streams.items():
+        mine = session.stream(path)
+        assert mine["expected"] == mine["recorded"] + mine["lost"], mine
+        assert mine["lost"] == sum(mine["lost_by"].values()), mine
+        files = _check_files(session, mine, shape, dtype)
+        if not allow_part:
+            assert not [f for f in files if f.endswith(".part")], (files, errors)
+        _collected.extend(files)
+        if session.ledger:
+            ledger = next(s for s in session.ledger["streams"] if s["name"] == mine["name"])
+            for key in ("expected", "recorded", "torn", "lost", "lost_by"):
+                assert session.status == 1 or mine[key] == ledger[key], (key, mine, ledger)
+    if session.status == 0:
+        assert session.lost() == 0 and session.ledger, errors
+        assert ": error:" not in errors and "ERROR" not in errors, errors
+    if session.status == 3:
+        assert session.lost() > 0 and session.ledger, errors
+    if session.status == 1:
+        assert errors, "failed, and does not say why"
+    hidden = glob.glob(os.path.join(session.folder, ".*")) + glob.glob(
+        os.path.join(session.folder, "*", ".*"))
+    assert not hidden, hidden
+    return session
+
+
+def new_root():
+    """A fresh output folder: session names are a second apart within one."""
+    return tempfile.mkdtemp(prefix="root-", dir=h.output)
+
+
+def sweep(job, items, at_once=4):
+    """Call job(item) for all of them, some at a time; the first failure is raised, with its item."""
+    def one(item):
+        try:
+            return job(item)
+        except Exception as e:
+            raise AssertionError(f"at {item}: {e}") from e
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(one, items))
+
+
+def judge_all():
+    """Every file that end() has seen; unfinished ones have no checksums yet."""
+    files = [f for f in _collected if os.path.exists(f)]
+    _collected.clear()
+    for begin in range(0, len(files), 500):
+        h.fitsverify(*files[begin:begin + 500])  # takes any name
+    closed = [f for f in files if f.endswith(".fits")]
+    for begin in range(0, len(closed), 500):
+        run = subprocess.run(["fitscheck", "--compliance", *closed[begin:begin + 500]],
+                             capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout + run.stderr
+    return len(files)

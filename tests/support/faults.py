@@ -12,6 +12,7 @@ import glob
 import json
 import mmap
 import os
+import signal
 import struct
 import subprocess
 import tempfile
@@ -32,7 +33,7 @@ _MEMBERS = "calls hits ops first count error short_to stall_ms off_min off_max".
 
 
 class Faults:
-    """Faults below `folder`, for a program that is started with options(**more)."""
+    """Faults in files whose path contains `folder`, for recorders given to start()."""
 
     def __init__(self, folder, **members):
         fd, self.path = tempfile.mkstemp(prefix="faults-", dir=h.segments)
@@ -40,7 +41,7 @@ class Faults:
         self._page = mmap.mmap(fd, mmap.PAGESIZE)
         os.close(fd)
         self._environment = {**os.environ, "LD_PRELOAD": os.path.abspath(PRELOAD_DISK),
-                             "FAULT_FOLDER": os.path.realpath(folder), "FAULT_CONTROL": self.path}
+                             "FAULT_FOLDER": folder, "FAULT_CONTROL": self.path}
         self.set(**members)
 
     def set(self, ops=(), first=1, count=FOREVER, error=0, short_to=0, stall_ms=0, off_min=0,
@@ -82,10 +83,47 @@ class Ended:
         return sum(s["lost"] for s in self.summary["streams"])
 
 
-def start(root, *arguments, faults=None, **options):
-    if faults:
-        options["env"] = faults.environment()
-    return h.start(h.DAOREC, "record", "--json", "-o", root, *arguments, **options)
+class Recorder:
+    """A recorder that writes below `root`; what it says can be read while it runs."""
+
+    def __init__(self, root, *arguments, faults=None, **options):
+        self.root = root
+        fd, self._errors_path = tempfile.mkstemp(prefix="errors-", dir=h.segments)
+        if faults:
+            options["env"] = faults.environment()
+        self.process = subprocess.Popen(
+            [h.DAOREC, "record", "--json", "-o", root, *map(str, arguments)],
+            stdout=options.pop("stdout", subprocess.PIPE), stderr=fd, text=True, **options)
+        os.close(fd)
+        h._processes.append(self.process)  # killed at the end at the latest
+
+    def errors(self):
+        with open(self._errors_path, encoding="utf-8") as f:
+            return f.read()
+
+    def says(self, text, seconds=30):
+        h.wait_for(lambda: text in self.errors() or self.process.poll() is not None, seconds,
+                   f"'{text}'")
+        assert text in self.errors(), (text, self.errors())
+
+    def folder(self):
+        """The session's, once there is one."""
+        h.wait_for(lambda: glob.glob(os.path.join(self.root, "*-*")), what="a session folder")
+        return glob.glob(os.path.join(self.root, "*-*"))[0]
+
+    def has_files(self, path, count, ending=".fits", seconds=30):
+        """Wait for `count` files of a stream."""
+        pattern = os.path.join(self.root, "*", h.stream_name(path), "*" + ending)
+        h.wait_for(lambda: len(glob.glob(pattern)) >= count or self.process.poll() is not None,
+                   seconds, f"{count} files")
+        assert len(glob.glob(pattern)) >= count, self.errors()
+
+    def stop(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+
+
+def start(root, *arguments, **options):
+    return Recorder(root, *arguments, **options)
 
 
 def _rows(file):
@@ -128,11 +166,14 @@ def _check_files(session, stream, shape, dtype):
 _collected = []
 
 
-def end(process, root, streams, seconds=60, allow_part=False):
-    """Wait for the end and check everything. streams: {path: (shape, dtype)}."""
-    out, errors = process.communicate(timeout=seconds)
+def end(recorder, streams, seconds=60, allow_part=False):
+    """Wait for the end and check everything. streams: {path: (shape, dtype)}. None: it could not
+    even begin, and said so."""
+    process, root = recorder.process, recorder.root
+    out, _ = process.communicate(timeout=seconds)
+    errors = recorder.errors()
     assert process.returncode in (0, 1, 3), (process.returncode, errors)
-    if not out and process.returncode == 1:  # it could not begin
+    if out is not None and not out and process.returncode == 1:  # it could not begin
         assert errors.startswith("daorec: ") and errors.count("\n") <= 2, errors
         left = [name for _, folders, files in os.walk(root) for name in folders + files]
         assert not left, left

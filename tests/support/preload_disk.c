@@ -2,7 +2,7 @@
  * preload_disk.c - a disk that fails, for LD_PRELOAD: calls on files below one folder fail, write
  * short or stall as a control page says, which the test changes while the program runs.
  *
- * FAULT_FOLDER is the folder, FAULT_CONTROL a file that holds a struct fault_control (eight bytes a
+ * FAULT_FOLDER is (part of) the path of the folder, FAULT_CONTROL a file that holds a struct fault_control (eight bytes a
  * member, see harness.Faults). Only calls of libc are seen: io_uring goes by. Any thread.
  */
 #include <dlfcn.h>
@@ -75,7 +75,7 @@ static bool lies_below(int fd)
     if (n < 0)
         return false;
     path[n] = '\0';
-    return strncmp(path, folder, strlen(folder)) == 0;
+    return strstr(path, folder) != NULL;
 }
 
 /* Is this call one to interfere with? Stalls; else errno is set where it is to fail (and -1 comes
@@ -124,14 +124,28 @@ static void *real(const char *name)
     return found;
 }
 
+/* A write that is cut is done in whole pages, so that it may be a direct one, and told as cut. */
+static ssize_t write_at(ssize_t (*real_pwrite)(int, const void *, size_t, off_t), int fd,
+                        const void *buf, size_t bytes, off_t off)
+{
+    size_t told = bytes, whole;
+    ssize_t n;
+
+    if (interfere(FAULT_PWRITE, fd, off, &told))
+        return -1;
+    whole = (told + 4095) / 4096 * 4096;
+    n = real_pwrite(fd, buf, whole < bytes ? whole : bytes, off);
+    return n > (ssize_t)told ? (ssize_t)told : n;
+}
+
 ssize_t pwrite(int fd, const void *buf, size_t bytes, off_t off)
 {
-    return interfere(FAULT_PWRITE, fd, off, &bytes) ? -1 : REAL(pwrite)(fd, buf, bytes, off);
+    return write_at(REAL(pwrite), fd, buf, bytes, off);
 }
 
 ssize_t pwrite64(int fd, const void *buf, size_t bytes, off64_t off)
 {
-    return interfere(FAULT_PWRITE, fd, off, &bytes) ? -1 : REAL(pwrite64)(fd, buf, bytes, off);
+    return write_at(REAL(pwrite64), fd, buf, bytes, off);
 }
 
 ssize_t pread(int fd, void *buf, size_t bytes, off_t off)

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""A disk that fails, stalls, writes short or goes away: what is lost is counted, what is there is
+valid, and recording goes on as soon as it can.
+
+The faults come from preload_disk.so, so that the recorders write by pwrite. With --long every call
+of a small recording fails once, and every one is the first of calls that fail for ever, with
+several errors each; without, every few."""
+import glob
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import faults as f  # noqa: E402
+import harness as h  # noqa: E402
+
+LONG = "--long" in sys.argv
+CAMERA, ACTUATORS, STILL = h.segment("cam"), h.segment("dm"), h.segment("still")
+SHAPES = {CAMERA: ((64, 48), "uint16"), ACTUATORS: ((97,), "float32"), STILL: ((16, 16), "uint16")}
+PWRITE = ("--io", "pwrite")
+tried = 0
+
+
+def streams(*paths):
+    return {path: SHAPES[path] for path in paths}
+
+
+def begin_sources():
+    """3 MB/s and 0.4 MB/s; and a segment that is written already, for recordings with --backlog."""
+    h.sim(CAMERA, "--size", "64x48", "--type", "uint16", "--rate", 500, "--depth", 64,
+          "--pattern", "ramp")
+    h.sim(ACTUATORS, "--size", "97", "--type", "float32", "--rate", 1000, "--depth", 512,
+          "--pattern", "ramp")
+    h.sim(STILL, "--size", "16x16", "--type", "uint16", "--rate", 0, "--depth", 64, "--pattern",
+          "ramp", "-n", 500).wait(timeout=60)
+    h.wait_for(lambda: os.path.exists(CAMERA) and os.path.exists(ACTUATORS), what="segments")
+
+
+def small_recording(faults, root, *ends):
+    """63 frames into four files, about 210 calls."""
+    return f.start(root, *PWRITE, "--backlog", "--roll-frames", 20, *ends, STILL, faults=faults)
+
+
+def calls_of_a_small_recording():
+    root = f.new_root()
+    faults = f.Faults(root, ops=f.OPS, first=0)
+    session = f.end(small_recording(faults, root, "-n", 63), streams(STILL))
+    assert session.status == 0 and session.stream(STILL)["recorded"] == 63
+    assert faults.get("calls") > 150 and faults.get("hits") == 0
+    return faults.get("calls")
+
+
+def a_call_that_fails_once_costs_at_most_what_is_counted():
+    def fail(job):
+        call, error = job
+        root = f.new_root()
+        faults = f.Faults(root, ops=f.OPS, first=call, count=1, error=error)
+        session = f.end(small_recording(faults, root, "-n", 63), streams(STILL), allow_part=True)
+        assert faults.get("hits") == 1 or call > last - 5, faults.get("calls")
+        return session and session.lost() > 0
+    global tried
+    last = calls_of_a_small_recording()
+    errors = ("EIO", "ENOSPC", "EDQUOT")
+    jobs = [(call, error) for call in range(1, last + 1) for error in errors]
+    if not LONG:
+        jobs = [(call, errors[call // 6 % 3]) for call in range(1, last + 1, 6)]
+    lost = f.sweep(fail, jobs)
+    assert None in lost and False in lost and True in lost  # not begun; no loss; some
+    tried += len(jobs)
+
+
+def calls_that_fail_for_ever_cost_what_is_counted():
+    def fail(job):
+        call, error = job
+        root = f.new_root()
+        faults = f.Faults(root, ops=f.OPS, first=call, error=error)
+        session = f.end(small_recording(faults, root, "-d", "200ms"), streams(STILL),
+                        allow_part=True)
+        assert session is None or session.status == 1 or faults.get("hits") == 0 or (
+            call > last - 40), session.errors
+    global tried
+    last = calls_of_a_small_recording()
+    jobs = [(call, error) for call in range(1, last + 1) for error in ("EIO", "EROFS")]
+    if not LONG:
+        jobs = [(call, ("EIO", "EROFS")[call // 15 % 2]) for call in range(1, last + 1, 15)]
+    f.sweep(fail, jobs)
+    tried += len(jobs)
+
+
+def short_writes_are_continued():
+    def record(job):
+        short_to, ops, options = job
+        root = f.new_root()
+        faults = f.Faults(root, ops=ops, short_to=short_to)
+        session = f.end(f.start(root, *PWRITE, *options, "--backlog", "-n", 63, "--roll-frames", 20,
+                                STILL, faults=faults), streams(STILL))
+        assert session.status == 0 and session.stream(STILL)["recorded"] == 63, session.errors
+        assert faults.get("hits") > 0
+    jobs = [(1, ["write"], []), (4096, ["pwrite"], []), (5000, ["pwrite"], []),
+            (4095, ["pwrite"], ["--no-direct"]), (100, ["pwrite"], ["--no-direct"])]
+    global tried
+    f.sweep(record, jobs)
+    tried += len(jobs)
+
+
+def one_stream_s_trouble_is_not_the_other_s():
+    """Each kind of fault for a while, on the camera alone; then the disk is well again."""
+    def record(job):
+        members, roll = job
+        root = f.new_root()
+        faults = f.Faults("/" + h.stream_name(CAMERA))
+        recorder = f.start(root, *PWRITE, "--buffer", "1MiB", "--roll-frames", roll, CAMERA,
+                           ACTUATORS, faults=faults)
+        recorder.has_files(CAMERA, 1)
+        faults.set(**members)
+        h.wait_for(lambda: faults.get("hits") >= 2, what="two faults")
+        recorder.says(h.stream_name(CAMERA) + ": ")
+        faults.set()
+        before = len(glob.glob(os.path.join(recorder.folder(), h.stream_name(CAMERA), "*.fits")))
+        recorder.has_files(CAMERA, before + 2)  # it goes on
+        recorder.stop()
+        session = f.end(recorder, streams(CAMERA, ACTUATORS), allow_part=True)
+        assert session.stream(ACTUATORS)["lost_by"]["disk"] == 0, session.summary
+        mine = session.stream(CAMERA)
+        assert mine["recorded"] > 3 * roll
+        return mine["lost_by"]["disk"]
+    camera_rows_off = 64 * 48 * 2 * 120
+    jobs = [({"ops": ["pwrite"], "error": "EIO"}, 120),
+            ({"ops": ["pwrite"], "error": "EIO", "off_min": camera_rows_off, "off_max": 1 << 40}, 120),
+            ({"ops": ["sync"], "error": "EIO"}, 600),
+            ({"ops": ["allocate"], "error": "EDQUOT"}, 120),
+            ({"ops": ["name"], "error": "ENOSPC"}, 120),
+            ({"ops": ["create"], "error": "EMFILE"}, 120)]
+    global tried
+    lost = f.sweep(record, jobs, at_once=3)
+    assert lost[0] > 0, lost
+    tried += len(jobs)
+
+
+def a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit():
+    def record(job):
+        options, members = job
+        root = f.new_root()
+        faults = f.Faults(root)
+        recorder = f.start(root, *PWRITE, *options, CAMERA, faults=faults)
+        recorder.has_files(CAMERA, 1, ".fits*")
+        faults.set(stall_ms=1500, count=1, **members)
+        h.wait_for(lambda: faults.get("hits") == 1, what="the stall")
+        recorder.has_files(CAMERA, 3)
+        recorder.stop()
+        return f.end(recorder, streams(CAMERA))
+    jobs = [(["--roll-frames", 400], {"ops": ["pwrite"]}), (["--roll-frames", 400], {"ops": ["sync"]}),
+            (["--roll-frames", 400, "--buffer", "1MiB"], {"ops": ["pwrite"]})]
+    global tried
+    sessions = f.sweep(record, jobs)
+    disk = [session.stream(CAMERA)["lost_by"]["disk"] for session in sessions]
+    assert disk[:2] == [0, 0] and disk[2] > 0, disk
+    tried += len(jobs)
+
+
+def a_folder_that_goes_away_is_said_once_and_its_frames_are_lost():
+    def record(job):
+        what, replace = job
+        root = f.new_root()
+        recorder = f.start(root, "--roll-frames", 100, "--buffer", "1MiB", CAMERA)
+        recorder.has_files(CAMERA, 2)
+        folder = recorder.folder()
+        target = os.path.join(folder, h.stream_name(CAMERA)) if what == "stream" else folder
+        away = f.new_root()
+        os.rename(target, os.path.join(away, "it"))  # else the recorder puts files in meanwhile
+        shutil.rmtree(away)
+        if replace:
+            open(target, "w").close()
+        recorder.says("make room or check the folder")
+        recorder.stop()
+        out, _ = recorder.process.communicate(timeout=60)
+        errors = recorder.errors()
+        return out, errors, recorder.process.returncode
+    global tried
+    jobs = [("session", False), ("stream", False), ("stream", True)]
+    for (what, _), (out, errors, status) in zip(jobs, f.sweep(record, jobs)):
+        mine = f.json.loads(out)["streams"][0]
+        assert mine["expected"] == mine["recorded"] + mine["lost"], mine
+        assert mine["lost_by"]["disk"] > 0, mine
+        assert status == (1 if what == "session" else 3), (status, errors)
+        for line in ("make room or check the folder", "cannot write the ledger"):
+            assert errors.count(line) <= 2, errors
+    tried += len(jobs)
+
+
+def a_file_that_is_removed_while_it_is_recorded_has_lost_its_frames():
+    root = f.new_root()
+    recorder = f.start(root, "--roll-frames", 400, CAMERA)
+    recorder.has_files(CAMERA, 1, ".part")
+    os.unlink(glob.glob(os.path.join(recorder.folder(), "*", "*_000001.fits.part"))[0])
+    recorder.says("was removed while it was recorded")
+    recorder.stop()
+    session = f.end(recorder, streams(CAMERA))
+    assert session.status == 3 and session.stream(CAMERA)["lost_by"]["disk"] >= 400
+
+
+def a_folder_that_becomes_read_only_is_waited_for():
+    os.chmod(h.output, 0o711)
+    os.chmod(h.segments, 0o711)
+    root = f.new_root()
+    options = {}
+    if os.geteuid() == 0:  # root may write anywhere
+        os.chown(root, 65534, 65534)
+        options = {"user": 65534, "group": 65534, "extra_groups": []}
+    recorder = f.start(root, "--roll-frames", 100, "--buffer", "1MiB", CAMERA, **options)
+    recorder.has_files(CAMERA, 1)
+    folder = os.path.join(recorder.folder(), h.stream_name(CAMERA))
+    os.chmod(folder, 0o555)
+    recorder.says("cannot")
+    os.chmod(folder, 0o755)
+    recorder.says("the disk is back")
+    before = len(os.listdir(folder))
+    recorder.has_files(CAMERA, before + 1)
+    recorder.stop()
+    session = f.end(recorder, streams(CAMERA), allow_part=True)
+    assert session.stream(CAMERA)["recorded"] > 200
+
+
+def everything_that_was_left_is_valid():
+    print(f"        {tried} faults, {f.judge_all()} files")
+
+
+if __name__ == "__main__":
+    begin_sources()
+    h.main([a_call_that_fails_once_costs_at_most_what_is_counted,
+            calls_that_fail_for_ever_cost_what_is_counted, short_writes_are_continued,
+            one_stream_s_trouble_is_not_the_other_s,
+            a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit,
+            a_folder_that_goes_away_is_said_once_and_its_frames_are_lost,
+            a_file_that_is_removed_while_it_is_recorded_has_lost_its_frames,
+            a_folder_that_becomes_read_only_is_waited_for, everything_that_was_left_is_valid])

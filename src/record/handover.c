@@ -60,8 +60,15 @@ void handover_flush(struct record_stream *s)
 static uint64_t plan_capacity(struct record_stream *s)
 {
     uint64_t capacity = rolling_capacity(&s->config.rolling, &s->parts, s->rate_hz), granted;
+    uint64_t most = s->room->limits.file_bytes_max;
     struct fits_plan wanted, least;
 
+    fits_plan_make(&wanted, &s->parts, capacity);
+    if (wanted.file_bytes > most) { /* however small: larger ones cannot be had */
+        capacity = fits_plan_capacity_of(&s->parts, most);
+        if (capacity == 0)
+            return 0;
+    }
     fits_plan_make(&wanted, &s->parts, capacity);
     fits_plan_make(&least, &s->parts,
                    capacity / CAPACITY_PART < 2 ? capacity < 2 ? 1 : 2 : capacity / CAPACITY_PART);

@@ -198,7 +198,8 @@ int start_engine(struct record_stream *const *streams, unsigned count, enum io_e
     if (io_engine_kind(*ret) == IO_ENGINE_URING)
         log_debug("io_uring, %u of %u blocks registered", registered, blocks);
     else if (why)
-        log_warning("io_uring cannot be had here (%s): writing with pwrite", strerror(-why));
+        log_warning("io_uring cannot be had here (%s%s): writing with pwrite", strerror(-why),
+                    why == -ENOMEM ? "; raise the locked memory, ulimit -l or LimitMEMLOCK" : "");
     return 0;
 }
 

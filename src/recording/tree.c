@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -104,10 +105,12 @@ int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], stru
     }
     fd = openat(root_fd, session, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     r = fd < 0 ? -errno : fd;
-    if (fd < 0)
-        snprintf(text->s, sizeof text->s, "%.200s/%s: %s", root, session, strerror(errno));
-    else
+    if (fd < 0) {
+        snprintf(text->s, sizeof text->s, "%.200s/%s: %s", root, session, strerror(-r));
+        unlinkat(root_fd, session, AT_REMOVEDIR);
+    } else {
         flock(fd, LOCK_SH); /* who looks whether a session lives holds the other kind, shortly */
+    }
     fsync(root_fd);
     close(root_fd);
     return r;
@@ -165,13 +168,15 @@ void tree_remove_leftovers(const char *root)
 
 int tree_create_stream(int session_fd, const char *stream, struct dao_text *text)
 {
-    int fd = -1;
+    bool made = mkdirat(session_fd, stream, 0777) == 0;
+    int fd =
+        made ? openat(session_fd, stream, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
 
-    if (mkdirat(session_fd, stream, 0777) == 0)
-        fd = openat(session_fd, stream, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
         int r = -errno;
 
+        if (made)
+            unlinkat(session_fd, stream, AT_REMOVEDIR);
         snprintf(text->s, sizeof text->s, "cannot make the folder of stream %s: %s", stream,
                  strerror(-r));
         return r;

@@ -8,7 +8,8 @@
 
 #include "lib/clock.h"
 
-#define RETRY_NS 500000000ll
+#define RETRY_NS    250000000ll
+#define PATIENCE_NS 1000000000ll
 
 /* ---- jobs ---- */
 
@@ -61,10 +62,23 @@ static int publish(struct record_file *f, struct dao_text *text)
     return r;
 }
 
+/* At the end of a recording a file is not waited for as long as it takes, but for a moment: the disk
+ * may be back, or another file closed. */
+static bool is_last_try(struct record_stream *s)
+{
+    int64_t now = dao_clock_mono_ns();
+
+    if (!atomic_load(&s->is_stopping))
+        return false;
+    if (s->patience_ends_ns == 0)
+        s->patience_ends_ns = now + PATIENCE_NS;
+    return now >= s->patience_ends_ns || atomic_load(&s->hurry);
+}
+
 /* 0: done, for good or ill; else the job is to be tried again, while its frames wait in memory. */
 static int open_file(struct keeper *keeper, struct record_file *f)
 {
-    bool last_try = atomic_load(&f->stream->is_stopping);
+    bool last_try = is_last_try(f->stream);
     struct dao_text text;
     int r;
 

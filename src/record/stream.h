@@ -174,7 +174,8 @@ struct record_stream {
     _Atomic int64_t not_before_ns; /* monotonic: no file is opened before */
 
     /* keeper */
-    bool removal_said; /* that a file was removed was said, and no other was closed since */
+    int64_t patience_ends_ns; /* monotonic, once it stops: until then files are tried again */
+    bool removal_said;        /* that a file was removed was said, and no other was closed since */
 
     /* requests from outside */
     atomic_bool stop_requested, roll_requested;

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""A disk that is full, really: small file systems of our own, by io_uring, pwrite and page cache.
+
+Mounting needs root, or a user namespace that may be had; the test runs itself again in a mount
+namespace of its own, so that nothing is ever left mounted."""
+import atexit
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+MARK = "DAOREC_TEST_MOUNTS"
+if MARK not in os.environ:
+    enter = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+    trial = subprocess.run([*enter, "mount", "-t", "tmpfs", "none", "/tmp"], capture_output=True,
+                           check=False)
+    if trial.returncode:
+        print("no file system can be mounted here: " + trial.stderr.decode().strip())
+        sys.exit(77)
+    os.execvpe("unshare", [*enter, sys.executable, *sys.argv], {**os.environ, MARK: "1"})
+
+import faults as f  # noqa: E402
+import harness as h  # noqa: E402
+
+CAMERA, ACTUATORS = h.segment("cam"), h.segment("dm")
+STREAMS = {CAMERA: ((64, 48), "uint16"), ACTUATORS: ((97,), "float32")}
+WAYS = {"io_uring": [], "pwrite": ["--io", "pwrite"], "page cache": ["--no-direct"]}
+
+
+def begin_sources():
+    h.sim(CAMERA, "--size", "64x48", "--type", "uint16", "--rate", 500, "--depth", 64,
+          "--pattern", "ramp")
+    h.sim(ACTUATORS, "--size", "97", "--type", "float32", "--rate", 500, "--depth", 512,
+          "--pattern", "ramp")
+    h.wait_for(lambda: os.path.exists(CAMERA) and os.path.exists(ACTUATORS), what="segments")
+
+
+def mount(mib):
+    root = f.new_root()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", root], check=True)
+    atexit.register(subprocess.run, ["umount", "-l", root], check=False)
+    return root
+
+
+def free(root):
+    fs = os.statvfs(root)
+    return fs.f_bavail * fs.f_frsize
+
+
+def fill(root, but=0):
+    """A file that leaves `but` bytes."""
+    path = os.path.join(root, "others")
+    piece, size = 1 << 20, 0
+    with open(path, "wb") as other:
+        while piece >= 4096:  # the recorder takes of it meanwhile
+            if free(root) < but + piece:
+                piece //= 2
+                continue
+            try:
+                os.posix_fallocate(other.fileno(), size, piece)
+                size += piece
+            except OSError:
+                piece //= 2
+    return path
+
+
+def full_from_the_start_is_one_line_and_nothing_is_left():
+    def record(job):
+        options, keep = job
+        root = mount(8)
+        other = fill(root)
+        recorder = f.start(root, *options, "--keep-free", keep, CAMERA)
+        recorder.process.communicate(timeout=60)
+        assert recorder.process.returncode == 1
+        assert recorder.errors().count("\n") == 1 and "room" in recorder.errors(), recorder.errors()
+        assert os.listdir(root) == [os.path.basename(other)], os.listdir(root)
+    f.sweep(record, [(options, keep) for options in WAYS.values() for keep in ("0", "2%")])
+
+
+def full_in_the_middle_is_waited_for_and_recording_resumes():
+    def record(options):
+        root = mount(24)
+        recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
+                           150, *STREAMS)
+        recorder.has_files(CAMERA, 1)
+        other = fill(root)
+        recorder.says(h.stream_name(CAMERA) + ": ")
+        recorder.says("make room")
+        time.sleep(1)  # 1 MiB and 64 frames hold for half of that
+        os.unlink(other)
+        recorder.says("the disk is back")
+        before = len(os.listdir(os.path.join(recorder.folder(), h.stream_name(CAMERA))))
+        recorder.has_files(CAMERA, before + 1)
+        recorder.stop()
+        session = f.end(recorder, STREAMS, allow_part=True)
+        mine = session.stream(CAMERA)
+        assert session.status == 3 and mine["lost_by"]["disk"] > 0, (mine, session.errors)
+        assert session.errors.count("make room") <= 6, session.errors
+    f.sweep(record, WAYS.values(), at_once=3)
+
+
+def the_end_comes_before_less_is_free_than_is_to_be_kept():
+    def record(job):
+        options, keep, kept = job
+        root = mount(12)
+        recorder = f.start(root, *options, "--keep-free", keep, "--roll-frames", 200, *STREAMS)
+        session = f.end(recorder, STREAMS)
+        assert session.status == (3 if session.lost() else 1), session.errors
+        assert all(s["lost_by"]["disk"] == 0 for s in session.summary["streams"]), session.summary
+        assert session.errors.count("the recording ends here") == 1, session.errors
+        assert free(root) >= kept, (free(root), kept)
+        assert session.stream(CAMERA)["recorded"] > 300, session.summary
+    jobs = [(options, "3MiB", 3 << 20) for options in WAYS.values()]
+    f.sweep(record, [jobs[0], jobs[2], ([], "25%", 3 << 20)])
+
+
+def without_a_way_to_reserve_what_was_written_stays_valid():
+    """A file system without fallocate: files are sparse, and a full disk is met by a write."""
+    def record(options):
+        root = mount(24)
+        faults = f.Faults(root, ops=["allocate"], error="EOPNOTSUPP")
+        recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
+                           1000, CAMERA, faults=faults)
+        recorder.has_files(CAMERA, 1, ".part")
+        other = fill(root, but=1 << 20)
+        recorder.says("No space left")
+        os.unlink(other)
+        recorder.has_files(CAMERA, 1)
+        recorder.stop()
+        session = f.end(recorder, {CAMERA: STREAMS[CAMERA]}, allow_part=True)
+        assert session.status == 3, session.errors
+    f.sweep(record, [WAYS["io_uring"], WAYS["pwrite"]])
+
+
+def no_room_for_a_segment_is_one_line_and_nothing_is_left():
+    """A /dev/shm of one MiB, in a mount namespace of its own."""
+    for size, status in (("1000x1000", 1), ("16x16", 0)):
+        script = ('mount -t tmpfs -o size=1m none /dev/shm && '
+                  '"$1" sim -q /dev/shm/x.im.shm --size $2 --depth 4 -n 4; s=$?; ls -A /dev/shm; '
+                  'exit $s')
+        run = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", h.DAOREC, size],
+                             capture_output=True, text=True, timeout=60, check=False)
+        assert run.returncode == status, run.stderr
+        assert run.stderr.count("\n") == status, run.stderr
+        assert bool(run.stdout) == (status == 0), run.stdout
+        assert status == 0 or "x.im.shm" in run.stderr and "No space" in run.stderr, run.stderr
+
+
+def everything_that_was_left_is_valid():
+    print(f"        {f.judge_all()} files")
+
+
+if __name__ == "__main__":
+    begin_sources()
+    h.main([full_from_the_start_is_one_line_and_nothing_is_left,
+            full_in_the_middle_is_waited_for_and_recording_resumes,
+            the_end_comes_before_less_is_free_than_is_to_be_kept,
+            without_a_way_to_reserve_what_was_written_stays_valid,
+            no_room_for_a_segment_is_one_line_and_nothing_is_left,
+            everything_that_was_left_is_valid])

@@ -215,12 +215,12 @@ static void on_closed(void *ctx, struct record_file *f, int result, const char *
         /* A disk that is broken for a night says so once. */
         if (!f->removed || !f->stream->removal_said)
             log_error("%s/%s: %s", session->id, f->stream->name, text);
-        f->stream->removal_said = f->removed;
     } else if (!session->config->quiet)
         log_info(
             "%s: %llu frames, %s%s, %s", f->file.name, (unsigned long long)f->frames,
             units_format_bytes(size, sizeof size, fits_plan_closed_bytes(&f->file.plan, f->frames)),
             f->lost ? ", frames lost before or in it" : "", f->end_cause);
+    f->stream->removal_said = f->removed;
 }
 
 static void on_trouble(void *ctx, struct record_file *f, const char *text)

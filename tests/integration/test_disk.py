@@ -8,7 +8,9 @@ several errors each; without, every few."""
 import glob
 import os
 import shutil
+import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import faults as f  # noqa: E402
@@ -137,6 +139,30 @@ def one_stream_s_trouble_is_not_the_other_s():
     tried += len(jobs)
 
 
+def a_disk_that_stays_broken_is_said_once_and_not_filled_with_files():
+    """At its full speed the recorder would go through a hundred files in this time, and say so."""
+    global tried
+    root = f.new_root()
+    faults = f.Faults(root)
+    recorder = f.start(root, *PWRITE, "--buffer", "1MiB", CAMERA, faults=faults)
+    recorder.has_files(CAMERA, 1, ".part")
+    # The cube behind its first pages: files can be made, but not filled.
+    faults.set(ops=["pwrite"], error="EIO", off_min=32768, off_max=1 << 24)
+    h.wait_for(lambda: faults.get("hits") >= 1, what="a failure")
+    time.sleep(2.5)
+    faults.set()
+    recorder.says("nothing of it was whole")
+    h.wait_for(lambda: recorder.part_number(CAMERA) > 1, what="another file")
+    assert recorder.part_number(CAMERA) < 15, recorder.part_number(CAMERA)
+    recorder.stop(signal.SIGUSR1)
+    recorder.has_files(CAMERA, 1)
+    recorder.stop()
+    session = f.end(recorder, streams(CAMERA))
+    assert session.status == 3, session.errors
+    assert session.errors.count("nothing of it was whole") == 1, session.errors
+    tried += 1
+
+
 def a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit():
     def record(job):
         options, members = job
@@ -230,6 +256,7 @@ if __name__ == "__main__":
     h.main([a_call_that_fails_once_costs_at_most_what_is_counted,
             calls_that_fail_for_ever_cost_what_is_counted, short_writes_are_continued,
             one_stream_s_trouble_is_not_the_other_s,
+            a_disk_that_stays_broken_is_said_once_and_not_filled_with_files,
             a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit,
             a_folder_that_goes_away_is_said_once_and_its_frames_are_lost,
             a_file_that_is_removed_while_it_is_recorded_has_lost_its_frames,

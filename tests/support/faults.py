@@ -118,6 +118,11 @@ class Recorder:
                    seconds, f"{count} files")
         assert len(glob.glob(pattern)) >= count, self.errors()
 
+    def part_number(self, path):
+        """Of the file that is being written, 0 while none is."""
+        files = glob.glob(os.path.join(self.root, "*", h.stream_name(path), "*.part"))
+        return int(files[-1].rsplit("_", 1)[1].split(".")[0]) if files else 0
+
     def stop(self, number=signal.SIGINT):
         self.process.send_signal(number)
 

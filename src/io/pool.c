@@ -7,41 +7,88 @@
 #include <string.h>
 #include <sys/mman.h>
 
-int io_pool_init(struct io_pool *pool, uint32_t count, size_t block_bytes)
+/* Memory that is there: touched, so that no page fault comes later. NULL: not to be had. */
+static unsigned char *map_memory(size_t bytes)
 {
-    *pool = (struct io_pool){.block_bytes = block_bytes, .count = count};
-    if (count == 0 || block_bytes == 0 || block_bytes % 4096 != 0)
-        return -EINVAL;
-    if (__builtin_mul_overflow((size_t)count, block_bytes, &pool->memory_bytes))
-        return -ENOMEM;
-    pool->blocks = calloc(count, sizeof *pool->blocks);
-    if (!pool->blocks)
-        return -ENOMEM;
-    pool->memory =
-        mmap(NULL, pool->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pool->memory == MAP_FAILED) {
-        pool->memory = NULL;
-        io_pool_fini(pool);
-        return -ENOMEM;
-    }
-    madvise(pool->memory, pool->memory_bytes, MADV_HUGEPAGE);
-    for (size_t at = 0; at < pool->memory_bytes; at += 4096)
-        pool->memory[at] = 0;
+    unsigned char *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return NULL;
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    for (size_t at = 0; at < bytes; at += 4096)
+        memory[at] = 0;
+    return memory;
+}
+
+static void cut(struct io_pool *pool, struct io_block *blocks, uint32_t count, size_t block_bytes)
+{
+    pool->blocks = blocks;
+    pool->count = count;
+    pool->block_bytes = block_bytes;
+    atomic_store_explicit(&pool->free_list, NULL, memory_order_relaxed);
+    atomic_store_explicit(&pool->free_count, 0, memory_order_relaxed);
     /* Given back last to first, so that the first block is taken first. */
     for (uint32_t i = count; i-- > 0;) {
-        pool->blocks[i].data = pool->memory + (size_t)i * block_bytes;
-        pool->blocks[i].buffer_index = -1;
-        io_pool_give(pool, &pool->blocks[i]);
+        blocks[i].data = pool->memory + (size_t)i * block_bytes;
+        blocks[i].buffer_index = -1;
+        io_pool_give(pool, &blocks[i]);
     }
+}
+
+int io_pool_recut(struct io_pool *pool, uint32_t count, size_t block_bytes)
+{
+    struct io_block *blocks;
+    unsigned char *memory;
+    size_t bytes;
+
+    if (count == 0 || block_bytes == 0 || block_bytes % 4096 != 0)
+        return -EINVAL;
+    if (__builtin_mul_overflow((size_t)count, block_bytes, &bytes))
+        return -ENOMEM;
+    blocks = calloc(count, sizeof *blocks);
+    if (!blocks)
+        return -ENOMEM;
+    if (bytes > pool->memory_bytes) {
+        memory = map_memory(bytes);
+        if (!memory) {
+            free(blocks);
+            return -ENOMEM;
+        }
+        if (pool->first_memory) {
+            munmap(pool->memory, pool->memory_bytes);
+        } else {
+            pool->first_memory = pool->memory;
+            pool->first_memory_bytes = pool->memory_bytes;
+        }
+        pool->memory = memory;
+        pool->memory_bytes = bytes;
+    }
+    free(pool->blocks);
+    cut(pool, blocks, count, block_bytes);
     return 0;
+}
+
+int io_pool_init(struct io_pool *pool, uint32_t count, size_t block_bytes)
+{
+    *pool = (struct io_pool){0};
+    return io_pool_recut(pool, count, block_bytes);
 }
 
 void io_pool_fini(struct io_pool *pool)
 {
     if (pool->memory)
         munmap(pool->memory, pool->memory_bytes);
+    if (pool->first_memory)
+        munmap(pool->first_memory, pool->first_memory_bytes);
     free(pool->blocks);
     *pool = (struct io_pool){0};
+}
+
+bool io_pool_is_whole(struct io_pool *pool)
+{
+    /* Acquire pairs with the release in io_pool_give(): it is the last that a giver does. */
+    return atomic_load_explicit(&pool->free_count, memory_order_acquire) == pool->count;
 }
 
 struct io_block *io_pool_take(struct io_pool *pool)
@@ -67,5 +114,5 @@ void io_pool_give(struct io_pool *pool, struct io_block *block)
         block->next = first;
     } while (!atomic_compare_exchange_weak_explicit(&pool->free_list, &first, block,
                                                     memory_order_release, memory_order_relaxed));
-    atomic_fetch_add_explicit(&pool->free_count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pool->free_count, 1, memory_order_release);
 }

@@ -9,6 +9,7 @@
 #ifndef DAOREC_IO_POOL_H
 #define DAOREC_IO_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,13 +28,25 @@ struct io_pool {
     size_t block_bytes;
     uint32_t count;
     struct io_block *_Atomic free_list;
-    _Atomic uint32_t free_count; /* for the live line; not for decisions */
+    _Atomic uint32_t free_count;
+    /* What the blocks were cut from first, where that is not `memory` any more: a ring may have it
+     * registered. */
+    unsigned char *first_memory;
+    size_t first_memory_bytes;
 };
 
 /* `count` blocks of `block_bytes` (a multiple of 4096), touched so that no page fault comes later,
  * in huge pages where the system gives them. 0, -EINVAL or -ENOMEM. */
 int io_pool_init(struct io_pool *pool, uint32_t count, size_t block_bytes);
 void io_pool_fini(struct io_pool *pool); /* safe on a zeroed pool */
+
+/* The taker: is every block back, and what was done with it visible? */
+bool io_pool_is_whole(struct io_pool *pool);
+
+/* The taker, while the pool is whole: cut it into other blocks, of the memory that is there or of
+ * more where that does not suffice. They are not registered. 0, -EINVAL or -ENOMEM (then the pool
+ * is as it was). */
+int io_pool_recut(struct io_pool *pool, uint32_t count, size_t block_bytes);
 
 struct io_block *io_pool_take(struct io_pool *pool); /* NULL: none is free */
 void io_pool_give(struct io_pool *pool, struct io_block *block);

@@ -14,6 +14,22 @@ void account_fini(struct account *account)
     pthread_mutex_destroy(&account->lock);
 }
 
+void account_begin_shape(struct account *account, const struct dao_geometry *geometry,
+                         uint64_t first_file)
+{
+    struct ledger_counts *counts = &account->now.counts;
+
+    if (counts->shape_count > 0 && dao_geometry_equal(geometry, &counts->shape.geometry))
+        return; /* other keywords only */
+    if (counts->shape_count == 0 || first_file > counts->shape.first_file) {
+        if (counts->shape_count > 0 && counts->shape_count <= LEDGER_SHAPES_MAX)
+            account->shapes[counts->shape_count - 1] = counts->shape;
+        counts->shape_count++;
+    }
+    counts->shape = (struct ledger_shape){.geometry = *geometry, .first_file = first_file};
+    account->now.depth = geometry->depth;
+}
+
 void account_begin_run(struct account *account, int64_t first_cnt0)
 {
     ledger_begin_run(&account->now.counts, account->runs, first_cnt0);

@@ -20,6 +20,8 @@ struct account_view {
     uint64_t backlog;      /* frames in the FIFO and not yet taken */
     double rate_hz;        /* 0: not known yet */
     bool starved;          /* waiting for the disk now */
+    uint32_t depth;        /* of the FIFO */
+    uint32_t full_percent; /* of the staging memory */
     uint64_t failed_count; /* entries of `failed` (and more): filled by account_read() */
 };
 
@@ -29,6 +31,7 @@ struct account {
     struct ledger_gap
         gaps[LEDGER_GAPS_MAX]; /* appended, never changed: readable up to a view's count */
     struct ledger_run runs[LEDGER_RUNS_MAX];
+    struct ledger_shape shapes[LEDGER_SHAPES_MAX];
     /* shared */
     pthread_mutex_t lock;
     struct account_view shown;
@@ -39,6 +42,10 @@ struct account {
 
 void account_init(struct account *account);
 void account_fini(struct account *account);
+
+/* Drain (or before it runs): from file `first_file` on the frames have this shape. */
+void account_begin_shape(struct account *account, const struct dao_geometry *geometry,
+                         uint64_t first_file);
 
 /* Drain: begin a run; `first` is the count expected first. */
 void account_begin_run(struct account *account, int64_t first_cnt0);

@@ -93,12 +93,12 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
         entries[i] = (struct ledger_stream){
             .name = s->name,
             .shm_path = s->path,
-            .geometry = s->facts.geometry,
             .counts = account.counts,
             .gaps = s->account.gaps,
             .failed = s->account.failed,
             .failed_count = account.failed_count,
             .runs = s->account.runs,
+            .shapes = s->account.shapes,
             .files = books->files[i],
             .file_count = books->file_counts[i],
         };

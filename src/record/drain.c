@@ -7,7 +7,6 @@
  */
 #include "record/drain.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -17,14 +16,14 @@
 #include "fits/rows.h"
 #include "fits/sum.h"
 #include "lib/clock.h"
+#include "record/absence.h"
 #include "record/handover.h"
 
 #define BATCH_FRAMES         64u
 #define REFUSALS_MAX         4u
 #define FLUSH_NS             1000000000ll
 #define PATH_CHECK_NS        100000000ll
-#define RETURN_SLEEP_NS      1000000ll    /* between tries to open a segment that went away */
-#define GONE_NS              1000000000ll /* then its file is closed */
+#define RETURN_SLEEP_NS      1000000ll /* between looks for a segment that went away */
 #define STARVED_SLEEP_NS     200000ll
 #define REFUSED_SLEEP_MIN_NS 20000ll
 #define REFUSED_SLEEP_MAX_NS 1000000ll
@@ -45,7 +44,7 @@ enum step {
 static uint32_t stage_frame(struct record_stream *s, const struct dao_take *take)
 {
     const unsigned char *pixels = take->pixels;
-    uint64_t bytes = s->parts.frame_bytes;
+    uint64_t bytes = s->shape->parts.frame_bytes;
     uint32_t sum = 0;
 
     for (uint64_t done = 0, n; done < bytes; done += n) {
@@ -138,7 +137,7 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
     row.flags |= (s->pending_restart_lost ? FITS_FLAG_GAP : 0) |
                  (s->pending_reset ? FITS_FLAG_RESET : 0) | (take->torn ? FITS_FLAG_TORN : 0) |
                  (take->partial ? FITS_FLAG_PARTIAL : 0) | (good_time ? 0 : FITS_FLAG_BADTIME);
-    account_take(&s->account, row.cnt0, take->torn, s->parts.frame_bytes);
+    account_take(&s->account, row.cnt0, take->torn, s->shape->parts.frame_bytes);
 
     f->last_ns = good_time ? take->atime_ns : rtime_ns;
     f->last_cnt0 = row.cnt0;
@@ -147,7 +146,8 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
     packed = staging_piece(&s->rows, 0, FITS_ROW_BYTES, &row_bytes);
     fits_row_pack(packed, &row);
     f->rows_sum = fits_sum_add(f->rows_sum, fits_sum_bytes(packed, FITS_ROW_BYTES));
-    f->data_sum = fits_sum_add(f->data_sum, fits_sum_at(dsum, f->frames * s->parts.frame_bytes));
+    f->data_sum =
+        fits_sum_add(f->data_sum, fits_sum_at(dsum, f->frames * s->shape->parts.frame_bytes));
     f->lost += lost;
     f->gaps += lost > 0;
     f->torn += take->torn;
@@ -155,7 +155,7 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
     s->next_index++;
     s->pending_restart_lost = 0;
     s->pending_reset = s->starved = false;
-    staging_advance(&s->data, s->parts.frame_bytes);
+    staging_advance(&s->data, s->shape->parts.frame_bytes);
     staging_advance(&s->rows, FITS_ROW_BYTES);
     measure_rate(s, f);
     handover_blocks(s, false);
@@ -170,6 +170,7 @@ static void restart(struct record_stream *s, const struct dao_take *take)
     s->pending_restart_lost += take->restart_lost;
     s->pending_reset = true;
     s->last_atime_ns = 0;
+    atomic_fetch_add_explicit(&s->events[STREAM_EVENT_RESTART], 1, memory_order_relaxed);
 }
 
 /* What was there at the request to stop and cannot be taken any more is lost; the work is done. */
@@ -218,7 +219,7 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     }
     if (is_beyond_stop(s, &take))
         return STEP_AGAIN;
-    if (!handover_ensure_file(s) || !staging_reserve(&s->data, s->parts.frame_bytes) ||
+    if (!handover_ensure_file(s) || !staging_reserve(&s->data, s->shape->parts.frame_bytes) ||
         !staging_reserve(&s->rows, FITS_ROW_BYTES)) {
         s->starved = true;
         return STEP_STARVED;
@@ -235,75 +236,11 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     return STEP_TOOK;
 }
 
-/* ---- the segment went away ---- */
-
 static void sleep_ns(int64_t ns)
 {
     struct timespec rest = {.tv_sec = ns / 1000000000ll, .tv_nsec = ns % 1000000000ll};
 
     nanosleep(&rest, NULL);
-}
-
-/* It was created anew, or the same file is back: where to go on. False: not to be read yet. */
-static bool attach_again(struct record_stream *s)
-{
-    uint64_t creation_bits = s->reader.creation_bits;
-
-    if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, true) < 0)
-        return false;
-    if (s->reader.creation_bits != creation_bits)
-        dao_reader_rewind(
-            &s->reader); /* its count began at 0, and not all of it is there any more */
-    account_begin_run(&s->account, (int64_t)(s->reader.cnt0 + 1));
-    s->pending_reset = true;
-    s->last_atime_ns = 0;
-    return true;
-}
-
-/* Once it is back in the same shape the session goes on with a new run. Opening a file is no work
- * for a hot path, but what could be missed meanwhile is counted. */
-static void try_to_return(struct record_stream *s, int64_t now_ns)
-{
-    struct dao_segment fresh;
-    struct dao_text text;
-    bool same;
-
-    if (dao_segment_open(&fresh, s->path, DAO_ACCESS_READ, &text) < 0)
-        return;
-    same = dao_geometry_equal(&fresh.geo, &s->geometry);
-    if (s->current && s->current->frames > 0)
-        handover_end_current(s, same ? "SHMGONE" : "RESHAPE", now_ns);
-    if (!same) {
-        dao_segment_close(&fresh);
-        atomic_store(&s->condition, STREAM_RESHAPED);
-        s->stop_cause = "RESHAPE";
-        s->finished = true;
-        return;
-    }
-    dao_segment_close(&s->segment);
-    s->segment = fresh;
-    if (attach_again(s))
-        atomic_store(&s->condition, STREAM_RUNNING);
-}
-
-/* While it is gone the old mapping is not looked at any more, whatever comes to be there. */
-static void lose_sight(struct record_stream *s, int64_t now_ns)
-{
-    if (atomic_load(&s->condition) == STREAM_RUNNING) {
-        uint64_t seen = s->reader.newest_seen, taken = s->reader.cnt0;
-        uint64_t lost = seen > taken ? seen - taken : 0;
-
-        atomic_store(&s->condition, STREAM_GONE);
-        s->gone_since_ns = now_ns;
-        account_lose(&s->account, LEDGER_RESTART, (int64_t)(taken + 1), lost, dao_clock_real_ns());
-        s->pending_restart_lost += lost;
-    }
-    if (s->stopping)
-        s->finished = true;
-    else
-        try_to_return(s, now_ns);
-    if (s->current && s->current->frames > 0 && now_ns - s->gone_since_ns > GONE_NS)
-        handover_end_current(s, "SHMGONE", now_ns);
 }
 
 /* ---- the loop ---- */
@@ -313,6 +250,9 @@ static void begin_stop(struct record_stream *s, const char *cause)
     s->stopping = true;
     s->stop_cause = cause;
     atomic_store(&s->is_stopping, true);
+    s->last_wanted_cnt0 = s->reader.cnt0;
+    if (atomic_load(&s->condition) != STREAM_RUNNING)
+        return; /* what came back meanwhile is dealt with where it is waited for */
     dao_reader_look(&s->reader);
     s->last_wanted_cnt0 = s->reader.newest_seen;
     s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 && !dao_reader_is_ready(&s->reader);
@@ -366,6 +306,15 @@ static enum step drain_batch(struct record_stream *s, int64_t now_ns)
     return taken > 0 && step != STEP_GONE && step != STEP_STARVED ? STEP_TOOK : step;
 }
 
+static uint32_t full_percent(struct io_pool *pool)
+{
+    uint32_t free_blocks = atomic_load_explicit(&pool->free_count, memory_order_relaxed);
+
+    return (uint32_t)(100ull *
+                      (pool->count - (free_blocks < pool->count ? free_blocks : pool->count)) /
+                      pool->count);
+}
+
 static void housekeeping(struct record_stream *s, int64_t now_ns)
 {
     handover_roll_if_due(s, now_ns);
@@ -373,9 +322,11 @@ static void housekeeping(struct record_stream *s, int64_t now_ns)
         handover_flush(s);
         s->last_flush_ns = now_ns;
     }
-    s->account.now.backlog = dao_reader_backlog(&s->reader);
+    s->account.now.backlog =
+        atomic_load(&s->condition) == STREAM_RUNNING ? dao_reader_backlog(&s->reader) : 0;
     s->account.now.rate_hz = s->rate_hz;
     s->account.now.starved = s->starved;
+    s->account.now.full_percent = full_percent(&s->data_pool);
     account_publish(&s->account, false);
 }
 
@@ -405,7 +356,8 @@ static void rest(struct record_stream *s, enum step step, int64_t now_ns)
         s->refused_sleep_ns *= 2;
     switch (step) {
     case STEP_NOTHING:
-        sleep_ns(pace_sleep_ns(&s->pace, s->geometry.depth, s->parts.frame_bytes, now_ns));
+        sleep_ns(
+            pace_sleep_ns(&s->pace, s->shape->geometry.depth, s->shape->parts.frame_bytes, now_ns));
         break;
     case STEP_REFUSED:
         sleep_ns(s->refused_sleep_ns);
@@ -438,7 +390,7 @@ static void drain_loop(struct record_stream *s)
         else
             step = drain_batch(s, now_ns);
         if (step == STEP_GONE)
-            lose_sight(s, now_ns);
+            absence_step(s, now_ns);
         housekeeping(s, now_ns);
         if (step == STEP_TOOK || step == STEP_STARVED || !s->stopping)
             last_taken_ns = now_ns;
@@ -453,21 +405,9 @@ static void drain_loop(struct record_stream *s)
 static void finish(struct record_stream *s)
 {
     atomic_store(&s->is_stopping, true);
-    if (s->current && s->current->frames > 0) {
-        handover_end_current(s, s->stop_cause, dao_clock_mono_ns());
-    } else if (s->current) { /* begun, but its first frame was never proven */
-        assert(!s->next);
-        s->next = s->current;
-        s->current = NULL;
-    }
+    handover_retire(s, s->stop_cause, dao_clock_mono_ns());
     if (s->ending)
         handover_end_pending(s, false);
-    if (s->next)
-        handover_send(s, &s->row_queue,
-                      (struct record_message){.kind = RECORD_DISCARD, .file = s->next});
-    s->next = NULL;
-    staging_drop(&s->data);
-    staging_drop(&s->rows);
     account_publish(&s->account, true);
     handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
 }

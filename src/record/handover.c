@@ -59,21 +59,22 @@ void handover_flush(struct record_stream *s)
 /* Frames in the next file, as the limits have it and as far as there is room; 0: there is not. */
 static uint64_t plan_capacity(struct record_stream *s)
 {
-    uint64_t capacity = rolling_capacity(&s->config.rolling, &s->parts, s->rate_hz), granted;
+    const struct fits_parts *parts = &s->shape->parts;
+    uint64_t capacity = rolling_capacity(&s->config.rolling, parts, s->rate_hz), granted;
     uint64_t most = s->room->limits.file_bytes_max;
     struct fits_plan wanted, least;
 
-    fits_plan_make(&wanted, &s->parts, capacity);
+    fits_plan_make(&wanted, parts, capacity);
     if (wanted.file_bytes > most) { /* however small: larger ones cannot be had */
-        capacity = fits_plan_capacity_of(&s->parts, most);
+        capacity = fits_plan_capacity_of(parts, most);
         if (capacity == 0)
             return 0;
     }
-    fits_plan_make(&wanted, &s->parts, capacity);
-    fits_plan_make(&least, &s->parts,
+    fits_plan_make(&wanted, parts, capacity);
+    fits_plan_make(&least, parts,
                    capacity / CAPACITY_PART < 2 ? capacity < 2 ? 1 : 2 : capacity / CAPACITY_PART);
     granted = room_claim(s->room, least.file_bytes, wanted.file_bytes);
-    return granted == wanted.file_bytes ? capacity : fits_plan_capacity_of(&s->parts, granted);
+    return granted == wanted.file_bytes ? capacity : fits_plan_capacity_of(parts, granted);
 }
 
 void handover_plan(struct record_stream *s)
@@ -91,6 +92,8 @@ void handover_plan(struct record_stream *s)
     f = *free_file;
     io_queue_pop(&s->free_files);
     f->stream = s;
+    f->shape = s->shape;
+    atomic_fetch_add_explicit(&f->shape->file_count, 1, memory_order_relaxed);
     f->capacity = capacity;
     f->frames = 0;
     f->data_sum = f->rows_sum = 0;
@@ -102,8 +105,8 @@ void handover_plan(struct record_stream *s)
     f->sync_in_flight = false;
     atomic_store_explicit(&f->state, RECORD_FILE_IDLE, memory_order_relaxed);
     atomic_store_explicit(&f->error, 0, memory_order_relaxed);
-    fits_plan_make(&f->file.plan, &s->parts, f->capacity);
-    f->file.facts = &s->facts;
+    fits_plan_make(&f->file.plan, &f->shape->parts, f->capacity);
+    f->file.facts = &f->shape->facts;
     f->file.state =
         (struct fits_state){.file_seq = s->next_seq++, .previous = "", .next = "", .end_cause = ""};
     f->file.dateref_ns = dao_clock_real_ns() / 1000000000ll * 1000000000ll;
@@ -146,6 +149,26 @@ void handover_end_current(struct record_stream *s, const char *cause, int64_t no
     s->ending = s->current;
     s->ending_since_ns = now_ns;
     s->current = NULL;
+}
+
+void handover_retire(struct record_stream *s, const char *cause, int64_t now_ns)
+{
+    if (s->current && s->current->frames > 0) {
+        handover_end_current(s, cause, now_ns);
+    } else if (s->current) { /* begun, but its first frame was never proven */
+        assert(!s->next);
+        s->next = s->current;
+        s->current = NULL;
+    }
+    if (s->next) {
+        handover_send(s, &s->row_queue,
+                      (struct record_message){.kind = RECORD_DISCARD, .file = s->next});
+        s->next_seq--;
+    }
+    s->next = NULL;
+    s->no_room = false;
+    staging_drop(&s->data);
+    staging_drop(&s->rows);
 }
 
 void handover_roll_if_due(struct record_stream *s, int64_t now_ns)

@@ -26,6 +26,10 @@ bool handover_ensure_file(struct record_stream *s);
 /* Everything of the current file is handed on; it waits as s->ending. */
 void handover_end_current(struct record_stream *s, const char *cause, int64_t now_ns);
 
+/* End the current file, drop what was prepared, give back all blocks. Only a file that waits as
+ * s->ending is left. */
+void handover_retire(struct record_stream *s, const char *cause, int64_t now_ns);
+
 /* The file that was ending may be closed now; has_next: another one follows it. */
 void handover_end_pending(struct record_stream *s, bool has_next);
 

@@ -23,6 +23,9 @@ static void free_file(struct keeper *keeper, struct record_file *f)
 {
     struct io_queue *queue = &f->stream->free_files;
 
+    /* release: pairs with the acquire in free_shape(); its facts are not looked at any more */
+    atomic_fetch_sub_explicit(&f->shape->file_count, 1, memory_order_release);
+
     pthread_mutex_lock(keeper->files_lock);
     io_queue_push(queue, &f);
     pthread_mutex_unlock(keeper->files_lock);

@@ -25,14 +25,6 @@ __attribute__((format(printf, 4, 5))) static size_t append(char *line, size_t li
     return at + (size_t)n < line_bytes ? at + (size_t)n : line_bytes - 1;
 }
 
-static unsigned buffer_percent(const struct record_stream *s)
-{
-    uint32_t free_blocks = atomic_load_explicit(&s->data_pool.free_count, memory_order_relaxed);
-    uint32_t all = s->data_pool.count;
-
-    return all ? 100u * (all - (free_blocks < all ? free_blocks : all)) / all : 0;
-}
-
 /* MB/s and, where it is known, when the disk will be full: first, so that it is never cut off. */
 static size_t format_disk(char *line, size_t line_bytes, double byte_rate, uint64_t free_bytes)
 {
@@ -64,7 +56,7 @@ static size_t format_stream(struct live *live, char *line, size_t line_bytes, si
     if (lost)
         at = append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
     return append(line, line_bytes, at, " fifo %llu/%u buf %u%%", (unsigned long long)view.backlog,
-                  s->geometry.depth, buffer_percent(s));
+                  view.depth, view.full_percent);
 }
 
 void live_format(struct live *live, char *line, size_t line_bytes,

@@ -23,6 +23,7 @@
 #include "record/live.h"
 #include "record/setup.h"
 #include "record/start.h"
+#include "record/tell.h"
 #include "record/writer.h"
 
 #define TICK_NS       500000000ll
@@ -49,7 +50,7 @@ struct session {
     bool writer_started;
     struct live live;
     int64_t last_line_ns;
-    int *conditions; /* last reported, per stream */
+    struct teller teller;
 };
 
 /* ---- making and unmaking ---- */
@@ -100,6 +101,8 @@ static struct record_stream *make_stream(const struct session_config *config, co
     s->config = config->stream;
     s->segment.fd = -1;
     s->segment.guard_index = -1;
+    s->fresh.fd = -1;
+    s->fresh.guard_index = -1;
     s->dir_fd = -1;
     s->stop_cause = "STOP";
     atomic_store(&s->stop_cause_requested, "STOP");
@@ -116,8 +119,7 @@ static int create(struct session *session, const struct session_config *config)
     room_read_limits(&session->room.limits);
     pthread_mutex_init(&session->files_lock, NULL);
     session->streams = calloc(config->path_count, sizeof(struct record_stream *));
-    session->conditions = calloc(config->path_count, sizeof(int));
-    if (!session->streams || !session->conditions)
+    if (!session->streams)
         return -ENOMEM;
     while (session->count < config->path_count) {
         struct record_stream *s = make_stream(config, config->paths[session->count]);
@@ -128,6 +130,8 @@ static int create(struct session *session, const struct session_config *config)
         session->streams[session->count++] = s;
     }
     r = books_init(&session->books, session->streams, session->count);
+    if (r == 0)
+        r = teller_init(&session->teller, session->streams, session->count, config->quiet);
     if (r == 0)
         r = make_signal_fd(session);
     return r == 0 ? make_identity(session) : r;
@@ -143,7 +147,7 @@ static void destroy(struct session *session)
     }
     io_engine_destroy(session->engine);
     free(session->streams);
-    free(session->conditions);
+    teller_fini(&session->teller);
     if (session->signal_fd >= 0)
         close(session->signal_fd);
     if (session->dir_fd >= 0)
@@ -348,27 +352,6 @@ static bool all_over(const struct session *session)
     return true;
 }
 
-static void report_conditions(struct session *session)
-{
-    for (unsigned i = 0; i < session->count; i++) {
-        struct record_stream *s = session->streams[i];
-        int condition = atomic_load(&s->condition);
-
-        if (condition == session->conditions[i])
-            continue;
-        session->conditions[i] = condition;
-        if (condition == STREAM_GONE)
-            log_warning("%s was removed, replaced or truncated: waiting for it to come back",
-                        s->path);
-        else if (condition == STREAM_RESHAPED)
-            log_warning("%s came back with another shape or type: its recording has ended; start "
-                        "a new one",
-                        s->path);
-        else
-            log_info("%s is back, recording goes on", s->path);
-    }
-}
-
 /* Once a stream has found no room for its next file, all end: a clean end beats a full disk. */
 static void check_room(struct session *session)
 {
@@ -416,7 +399,7 @@ static void watch(struct session *session)
         int64_t now = dao_clock_mono_ns();
 
         if (now >= next_ns) {
-            report_conditions(session);
+            teller_look(&session->teller, now, false);
             report_progress(session);
             check_room(session);
             next_ns = now + TICK_NS;
@@ -429,7 +412,7 @@ static void watch(struct session *session)
         else
             ask_to_stop(session, "SIGNAL");
     }
-    report_conditions(session);
+    teller_look(&session->teller, dao_clock_mono_ns(), true);
     check_room(session);
     log_live(NULL);
 }
@@ -493,7 +476,7 @@ static int conclude(struct session *session)
     free(ledger.streams);
     if (!balanced || !printed || !session->books.is_written)
         return 1;
-    return lost ? 3 : session->books.failed;
+    return lost ? 3 : session->books.failed || session->teller.any_unfit;
 }
 
 int session_run(const struct session_config *config)

@@ -12,6 +12,9 @@
 #define ROW_BLOCK       (64u << 10)
 #define ROW_BLOCKS_MIN  4u
 #define DATA_BLOCKS_MIN 6u
+#define BLOCKS_MAX      (1u << 28)
+/* A queue stays as it is when frames of another size come: not too small for many small blocks. */
+#define QUEUE_MIN 1024u
 
 int stream_open(struct record_stream *s, struct dao_text *text)
 {
@@ -19,7 +22,6 @@ int stream_open(struct record_stream *s, struct dao_text *text)
 
     if (r < 0)
         return r;
-    s->geometry = s->segment.geo;
     if (tree_stream_name(s->name, s->path) < 0) {
         snprintf(text->s, sizeof text->s,
                  "%.250s: the name is too long for a stream (at most %d characters before the "
@@ -31,6 +33,13 @@ int stream_open(struct record_stream *s, struct dao_text *text)
     return 0;
 }
 
+/* ---- buffers ---- */
+
+struct buffer_plan {
+    uint64_t blocks, block_bytes;
+    uint64_t rows, row_bytes; /* blocks of rows */
+};
+
 /* Blocks small enough to begin writing early, large enough to make few requests. */
 static size_t block_bytes(uint64_t share)
 {
@@ -41,38 +50,104 @@ static size_t block_bytes(uint64_t share)
     return block;
 }
 
-int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_text *text)
+/* Within buffer_bytes, or a little more: two frames always fit. At most blocks_max and rows_max
+ * blocks, larger ones where that is too few. */
+static struct buffer_plan plan_buffers(uint64_t frame, uint64_t buffer_bytes, uint64_t blocks_max,
+                                       uint64_t rows_max)
 {
-    uint64_t frame = s->segment.geo.frame_bytes;
     uint64_t row_share = (uint64_t)((double)buffer_bytes * 64.0 / (double)(64 + frame));
-    uint64_t rows = row_share / ROW_BLOCK, blocks, least;
-    size_t block = block_bytes(buffer_bytes - row_share);
-    int r;
+    uint64_t share = buffer_bytes - row_share, least;
+    struct buffer_plan plan = {.row_bytes = ROW_BLOCK, .block_bytes = block_bytes(share)};
 
-    rows = rows < ROW_BLOCKS_MIN ? ROW_BLOCKS_MIN : rows;
+    while (row_share / plan.row_bytes > rows_max)
+        plan.row_bytes *= 2;
+    plan.rows = row_share / plan.row_bytes;
+    plan.rows = plan.rows < ROW_BLOCKS_MIN ? ROW_BLOCKS_MIN : plan.rows;
     /* Rows wait for the block that holds their pixels: tiny frames must not use up all rows before
      * the first block is full. */
-    while (block > SINK_PAGE && block / frame > rows * (ROW_BLOCK / 64) / 4)
-        block /= 2;
-    blocks = (buffer_bytes - row_share) / block;
-    least = 2 * (frame / block + 2);
-    least = least < DATA_BLOCKS_MIN ? DATA_BLOCKS_MIN : least;
-    blocks = blocks < least ? least : blocks;
-    r = io_pool_init(&s->data_pool, (uint32_t)blocks, block);
+    while (plan.block_bytes > SINK_PAGE &&
+           plan.block_bytes / frame > plan.rows * (plan.row_bytes / 64) / 4)
+        plan.block_bytes /= 2;
+    for (;; plan.block_bytes *= 2) {
+        plan.blocks = share / plan.block_bytes;
+        least = 2 * (frame / plan.block_bytes + 2);
+        least = least < DATA_BLOCKS_MIN ? DATA_BLOCKS_MIN : least;
+        plan.blocks = plan.blocks < least ? least : plan.blocks;
+        if (plan.blocks <= blocks_max)
+            return plan;
+    }
+}
+
+/* What the system could give without harm, in bytes. */
+static uint64_t available_memory(void)
+{
+    unsigned long long kib = 0;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "re");
+
+    while (f && kib == 0 && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu", &kib) != 1)
+            kib = 0;
+    if (f)
+        fclose(f);
+    return kib ? kib << 10 : UINT64_MAX;
+}
+
+/* All of it is touched: asked for more than there is, the system would end somebody. */
+static int check_memory(const struct record_stream *s, const struct buffer_plan *plan)
+{
+    uint64_t data, rows, have = s->data_pool.memory_bytes + s->row_pool.memory_bytes;
+
+    if (__builtin_mul_overflow(plan->blocks, plan->block_bytes, &data) ||
+        __builtin_mul_overflow(plan->rows, plan->row_bytes, &rows) || plan->blocks > UINT32_MAX ||
+        plan->rows > UINT32_MAX || __builtin_add_overflow(data, rows, &data))
+        return -ENOMEM;
+    return data > have && data - have > available_memory() / 4 * 3 ? -ENOMEM : 0;
+}
+
+static int cut_buffers(struct record_stream *s, uint64_t frame, const struct buffer_plan *plan)
+{
+    int r = check_memory(s, plan);
+
     if (r == 0)
-        r = io_pool_init(&s->row_pool, (uint32_t)rows, ROW_BLOCK);
+        r = io_pool_recut(&s->data_pool, (uint32_t)plan->blocks, plan->block_bytes);
     if (r == 0)
-        r = io_queue_init(&s->data_queue, 2 * (uint32_t)blocks + 4 * STREAM_FILES,
-                          sizeof(struct record_message));
-    if (r == 0)
-        r = io_queue_init(&s->row_queue, 2 * (uint32_t)rows + 4 * STREAM_FILES,
-                          sizeof(struct record_message));
-    if (r == 0)
-        r = io_queue_init(&s->free_files, STREAM_FILES, sizeof(struct record_file *));
+        r = io_pool_recut(&s->row_pool, (uint32_t)plan->rows, plan->row_bytes);
+    staging_fini(&s->data);
+    staging_fini(&s->rows);
     if (r == 0)
         r = staging_init(&s->data, &s->data_pool, frame);
     if (r == 0)
         r = staging_init(&s->rows, &s->row_pool, 64);
+    return r;
+}
+
+/* A queue has room for two messages a block and four a file. */
+static uint32_t queue_size(uint64_t blocks)
+{
+    uint64_t size = 2 * blocks + 4 * STREAM_FILES;
+
+    return size < QUEUE_MIN ? QUEUE_MIN : size > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)size;
+}
+
+static uint64_t blocks_of_queue(const struct io_queue *queue)
+{
+    return (queue->capacity - 4 * STREAM_FILES) / 2;
+}
+
+int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_text *text)
+{
+    uint64_t frame = s->segment.geo.frame_bytes;
+    struct buffer_plan plan = plan_buffers(frame, buffer_bytes, BLOCKS_MAX, BLOCKS_MAX);
+    int r = cut_buffers(s, frame, &plan);
+
+    s->buffer_bytes = buffer_bytes;
+    if (r == 0)
+        r = io_queue_init(&s->data_queue, queue_size(plan.blocks), sizeof(struct record_message));
+    if (r == 0)
+        r = io_queue_init(&s->row_queue, queue_size(plan.rows), sizeof(struct record_message));
+    if (r == 0)
+        r = io_queue_init(&s->free_files, STREAM_FILES, sizeof(struct record_file *));
     if (r == 0) {
         s->data_page = aligned_alloc(SINK_PAGE, SINK_PAGE);
         s->row_page = aligned_alloc(SINK_PAGE, SINK_PAGE);
@@ -81,7 +156,8 @@ int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_t
     if (r < 0) {
         snprintf(text->s, sizeof text->s,
                  "%.200s: no memory for %llu MiB of buffers; give less with --buffer", s->path,
-                 (unsigned long long)((blocks * block + rows * ROW_BLOCK) >> 20));
+                 (unsigned long long)((plan.blocks * plan.block_bytes >> 20) +
+                                      (plan.rows * plan.row_bytes >> 20)));
         return r;
     }
     for (unsigned i = 0; i < STREAM_FILES; i++) {
@@ -93,44 +169,129 @@ int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_t
     return 0;
 }
 
-/* The keywords as they are now; they do not change in the files of a session. */
-static int copy_keywords(struct record_stream *s)
+/* ---- shapes ---- */
+
+static bool is_used(const IMAGE_KEYWORD *keyword)
 {
-    unsigned count = s->segment.geo.nbkw;
+    return keyword->type == 'L' || keyword->type == 'D' || keyword->type == 'S';
+}
 
-    s->keywords = calloc(count ? count : 1, sizeof *s->keywords);
-    if (!s->keywords)
+/* The keywords as they are now; they do not change in the files of a shape. */
+static int copy_keywords(struct stream_shape *shape, const struct dao_segment *segment)
+{
+    unsigned count = segment->geo.nbkw;
+
+    shape->keywords = calloc(count ? count : 1, sizeof *shape->keywords);
+    if (!shape->keywords)
         return -ENOMEM;
-    s->facts.keyword_count = 0;
+    shape->facts.keyword_count = 0;
     for (unsigned i = 0; i < count; i++) {
-        IMAGE_KEYWORD *keyword = &s->keywords[s->facts.keyword_count];
+        IMAGE_KEYWORD *keyword = &shape->keywords[shape->facts.keyword_count];
 
-        dao_segment_keyword(&s->segment, i, keyword);
-        if (keyword->type == 'L' || keyword->type == 'D' || keyword->type == 'S')
-            s->facts.keyword_count++;
+        dao_segment_keyword(segment, i, keyword);
+        shape->facts.keyword_count += is_used(keyword);
     }
-    s->facts.keywords = s->keywords;
+    shape->facts.keywords = shape->keywords;
+    return 0;
+}
+
+/* No file refers to it. There are more of them than files and the one in use. */
+static struct stream_shape *free_shape(struct record_stream *s)
+{
+    struct stream_shape *shape = s->shapes;
+
+    /* acquire: pairs with the release of a keeper that is done with the last of its files */
+    while (shape == s->shape || atomic_load_explicit(&shape->file_count, memory_order_acquire) > 0)
+        shape++;
+    free(shape->keywords);
+    shape->keywords = NULL;
+    return shape;
+}
+
+static int adopt_shape(struct record_stream *s, const struct dao_segment *segment,
+                       struct dao_text *text)
+{
+    struct stream_shape *shape = free_shape(s);
+    int r;
+
+    shape->geometry = segment->geo;
+    shape->facts = (struct fits_facts){
+        .geometry = &shape->geometry,
+        .stream = s->name,
+        .host = s->host,
+        .session = s->session,
+        .shm_path = s->path,
+    };
+    r = copy_keywords(shape, segment);
+    if (r < 0) {
+        snprintf(text->s, sizeof text->s, "%.200s: no memory for its keywords", s->path);
+        return r;
+    }
+    r = recording_measure_parts(&shape->parts, &shape->facts, text);
+    if (r < 0)
+        return r;
+    s->shape = shape;
+    s->encoder = fits_encoder_select(shape->geometry.dtype, FITS_ENCODE_BEST);
+    account_begin_shape(&s->account, &shape->geometry, s->next_seq);
     return 0;
 }
 
 int stream_describe(struct record_stream *s, const char *host, const char *session,
                     struct dao_text *text)
 {
-    int r;
-
-    s->facts.geometry = &s->geometry;
-    s->facts.stream = s->name;
-    s->facts.host = host;
-    s->facts.session = session;
-    s->facts.shm_path = s->path;
-    s->encoder = fits_encoder_select(s->segment.geo.dtype, FITS_ENCODE_BEST);
+    s->host = host;
+    s->session = session;
     s->next_seq = 1;
-    r = copy_keywords(s);
-    if (r < 0) {
-        snprintf(text->s, sizeof text->s, "%.200s: no memory for its keywords", s->path);
-        return r;
+    return adopt_shape(s, &s->segment, text);
+}
+
+bool stream_is_same_shape(const struct record_stream *s)
+{
+    return dao_geometry_equal(&s->fresh.geo, &s->shape->geometry);
+}
+
+bool stream_has_same_keywords(const struct record_stream *s)
+{
+    const struct fits_facts *facts = &s->shape->facts;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < s->fresh.geo.nbkw; i++) {
+        IMAGE_KEYWORD keyword;
+
+        dao_segment_keyword(&s->fresh, i, &keyword);
+        if (!is_used(&keyword))
+            continue;
+        if (count >= facts->keyword_count ||
+            memcmp(&keyword, &facts->keywords[count], sizeof keyword) != 0)
+            return false;
+        count++;
     }
-    return recording_measure_parts(&s->parts, &s->facts, text);
+    return count == facts->keyword_count;
+}
+
+bool stream_is_quiet(struct record_stream *s)
+{
+    return io_queue_room(&s->data_queue) == s->data_queue.capacity &&
+           io_queue_room(&s->row_queue) == s->row_queue.capacity &&
+           io_pool_is_whole(&s->data_pool) && io_pool_is_whole(&s->row_pool);
+}
+
+int stream_reshape(struct record_stream *s, struct dao_text *text)
+{
+    uint64_t frame = s->fresh.geo.frame_bytes;
+    int r = 0;
+
+    if (frame != s->shape->geometry.frame_bytes) {
+        struct buffer_plan plan =
+            plan_buffers(frame, s->buffer_bytes, blocks_of_queue(&s->data_queue),
+                         blocks_of_queue(&s->row_queue));
+
+        r = cut_buffers(s, frame, &plan);
+        if (r < 0)
+            snprintf(text->s, sizeof text->s, "no memory for two frames of %llu MiB",
+                     (unsigned long long)(frame >> 20));
+    }
+    return r == 0 ? adopt_shape(s, &s->fresh, text) : r;
 }
 
 void stream_close(struct record_stream *s)
@@ -147,8 +308,10 @@ void stream_close(struct record_stream *s)
     io_pool_fini(&s->row_pool);
     free(s->data_page);
     free(s->row_page);
-    free(s->keywords);
+    for (unsigned i = 0; i < STREAM_FILES + 2; i++)
+        free(s->shapes[i].keywords);
     dao_segment_close(&s->segment);
+    dao_segment_close(&s->fresh);
     if (s->dir_fd > 0)
         close(s->dir_fd);
     s->dir_fd = -1;

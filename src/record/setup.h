@@ -17,6 +17,21 @@ int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_t
 int stream_describe(struct record_stream *s, const char *host, const char *session,
                     struct dao_text *text);
 
+/* The drain, about the segment that came back (s->fresh): is it of the shape being recorded, with
+ * the keywords that stand in its files? */
+bool stream_is_same_shape(const struct record_stream *s);
+bool stream_has_same_keywords(const struct record_stream *s);
+
+/* The drain, once it has handed on everything: is nobody at work on it any more? */
+bool stream_is_quiet(struct record_stream *s);
+
+/*
+ * The drain, while the stream is quiet: buffers and facts for the segment in s->fresh. Allocates
+ * and builds headers, which takes some milliseconds. 0 or negative errno with a text; then the
+ * stream cannot go on.
+ */
+int stream_reshape(struct record_stream *s, struct dao_text *text);
+
 /* Everything goes; safe on a zeroed or half-built stream. */
 void stream_close(struct record_stream *s);
 

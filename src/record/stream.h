@@ -35,10 +35,22 @@
 
 struct record_stream;
 
+/* What files of one shape of the segment have in common. A segment can come back in another; files
+ * of the old one may still be with the keepers then. Made by the drain, not changed while a file
+ * refers to it. */
+struct stream_shape {
+    struct dao_geometry geometry;
+    IMAGE_KEYWORD *keywords; /* as they were when the segment was opened */
+    struct fits_facts facts;
+    struct fits_parts parts;
+    _Atomic unsigned file_count; /* files that refer to it; the drain adds, keepers take away */
+};
+
 /* One file on its way. */
 struct record_file {
     struct recording_file file;
     struct record_stream *stream;
+    struct stream_shape *shape;
     uint64_t capacity;
     /* drain, handed over with the END message */
     uint64_t frames;
@@ -102,9 +114,17 @@ struct record_write {
 /* What the source is doing, as the drain sees it. */
 enum stream_condition {
     STREAM_RUNNING,
-    STREAM_GONE,     /* segment removed, replaced or truncated; waiting for it to come back */
-    STREAM_RESHAPED, /* it came back with another shape or type: the stream has ended */
+    STREAM_GONE,  /* segment removed, replaced or truncated; waiting for it to come back */
+    STREAM_UNFIT, /* it came back in a shape that cannot be recorded: the stream has ended */
 };
+
+/* What happened to the source, counted by the drain for whoever reports. */
+enum stream_event {
+    STREAM_EVENT_BACK,     /* it came back as it was */
+    STREAM_EVENT_RESHAPED, /* it came back in another shape */
+    STREAM_EVENT_RESTART,  /* its count began anew in place */
+};
+#define STREAM_EVENTS 3
 
 struct stream_config {
     struct rolling_limits rolling;
@@ -121,12 +141,8 @@ struct record_stream {
     char name[FITS_STREAM_NAME_MAX + 1];
     const char *path;
     struct stream_config config;
-    struct dao_geometry geometry; /* of the stream; the segment below may be opened again */
-    struct dao_segment segment;   /* the drain's, once it runs */
-    IMAGE_KEYWORD *keywords;
-    struct fits_facts facts;
-    struct fits_parts parts;
-    struct fits_encoder encoder;
+    const char *host, *session;
+    uint64_t buffer_bytes;
     struct record_file files[STREAM_FILES];
     struct io_pool data_pool, row_pool;
     struct io_queue data_queue, row_queue, free_files;
@@ -135,8 +151,12 @@ struct record_stream {
     int dir_fd;
     struct account account;
 
-    /* drain */
+    /* drain, once it runs */
     pthread_t thread;
+    struct dao_segment segment;
+    struct stream_shape shapes[STREAM_FILES + 2]; /* every file's, the old one, the new one */
+    struct stream_shape *shape;
+    struct fits_encoder encoder;
     struct dao_reader reader;
     struct staging data, rows;
     struct record_file *current; /* being filled, NULL between files */
@@ -156,6 +176,10 @@ struct record_stream {
     double rate_hz;            /* 0: unknown */
     struct pace pace;
     int64_t gone_since_ns;    /* monotonic, while the segment is gone */
+    struct dao_segment fresh; /* what came back, until it is recorded; fd -1: nothing yet */
+    uint64_t fresh_newest;    /* count published in it as far as is known */
+    int64_t fresh_since_ns;
+    bool is_retired;          /* nothing of the old shape is in the drain's hands any more */
     int64_t refused_sleep_ns; /* how long to rest while a frame is refused again and again */
     const char *stop_cause;
 
@@ -185,6 +209,8 @@ struct record_stream {
     atomic_bool ran_out;     /* of room: this stream has ended for that */
     atomic_bool is_over;     /* drained, written, nothing in flight */
     _Atomic int condition;   /* enum stream_condition, for whoever reports */
+    _Atomic uint64_t events[STREAM_EVENTS];
+    struct dao_text unfit; /* why; set before the condition */
 };
 
 #endif

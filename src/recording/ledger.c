@@ -105,6 +105,26 @@ static json_t *geometry(const struct dao_geometry *geo)
                      "frame_bytes", (json_int_t)geo->frame_bytes);
 }
 
+static json_t *shape(const struct ledger_shape *s)
+{
+    json_t *object = json_pack("{s:I}", "first_file", (json_int_t)s->first_file);
+
+    json_object_update_new(object, geometry(&s->geometry));
+    return object;
+}
+
+/* All of them, the one of "geometry" last. */
+static json_t *geometries(const struct ledger_stream *stream)
+{
+    json_t *array = json_array();
+    uint64_t past = stream->counts.shape_count - 1;
+
+    for (uint64_t i = 0; i < past && i < LEDGER_SHAPES_MAX; i++)
+        json_array_append_new(array, shape(&stream->shapes[i]));
+    json_array_append_new(array, shape(&stream->counts.shape));
+    return array;
+}
+
 static json_t *run(const struct ledger_run *r)
 {
     return json_pack("{s:I, s:I, s:I}", "first_cnt0", (json_int_t)r->first_cnt0, "last_cnt0",
@@ -169,11 +189,15 @@ static json_t *whole_stream(const struct ledger_stream *stream)
 {
     json_t *object = json_object();
     const struct ledger_counts *counts = &stream->counts;
-    uint64_t past = counts->run_count - 1;
+    uint64_t past = counts->run_count - 1, past_shapes = counts->shape_count - 1;
 
     json_object_set_new(object, "name", json_string(stream->name));
     json_object_set_new(object, "segment", json_string(stream->shm_path));
-    json_object_set_new(object, "geometry", geometry(stream->geometry));
+    json_object_set_new(object, "geometry", geometry(&counts->shape.geometry));
+    json_object_set_new(object, "geometries", geometries(stream));
+    json_object_set_new(
+        object, "geometries_left_out",
+        integer(past_shapes > LEDGER_SHAPES_MAX ? past_shapes - LEDGER_SHAPES_MAX : 0));
     put_numbers(object, counts);
     json_object_set_new(object, "restarts", integer(counts->run_count - 1));
     json_object_set_new(object, "runs", runs(stream));

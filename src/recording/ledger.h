@@ -26,6 +26,7 @@ extern const char *const ledger_cause_names[LEDGER_CAUSES];
 #define LEDGER_GAPS_MAX   1000
 #define LEDGER_RUNS_MAX   256
 #define LEDGER_FAILED_MAX 100
+#define LEDGER_SHAPES_MAX 256
 
 struct ledger_gap {
     int64_t first_cnt0; /* first missing count */
@@ -39,13 +40,20 @@ struct ledger_run {
     int64_t last_cnt0;  /* first - 1: nothing was published in this run */
 };
 
+struct ledger_shape {
+    struct dao_geometry geometry; /* its layout may be NULL: not known */
+    uint64_t first_file;          /* number of the first file of this shape */
+};
+
 struct ledger_counts {
     uint64_t recorded, torn;
     uint64_t lost_by[LEDGER_CAUSES];
-    uint64_t gap_count;    /* all, also those beyond LEDGER_GAPS_MAX */
-    uint64_t run_count;    /* >= 1 */
-    uint64_t past_runs;    /* frames expected in the runs before the current one */
-    struct ledger_run run; /* the current one */
+    uint64_t gap_count;        /* all, also those beyond LEDGER_GAPS_MAX */
+    uint64_t run_count;        /* >= 1 */
+    uint64_t past_runs;        /* frames expected in the runs before the current one */
+    struct ledger_run run;     /* the current one */
+    uint64_t shape_count;      /* >= 1; one that got no file is not counted */
+    struct ledger_shape shape; /* the current one */
 };
 
 struct ledger_file {
@@ -59,13 +67,13 @@ struct ledger_file {
 
 struct ledger_stream {
     const char *name, *shm_path;
-    const struct dao_geometry *geometry; /* its layout may be NULL: not known */
     struct ledger_counts counts;
-    const struct ledger_gap *gaps;   /* min(gap_count, LEDGER_GAPS_MAX) entries */
-    const struct ledger_gap *failed; /* frames that were taken, and then lost by a failing disk */
-    uint64_t gaps_listed;            /* of a ledger that was read: entries of gaps */
-    uint64_t failed_count;           /* all; min(failed_count, LEDGER_FAILED_MAX) entries */
-    const struct ledger_run *runs;   /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
+    const struct ledger_gap *gaps;     /* min(gap_count, LEDGER_GAPS_MAX) entries */
+    const struct ledger_gap *failed;   /* frames that were taken, and then lost by a failing disk */
+    uint64_t gaps_listed;              /* of a ledger that was read: entries of gaps */
+    uint64_t failed_count;             /* all; min(failed_count, LEDGER_FAILED_MAX) entries */
+    const struct ledger_run *runs;     /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
+    const struct ledger_shape *shapes; /* earlier ones: min(shape_count - 1, LEDGER_SHAPES_MAX) */
     const struct ledger_file *files;
     size_t file_count;
 };

@@ -112,11 +112,11 @@ static const json_t *get_list(struct parser *p, const json_t *object, const char
 
 /* ---- parts of a stream ---- */
 
-static const struct dao_geometry *get_geometry(struct parser *p, const json_t *stream)
+static void get_geometry(struct parser *p, const json_t *object, struct dao_geometry *ret)
 {
-    const json_t *object = json_object_get(stream, "geometry"), *list;
+    const json_t *list;
     const struct dao_dtype *dtype;
-    struct dao_geometry *geometry = keep(p, 1, sizeof *geometry);
+    struct dao_geometry geometry;
     uint32_t size[3] = {0};
     uint64_t depth = get_count(p, object, "depth");
     struct dao_text text;
@@ -132,19 +132,49 @@ static const struct dao_geometry *get_geometry(struct parser *p, const json_t *s
     if (!dtype || depth < 1 || depth > UINT32_MAX)
         fail(p, "geometry", "is none");
     if (p->error)
-        return NULL;
-    if (dao_geometry_make(geometry, naxis, size, dtype->atype, 1, 0, &text) < 0)
+        return;
+    if (dao_geometry_make(&geometry, naxis, size, dtype->atype, 1, 0, &text) < 0) {
         fail(p, "geometry", "is none");
-    geometry->depth = (uint32_t)depth;
-    geometry->layout = NULL; /* only its name is told, and only its name is of use */
+        return;
+    }
+    geometry.depth = (uint32_t)depth;
+    geometry.layout = NULL; /* only its name is told, and only its name is of use */
     if (!json_is_null(json_object_get(object, "layout"))) {
         struct dao_layout *layout = keep(p, 1, sizeof *layout);
 
         if (layout)
             layout->name = get_text(p, object, "layout");
-        geometry->layout = layout;
+        geometry.layout = layout;
     }
-    return geometry;
+    *ret = geometry;
+}
+
+/* All the shapes the stream had; a ledger that lists none has the one of "geometry". */
+static void get_shapes(struct parser *p, const json_t *stream, struct ledger_stream *ret)
+{
+    const json_t *list = json_object_get(stream, "geometries");
+    size_t count = json_is_array(list) ? json_array_size(list) : 0;
+    struct ledger_counts *counts = &ret->counts;
+    struct ledger_shape *shapes;
+
+    counts->shape_count = 1;
+    counts->shape.first_file = 1;
+    get_geometry(p, json_object_get(stream, "geometry"), &counts->shape.geometry);
+    if (count == 0)
+        return;
+    list = get_list(p, stream, "geometries", LEDGER_SHAPES_MAX + 1);
+    shapes = keep(p, count, sizeof *shapes);
+    for (size_t i = 0; list && i < count && !p->error; i++) {
+        const json_t *object = json_array_get(list, i);
+
+        shapes[i].first_file = get_count(p, object, "first_file");
+        get_geometry(p, object, &shapes[i].geometry);
+    }
+    if (p->error)
+        return;
+    counts->shape_count = count + get_count(p, stream, "geometries_left_out");
+    counts->shape = shapes[count - 1];
+    ret->shapes = shapes;
 }
 
 static void get_runs(struct parser *p, const json_t *stream, struct ledger_stream *ret)
@@ -241,7 +271,7 @@ static void get_stream(struct parser *p, const json_t *object, struct ledger_str
         strlen(ret->name) > FITS_STREAM_NAME_MAX)
         fail(p, "name", "is no name of a stream");
     ret->shm_path = get_text(p, object, "segment");
-    ret->geometry = get_geometry(p, object);
+    get_shapes(p, object, ret);
     ret->counts.recorded = get_count(p, object, "recorded");
     ret->counts.torn = get_count(p, object, "torn");
     for (int i = 0; i < LEDGER_CAUSES; i++)

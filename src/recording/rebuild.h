@@ -47,7 +47,7 @@ struct rebuild_stream {
     struct ledger_stream stream; /* points into this struct */
     char name[FITS_STREAM_NAME_MAX + 1];
     char segment[4096];
-    struct dao_geometry geometry;
+    struct ledger_shape shapes[LEDGER_SHAPES_MAX];
     struct ledger_gap gaps[LEDGER_GAPS_MAX];
     struct ledger_run runs[LEDGER_RUNS_MAX];
     struct ledger_file *files;

@@ -17,11 +17,10 @@ int rebuild_stream_begin(struct rebuild_stream *rebuild, const char *name,
     snprintf(rebuild->name, sizeof rebuild->name, "%s", name);
     rebuild->stream.name = rebuild->name;
     rebuild->stream.shm_path = rebuild->segment;
-    rebuild->stream.geometry = &rebuild->geometry;
     if (!old)
         return 0;
     snprintf(rebuild->segment, sizeof rebuild->segment, "%s", old->shm_path);
-    rebuild->geometry = *old->geometry;
+    rebuild->stream.counts.shape = old->counts.shape; /* until a file tells */
     rebuild->is_used = calloc(old->gaps_listed + 1, sizeof(bool));
     return rebuild->is_used ? 0 : -ENOMEM;
 }
@@ -211,14 +210,26 @@ static const char *known_cause(const char *text)
     return "";
 }
 
+static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
+{
+    return a->dtype == b->dtype && a->naxis == b->naxis && a->depth == b->depth &&
+           memcmp(a->size, b->size, sizeof a->size) == 0;
+}
+
 static void describe(struct rebuild_stream *rebuild, const struct reading *reading,
                      const struct ledger_stream *old)
 {
-    const struct dao_layout *layout = old ? old->geometry->layout : NULL;
+    struct ledger_counts *counts = &rebuild->stream.counts;
+    uint64_t past = counts->shape_count;
 
     snprintf(rebuild->segment, sizeof rebuild->segment, "%s", reading->cards.segment);
-    rebuild->geometry = reading->geometry;
-    rebuild->geometry.layout = layout; /* no file tells it */
+    if (past > 0 && is_same_shape(&counts->shape.geometry, &reading->geometry))
+        return;
+    if (past > 0 && past <= LEDGER_SHAPES_MAX)
+        rebuild->shapes[past - 1] = counts->shape;
+    counts->shape_count++;
+    counts->shape = (struct ledger_shape){reading->geometry, (uint64_t)reading->cards.file_seq};
+    counts->shape.geometry.layout = old ? old->counts.shape.geometry.layout : NULL; /* no file */
 }
 
 int rebuild_stream_name(struct rebuild_stream *rebuild, const char *file_name,
@@ -298,6 +309,11 @@ void rebuild_stream_end(struct rebuild_stream *rebuild, const struct ledger_stre
     }
     if (counts->run_count == 0)
         begin_run(rebuild, 1);
+    if (counts->shape_count == 0) { /* no file: as the old ledger has it */
+        counts->shape_count = 1;
+        counts->shape.first_file = 1;
+    }
+    rebuild->stream.shapes = rebuild->shapes;
     rebuild->stream.gaps = rebuild->gaps;
     rebuild->stream.runs = rebuild->runs;
     rebuild->stream.files = rebuild->files;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sources that misbehave: replaced, truncated in place, dead in mid-frame, reshaped."""
+"""Sources that misbehave: replaced, truncated in place, dead in mid-frame. Reshaping: test_writers."""
 import os
 import struct
 import sys
@@ -79,20 +79,6 @@ def a_segment_truncated_in_place_balances_and_goes_on():
     assert "is back" in session.errors
 
 
-def a_segment_that_returns_in_another_shape_ends_its_stream():
-    path = h.segment("reshaped")
-    first = fifo(path)
-    recorder = recording(path)
-    publish(first, 50)
-    h.time.sleep(0.1)
-    os.unlink(path)
-    fifo(path, depth=16)
-    session = h.finish(recorder)  # by itself
-    h.check_stream(session, path, SHAPE, "uint16")
-    assert "another shape" in session.errors
-    assert h.fits.getheader(session.stream(path)["files"][-1])["ENDCAUSE"] == "RESHAPE"
-
-
 def a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns():
     path = h.segment("dead")
     segment = fifo(path)
@@ -159,5 +145,4 @@ if __name__ == "__main__":
     h.main([what_the_disk_costs_is_booked_to_the_disk_and_flagged, bad_times_and_missing_packets_are_flagged,
             what_a_replaced_segment_published_unseen_is_counted_from_one,
             a_segment_truncated_in_place_balances_and_goes_on,
-            a_segment_that_returns_in_another_shape_ends_its_stream,
             a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns])

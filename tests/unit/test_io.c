@@ -141,6 +141,39 @@ START_TEST(the_block_given_last_is_taken_first)
 }
 END_TEST
 
+START_TEST(a_pool_is_cut_anew_and_its_first_memory_stays)
+{
+    const unsigned char *first;
+    struct io_block *block;
+
+    ck_assert_int_eq(io_pool_init(&pool, 4, 8192), 0);
+    first = pool.memory;
+    pool.blocks[0].buffer_index = 7;
+    block = io_pool_take(&pool);
+    ck_assert(!io_pool_is_whole(&pool));
+    io_pool_give(&pool, block);
+    ck_assert(io_pool_is_whole(&pool));
+    ck_assert_int_eq(io_pool_recut(&pool, 8, 4096), 0); /* fits: the same memory */
+    ck_assert_ptr_eq(pool.memory, first);
+    ck_assert_int_eq(io_pool_recut(&pool, 3, 65536), 0); /* larger: the first stays mapped */
+    ck_assert_ptr_ne(pool.memory, first);
+    ck_assert_uint_eq(first[0], 0);
+    ck_assert_int_eq(io_pool_recut(&pool, 5, 65536), 0);
+    ck_assert_uint_eq(first[8191], 0);
+    for (int i = 0; i < 5; i++) {
+        block = io_pool_take(&pool);
+        ck_assert_int_eq(block->buffer_index, -1);
+        memset(block->data, i, 65536);
+    }
+    ck_assert_ptr_null(io_pool_take(&pool));
+    ck_assert_int_eq(io_pool_recut(&pool, UINT32_MAX, (size_t)1 << 40), -ENOMEM);
+    ck_assert_int_eq(io_pool_recut(&pool, 1, 100), -EINVAL);
+    io_pool_give(&pool, block);
+    ck_assert_ptr_eq(io_pool_take(&pool), block); /* refused: as it was */
+    io_pool_fini(&pool);
+}
+END_TEST
+
 /* ---- sink ---- */
 
 static int open_folder(char *folder, size_t bytes)
@@ -437,6 +470,7 @@ int main(void)
     tcase_add_test(tcase, a_full_queue_refuses_and_loses_nothing);
     tcase_add_test(tcase, a_block_is_never_in_two_hands);
     tcase_add_test(tcase, the_block_given_last_is_taken_first);
+    tcase_add_test(tcase, a_pool_is_cut_anew_and_its_first_memory_stays);
     tcase_add_loop_test(tcase, a_sink_writes_any_range_and_leaves_its_neighbours_alone, 0, 2);
     tcase_add_loop_test(tcase, an_engine_writes_and_syncs_and_says_how_it_went, 0, 2);
     tcase_add_loop_test(tcase, a_short_write_of_a_sink_is_continued_from_where_it_may_be, 0, 12);

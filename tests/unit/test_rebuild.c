@@ -180,7 +180,7 @@ START_TEST(what_only_the_old_ledger_knows_is_kept)
     expect_stream(&document, 39, 20, 5, 11, 1, 2);
     stream = &document.ledger.streams[0];
     ck_assert_int_eq(stream->counts.run.last_cnt0, 20);
-    ck_assert_str_eq(stream->geometry->layout->name, "newer");
+    ck_assert_str_eq(stream->counts.shape.geometry.layout->name, "newer");
     ck_assert_int_eq(stream->gaps[2].time_ns % 1000000000, 250000000);
     ck_assert_int_eq(document.ledger.start_ns % 1000000000, 500000000);
     ledger_document_free(&document);

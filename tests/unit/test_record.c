@@ -171,10 +171,8 @@ static const struct fits_parts camera = {.primary_bytes = 5760,
                                          .frame_bytes = 1280000,
                                          .frames_header_bytes = 5760,
                                          .shmkw_bytes = 2880};
-static const struct fits_parts vector = {.primary_bytes = 5760,
-                                         .frame_bytes = 388,
-                                         .frames_header_bytes = 5760,
-                                         .shmkw_bytes = 2880};
+static const struct fits_parts vector = {
+    .primary_bytes = 5760, .frame_bytes = 388, .frames_header_bytes = 5760, .shmkw_bytes = 2880};
 static const struct rolling_limits defaults = {.bytes = ROLLING_BYTES_DEFAULT,
                                                .time_ns = ROLLING_TIME_NS_DEFAULT};
 
@@ -236,7 +234,7 @@ END_TEST
 
 /* ---- pace ---- */
 
-#define MS 1000000ll
+#define MS     1000000ll
 #define SECOND 1000000000ll
 
 START_TEST(a_drain_sleeps_for_an_eighth_of_the_fifo)
@@ -370,6 +368,28 @@ START_TEST(a_wrong_book_is_noticed)
 }
 END_TEST
 
+START_TEST(a_shape_that_got_no_file_is_left_out)
+{
+    static struct account account;
+    struct dao_geometry a, b, c;
+
+    ck_assert_int_eq(dao_geometry_make(&a, 1, (uint32_t[]){5, 0, 0}, 3, 1, 0, NULL), 0);
+    ck_assert_int_eq(dao_geometry_make(&b, 1, (uint32_t[]){6, 0, 0}, 3, 1, 0, NULL), 0);
+    ck_assert_int_eq(dao_geometry_make(&c, 1, (uint32_t[]){7, 0, 0}, 3, 9, 0, NULL), 0);
+    account_init(&account);
+    account_begin_shape(&account, &a, 1);
+    account_begin_shape(&account, &b, 4);
+    account_begin_shape(&account, &c, 4); /* none was made of b */
+    account_begin_shape(&account, &c, 6); /* the same */
+    ck_assert_uint_eq(account.now.counts.shape_count, 2);
+    ck_assert(dao_geometry_equal(&account.shapes[0].geometry, &a));
+    ck_assert(dao_geometry_equal(&account.now.counts.shape.geometry, &c));
+    ck_assert_uint_eq(account.now.counts.shape.first_file, 4);
+    ck_assert_uint_eq(account.now.depth, 9);
+    account_fini(&account);
+}
+END_TEST
+
 START_TEST(gaps_beyond_the_list_are_counted)
 {
     static struct account account;
@@ -415,6 +435,7 @@ int main(void)
     tcase_add_test(tcase, frames_that_failed_on_disk_move_from_recorded_to_lost);
     tcase_add_test(tcase, a_wrong_book_is_noticed);
     tcase_add_test(tcase, gaps_beyond_the_list_are_counted);
+    tcase_add_test(tcase, a_shape_that_got_no_file_is_left_out);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -1,0 +1,15 @@
+/*
+ * absence.h - the segment went away: the drain waits for it, and goes on with what comes back.
+ * Drain thread only.
+ */
+#ifndef DAOREC_RECORD_ABSENCE_H
+#define DAOREC_RECORD_ABSENCE_H
+
+#include "record/stream.h"
+
+/* One look. To be called again and again, with a little rest, while the condition is STREAM_GONE,
+ * and once to begin with when the segment is found gone. Nothing else may look at the segment
+ * meanwhile. */
+void absence_step(struct record_stream *s, int64_t now_ns);
+
+#endif

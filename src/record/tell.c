@@ -1,0 +1,140 @@
+/* tell.c - see tell.h. */
+#include "record/tell.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/units.h"
+
+#define AGAIN_NS    10000000000ll /* the same is not said more often */
+#define PATIENCE_NS 5000000000ll
+
+int teller_init(struct teller *teller, struct record_stream *const *streams, unsigned count,
+                bool quiet)
+{
+    *teller = (struct teller){.streams = streams, .count = count, .quiet = quiet};
+    teller->told = calloc(count, sizeof *teller->told);
+    if (!teller->told)
+        return -ENOMEM;
+    for (unsigned i = 0; i < count; i++)
+        teller->told[i].patience_ns = PATIENCE_NS;
+    return 0;
+}
+
+void teller_fini(struct teller *teller)
+{
+    free(teller->told);
+    *teller = (struct teller){0};
+}
+
+static const char *format_shape(char *text, size_t bytes, const struct dao_geometry *geo)
+{
+    int at = snprintf(text, bytes, "%s ", geo->dtype->name);
+
+    for (int i = 0; i < geo->naxis && at > 0 && (size_t)at < bytes; i++)
+        at += snprintf(text + at, bytes - (size_t)at, i ? "x%u" : "%u", geo->size[i]);
+    if (at > 0 && (size_t)at < bytes)
+        snprintf(text + at, bytes - (size_t)at, ", depth %u", geo->depth);
+    return text;
+}
+
+static void say_event(struct record_stream *s, enum stream_event event, uint64_t times)
+{
+    struct account_view view;
+    char shape[96], often[64] = "";
+
+    if (times > 1)
+        snprintf(often, sizeof often, " (%llu times since this was said last)",
+                 (unsigned long long)times);
+    switch (event) {
+    case STREAM_EVENT_BACK:
+        log_info("%s is back, recording goes on%s", s->path, often);
+        break;
+    case STREAM_EVENT_RESHAPED:
+        account_read(&s->account, &view);
+        log_warning("%s is back in another shape (%s): recording goes on in a new file%s", s->path,
+                    format_shape(shape, sizeof shape, &view.counts.shape.geometry), often);
+        break;
+    case STREAM_EVENT_RESTART:
+        log_info("%s: its source began to count anew, recording goes on%s", s->path, often);
+        break;
+    }
+}
+
+static void look_at_events(struct record_stream *s, struct tell_stream *told, int64_t now_ns,
+                           bool quiet, bool is_last)
+{
+    for (int i = 0; i < STREAM_EVENTS; i++) {
+        uint64_t count = atomic_load_explicit(&s->events[i], memory_order_relaxed);
+
+        if (count == told->events[i] ||
+            (told->said_ns[i] && now_ns - told->said_ns[i] < AGAIN_NS && !is_last))
+            continue;
+        if (!quiet || i == STREAM_EVENT_RESHAPED)
+            say_event(s, (enum stream_event)i, count - told->events[i]);
+        told->events[i] = count;
+        told->said_ns[i] = now_ns;
+    }
+}
+
+static void look_at_condition(struct teller *teller, struct record_stream *s,
+                              struct tell_stream *told, int64_t now_ns)
+{
+    int condition = atomic_load_explicit(&s->condition, memory_order_acquire);
+
+    if (condition == told->condition)
+        return;
+    if (condition == STREAM_GONE) {
+        if (told->gone_ns && now_ns - told->gone_ns < AGAIN_NS)
+            return;
+        told->gone_ns = now_ns;
+        log_warning("%s was removed, replaced or truncated: waiting for it to come back", s->path);
+    } else if (condition == STREAM_UNFIT) {
+        teller->any_unfit = true;
+        log_error("%s came back in a shape that cannot be recorded: %s; its recording has ended",
+                  s->path, s->unfit.s);
+    }
+    told->condition = condition;
+}
+
+/* A source that pauses is no fault, but somebody may want to know. */
+static void look_at_silence(struct record_stream *s, struct tell_stream *told, int64_t now_ns)
+{
+    struct account_view view;
+    int64_t silent_ns;
+    char text[32];
+
+    account_read(&s->account, &view);
+    if (told->frame_ns == 0)
+        told->frame_ns = now_ns;
+    silent_ns = now_ns - told->frame_ns;
+    if (view.counts.recorded != told->recorded) {
+        told->recorded = view.counts.recorded;
+        told->frame_ns = now_ns;
+        if (told->is_silent)
+            log_info("%s: frames again after %s", s->path,
+                     units_format_duration(text, sizeof text, silent_ns));
+        told->is_silent = false;
+    } else if (!told->is_silent && silent_ns >= told->patience_ns &&
+               atomic_load(&s->condition) == STREAM_RUNNING && !atomic_load(&s->is_stopping)) {
+        log_info("%s: no new frame for %s", s->path,
+                 units_format_duration(text, sizeof text, silent_ns));
+        told->is_silent = true;
+        told->patience_ns *= 2;
+    }
+}
+
+void teller_look(struct teller *teller, int64_t now_ns, bool is_last)
+{
+    for (unsigned i = 0; i < teller->count; i++) {
+        struct record_stream *s = teller->streams[i];
+        struct tell_stream *told = &teller->told[i];
+
+        look_at_condition(teller, s, told, now_ns);
+        look_at_events(s, told, now_ns, teller->quiet, is_last);
+        if (!teller->quiet)
+            look_at_silence(s, told, now_ns);
+    }
+}

@@ -221,6 +221,28 @@ static int examine_beyond_head(const struct dao_reader *r, uint32_t head, struct
     return examine_after_lap(r, take, ret);
 }
 
+/*
+ * A count of another run is in the next slot. After a source has gone back it may be left over from
+ * an older run, and then it says nothing: it does while the slot last taken is the newest one. In
+ * the head's slot it may also be about to be stamped over; its timestamp, which a field writer
+ * stores before the count, tells in all but an instant.
+ */
+static int examine_far_candidate(const struct dao_reader *r, struct dao_frame_at next,
+                                 struct finding *ret)
+{
+    const struct dao_segment *seg = r->seg;
+    /* acquire: pairs with the releases of cnt0 and of the head in dao_writer_publish() */
+    uint64_t own = dao_shared_cnt0(seg, r->slot, __ATOMIC_ACQUIRE);
+    uint32_t head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
+
+    if (seg->geo.depth > 1 && own == r->cnt0 &&
+        (head >= seg->geo.depth || next.slot == dao_slot_next(seg, head) ||
+         (next.slot == head && !is_later(seg, next.slot, r->slot)) ||
+         dao_shared_cnt0(seg, next.slot, __ATOMIC_ACQUIRE) != next.cnt0))
+        return 0;
+    return examine_new_counts(r, next, ret);
+}
+
 /* A count larger than the one last taken is in the next slot. */
 static int examine_candidate(const struct dao_reader *r, struct dao_frame_at next,
                              struct dao_take *take, struct finding *ret)
@@ -231,7 +253,7 @@ static int examine_candidate(const struct dao_reader *r, struct dao_frame_at nex
     int error = 0;
 
     if (next.cnt0 - r->cnt0 > DAO_JUMP_MAX)
-        return examine_new_counts(r, next, ret);
+        return examine_far_candidate(r, next, ret);
     if (next.cnt0 - r->cnt0 > 1) {
         /* The slot last taken, loaded after the count: a writer that lapped has been there. */
         uint64_t own = dao_shared_cnt0(seg, r->slot, __ATOMIC_ACQUIRE);

@@ -1072,6 +1072,46 @@ START_TEST(counts_that_go_back_are_a_restart_at_the_oldest_frame_of_the_new_run)
 }
 END_TEST
 
+START_TEST(what_is_left_over_of_a_far_run_is_no_restart)
+{
+    uint64_t far = 1ull << 40;
+    struct dao_segment seg;
+    struct dao_reader r;
+    struct dao_take take;
+    uint32_t head;
+
+    testbed_create(&seg, "leftover", 8);
+    r = testbed_reader(&seg);
+    put_frames(&seg, far + 1, far + 8);
+    begin_restart(&r);
+    while (dao_reader_begin(&r, &take) == DAO_READ_FRAME)
+        ck_assert_int_eq(dao_reader_finish(&r, &take), 1);
+    ck_assert_uint_eq(r.cnt0, far + 8);
+    put_frames(&seg, 1, 3);
+    begin_restart(&r);
+    for (uint64_t cnt0 = 1; cnt0 <= 12; cnt0++) {
+        if (cnt0 > 3)
+            put_frame(&seg, cnt0);
+        take_frame(&r, cnt0);
+        if (cnt0 >= 3)
+            expect_nothing(&r); /* the next slot holds a count of the far run, or is older */
+    }
+    /* A field writer that is about to stamp the count: the head says more than the slot does. */
+    put_frames(&seg, far + 21, far + 23);
+    begin_restart(&r);
+    for (uint64_t cnt0 = far + 21; cnt0 <= far + 23; cnt0++)
+        take_frame(&r, cnt0);
+    put_frames(&seg, 1, 5);
+    begin_restart(&r);
+    for (uint64_t cnt0 = 1; cnt0 <= 5; cnt0++)
+        take_frame(&r, cnt0);
+    head = dao_segment_md(&seg, 0)->fifo_last_written;
+    dao_segment_md(&seg, 0)->fifo_last_written = (head + 1) % 8;
+    expect_nothing(&r);
+    dao_segment_close(&seg);
+}
+END_TEST
+
 START_TEST(a_new_run_that_has_gone_round_is_found_by_the_slot_last_taken)
 {
     struct dao_segment seg;
@@ -1502,6 +1542,7 @@ static void add_restarts(TCase *restarts)
         restarts, a_recreation_under_the_copy_is_refused_even_where_counts_come_round, 0, DEPTHS);
     tcase_add_loop_test(
         restarts, counts_that_go_back_are_a_restart_at_the_oldest_frame_of_the_new_run, 0, DEPTHS);
+    tcase_add_test(restarts, what_is_left_over_of_a_far_run_is_no_restart);
     tcase_add_test(restarts, a_new_run_that_has_gone_round_is_found_by_the_slot_last_taken);
     tcase_add_test(restarts, a_second_restart_does_not_count_the_first_run_again);
     tcase_add_test(restarts, a_new_run_may_overlap_the_counts_of_the_old_one);

@@ -9,8 +9,8 @@
  *   while the disk is slow       first all blocks must be back; what is overwritten in the FIFO
  *                                until then is lost to the disk
  *   too large for memory, disk   this stream ends, and says why; the others go on
- *   it goes away again, or the   what it published meanwhile is counted as lost
- *   recording ends
+ *   it is truncated again, or    what it published meanwhile is counted as lost
+ *   the recording ends
  *
  * Opening, allocating and building headers is no work for a hot path, but no frames flow, and what
  * is missed meanwhile is counted.
@@ -79,17 +79,23 @@ static void look_at_fresh(struct record_stream *s)
         s->fresh_newest = newest;
 }
 
-/* It is not recorded any more, or never was: what it published is lost. */
-static void drop_fresh(struct record_stream *s, enum ledger_cause cause)
+/* It never was recorded, and will not be: what it is known to have published is lost. */
+static void book_unseen(struct record_stream *s, const struct dao_segment *segment,
+                        enum ledger_cause cause)
 {
     uint64_t newest = s->fresh_newest, first = newest > COUNT_MAX ? newest : 1;
 
-    if (is_same_run(s, &s->fresh) && s->reader.newest_seen < newest)
+    if (is_same_run(s, segment))
         first = s->reader.newest_seen + 1;
-    if (newest >= first && newest > 0) {
+    if (newest > 0 && newest >= first) {
         account_begin_run(&s->account, (int64_t)first);
         lose(s, cause, first, newest - first + 1);
     }
+}
+
+static void drop_fresh(struct record_stream *s, enum ledger_cause cause)
+{
+    book_unseen(s, &s->fresh, cause);
     dao_segment_close(&s->fresh);
 }
 
@@ -119,6 +125,9 @@ static bool attach(struct record_stream *s)
     /* Created anew: its count began at 0, and not all of it is there any more. */
     if (!is_same && s->reader.creation_bits != old.creation_bits)
         dao_reader_rewind(&s->reader);
+    dao_reader_note_newest(&s->reader);
+    if (s->fresh_newest > s->reader.newest_seen && s->fresh_newest - s->reader.cnt0 <= COUNT_MAX)
+        s->reader.newest_seen = s->fresh_newest; /* known, even if it goes away now */
     first = s->reader.cnt0 + 1;
     if (is_same && old.newest_seen < s->reader.cnt0)
         first = old.newest_seen + 1;
@@ -136,8 +145,10 @@ static void take_over(struct record_stream *s, enum stream_event event)
     s->segment = s->fresh;
     s->fresh = (struct dao_segment){.fd = -1, .guard_index = -1};
     s->is_retired = false;
-    if (!attach(s))
+    if (!attach(s)) {
+        book_unseen(s, &s->segment, LEDGER_RESTART);
         return;
+    }
     count_event(s, event);
     atomic_store(&s->condition, STREAM_RUNNING);
 }
@@ -182,7 +193,8 @@ static void reshape(struct record_stream *s, int64_t now_ns)
 
 static void go_on(struct record_stream *s, int64_t now_ns)
 {
-    if (dao_segment_check(&s->fresh) < 0 || dao_segment_check_path(&s->fresh) < 0) {
+    /* Removed or replaced again, its frames are still there to be had; truncated, they are not. */
+    if (dao_segment_check(&s->fresh) < 0) {
         drop_fresh(s, LEDGER_RESTART);
         return;
     }
@@ -201,8 +213,10 @@ void absence_step(struct record_stream *s, int64_t now_ns)
     if (atomic_load(&s->condition) == STREAM_RUNNING)
         begin(s, now_ns);
     if (s->stopping) {
-        if (s->fresh.fd >= 0)
+        if (s->fresh.fd >= 0) {
+            look_at_fresh(s);
             drop_fresh(s, s->starved ? LEDGER_DISK : LEDGER_LAPPED);
+        }
         s->finished = true;
         return;
     }

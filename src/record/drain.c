@@ -330,18 +330,34 @@ static void housekeeping(struct record_stream *s, int64_t now_ns)
     account_publish(&s->account, false);
 }
 
-/* At every wake: size and creation time always, the path after a while without frames. */
-static bool segment_is_there(struct record_stream *s, int64_t now_ns, int64_t *last_frame_ns,
-                             enum step last)
+/* Looked at now and then while no frames come: does the path lead to another file, or nowhere? */
+static bool is_replaced(const struct record_stream *s, int64_t now_ns, int64_t *last_look_ns)
 {
-    if (dao_reader_look(&s->reader) < 0)
+    if (now_ns - *last_look_ns < PATH_CHECK_NS)
         return false;
-    if (last == STEP_TOOK)
-        *last_frame_ns = now_ns;
-    if (now_ns - *last_frame_ns < PATH_CHECK_NS)
-        return true;
-    *last_frame_ns = now_ns;
-    return dao_segment_check_path(&s->segment) == 0;
+    *last_look_ns = now_ns;
+    return dao_segment_check_path(&s->segment) < 0;
+}
+
+/* One wake: size and creation time are looked at always. What a removed segment still holds is
+ * taken first; whoever removed it has published before. */
+static enum step wake(struct record_stream *s, int64_t now_ns, int64_t *last_look_ns)
+{
+    enum step step = STEP_GONE;
+
+    if (atomic_load_explicit(&s->condition, memory_order_relaxed) != STREAM_GONE &&
+        dao_reader_look(&s->reader) >= 0) {
+        bool replaced = is_replaced(s, now_ns, last_look_ns);
+
+        step = drain_batch(s, now_ns);
+        if (replaced && (step == STEP_NOTHING || step == STEP_REFUSED))
+            step = STEP_GONE;
+    }
+    if (step == STEP_GONE)
+        absence_step(s, now_ns);
+    if (step == STEP_GONE || step == STEP_TOOK)
+        *last_look_ns = now_ns;
+    return step;
 }
 
 /* Sleep after a batch as its end suggests. */
@@ -375,22 +391,17 @@ static void rest(struct record_stream *s, enum step step, int64_t now_ns)
 
 static void drain_loop(struct record_stream *s)
 {
-    int64_t now_ns = dao_clock_mono_ns(), last_frame_ns = now_ns, last_taken_ns = now_ns;
-    enum step step = STEP_NOTHING;
+    int64_t now_ns = dao_clock_mono_ns(), last_look_ns = now_ns, last_taken_ns = now_ns;
 
     s->start_ns = s->last_flush_ns = now_ns;
     for (;;) {
+        enum step step;
+
         now_ns = dao_clock_mono_ns();
         check_for_stop(s, now_ns);
         if (s->finished)
             break;
-        if (atomic_load_explicit(&s->condition, memory_order_relaxed) == STREAM_GONE ||
-            !segment_is_there(s, now_ns, &last_frame_ns, step))
-            step = STEP_GONE;
-        else
-            step = drain_batch(s, now_ns);
-        if (step == STEP_GONE)
-            absence_step(s, now_ns);
+        step = wake(s, now_ns, &last_look_ns);
         housekeeping(s, now_ns);
         if (step == STEP_TOOK || step == STEP_STARVED || !s->stopping)
             last_taken_ns = now_ns;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writers at their worst: other shapes, killed in mid-frame, silent, clocks and counts that jump,
 garbage in the metadata, two at once. What is lost is stated exactly wherever it can be known."""
+import ctypes
 import mmap
 import os
 import re
@@ -54,6 +55,10 @@ class Source:
         packed = {b"L": "q8x", b"D": "d8x", b"S": "16s"}.get(kind, "16s")
         struct.pack_into(f"<16sc7x{packed}80s", self.map, at, name, kind, value, comment)
 
+    def store(self, kind, at, value):
+        """As one store: struct.pack_into() clears the bytes first."""
+        kind.from_buffer(self.map, at).value = value
+
     def publish(self, count=None, atime=None):
         self.count = self.count + 1 if count is None else count
         self.slot = (self.slot + 1) % self.depth
@@ -61,10 +66,10 @@ class Source:
         self.map[at + 176] = 1
         self.map[pixels:pixels + self.frame_bytes] = \
             h.ramp([self.count], self.shape, self.dtype).tobytes()
-        struct.pack_into("<qq", self.map, at + 128, 0, time.time_ns() if atime is None else atime)
-        struct.pack_into("<Q", self.map, at + 152, self.count)
+        self.store(ctypes.c_int64, at + 136, time.time_ns() if atime is None else atime)
+        self.store(ctypes.c_uint64, at + 152, self.count)
         self.map[at + 176] = 0
-        struct.pack_into("<I", self.map, 4300, self.slot)
+        self.store(ctypes.c_uint32, 4300, self.slot)
 
     def publish_many(self, frames, pause=0.002):
         for _ in range(frames):
@@ -172,6 +177,264 @@ def frames_larger_than_all_the_memory_before_are_recorded():
             session.stream(path)["lost_by"]["lapped"] == 10 * len(shapes)
 
 
+# ---- writers that die ----
+
+def newest_count(path):
+    """The largest count in the segment, read by offset."""
+    with open(path, "rb") as f:
+        head = f.read()
+    if len(head) < MD_BYTES:
+        return 0  # truncated: it is being created
+    depth = struct.unpack_from("<I", head, 4296)[0]
+    return 0 if depth == 0 else max(struct.unpack_from("<Q", head, slot * MD_BYTES + 152)[0] for slot in range(depth))
+
+
+def has_write_flag(path):
+    with open(path, "rb") as f:
+        head = f.read()
+    depth = struct.unpack_from("<I", head, 4296)[0]
+    return any(head[slot * MD_BYTES + 176] for slot in range(depth))
+
+
+SIZE = ("--size", "192x192", "--type", "uint16", "--depth", 24)
+
+
+def field_writer(path, *more):
+    return h.start(h.FIELD_WRITER, path, *SIZE, "--rate", 0, "-n", 0, *more)
+
+
+def our_writer(path):
+    return h.sim(path, *SIZE, "--rate", 0, "--pattern", "ramp", "-d", "60s")
+
+
+def killed(process, random):
+    """Somewhere in a frame: it does nothing but write frames."""
+    time.sleep(0.01 + random.random() * 0.02)
+    process.kill()
+    process.wait()
+
+
+def what_writers_killed_in_mid_frame_had_published_is_all_in_the_books():
+    random = np.random.default_rng(1)
+    for name, begin in (("field", field_writer), ("ours", our_writer)):
+        path = h.segment(f"killed{name}")
+        Source(path, (192, 192), depth=24)
+        recorder = recording(path)
+        newest, flags = [], 0
+        for _ in range(4):
+            process = begin(path)
+            h.wait_for(lambda: newest_count(path) not in (0, *newest[-1:]), what="frames")
+            killed(process, random)
+            newest.append(newest_count(path))
+            flags += has_write_flag(path)
+            time.sleep(0.15)  # all of the run is taken that can be
+        recorder.terminate()
+        session = h.finish(recorder)
+        check_files(session, path)
+        runs = session.ledger_of(path)["runs"]
+        assert [r["last_cnt0"] for r in runs if r["expected"]] == newest, (runs, newest, name)
+        assert all(r["first_cnt0"] == 1 for r in runs), runs
+        print(f"        {name}: {len(newest)} kills, {flags} with a write flag left up, "
+              f"{session.stream(path)['recorded']} frames recorded")
+
+
+def a_writer_killed_and_going_on_in_its_segment_is_one_run():
+    path = h.segment("goeson")
+    random = np.random.default_rng(2)
+    Source(path, (192, 192), depth=24)
+    recorder = recording(path)
+    for _ in range(4):
+        process = field_writer(path, "--hold")
+        before = newest_count(path)
+        h.wait_for(lambda: newest_count(path) > before, what="frames")
+        killed(process, random)
+    newest = newest_count(path)
+    recorder.terminate()
+    session = h.finish(recorder)
+    found = check_files(session, path)
+    ledger = session.ledger_of(path)
+    assert ledger["restarts"] == 0 and ledger["expected"] == newest, (ledger["runs"], newest)
+    counts = np.concatenate([rows["CNT0"] for _, _, rows in found])
+    assert (np.diff(counts) > 0).all()
+
+
+# ---- silence, clocks, counts ----
+
+def cpu_seconds(process):
+    return time.clock_gettime((~process.pid << 3) | 2)
+
+
+def sources_that_pause_and_jump_are_told_once_and_counted_exactly():
+    quiet, clock, counts, depth1 = (h.segment(n) for n in ("quiet", "clock", "counts", "fifo"))
+    sources = {path: Source(path) for path in (quiet, clock, counts, depth1)}
+    recorder = recording(quiet, clock, counts, depth1)
+    sources[quiet].publish_many(20)
+    hour = 3600 * 10**9
+    offsets = [0] * 20 + [hour] * 20 + [0] * 20 + [-hour] * 20
+    jumps = [*range(1, 21), *range(26, 41), *range(41 + 3 * 10**9, 61 + 3 * 10**9),
+             *range(51 + 3 * 10**9, 71 + 3 * 10**9), *range(1, 31)]
+    for frame in range(max(len(offsets), len(jumps))):
+        if frame < len(offsets):
+            sources[clock].publish(atime=time.time_ns() + offsets[frame])
+        if frame < len(jumps):
+            sources[counts].publish(jumps[frame])
+        if frame == 30:  # packet id 512: the frame number over fifo_size and fifo_last_written
+            struct.pack_into("<Q", sources[depth1].map, 4296, 31)
+        if frame == 60:
+            struct.pack_into("<I", sources[depth1].map, 4296, 0xFFFFFFFF)
+        if frame == 90:
+            struct.pack_into("<I", sources[depth1].map, 4296, 64)
+        sources[depth1].publish()
+        time.sleep(0.004)
+    time.sleep(0.5)
+    before = cpu_seconds(recorder)
+    time.sleep(1)
+    used = cpu_seconds(recorder) - before
+    time.sleep(5)
+    sources[quiet].publish_many(20)
+    time.sleep(0.7)
+    recorder.terminate()
+    session = h.finish(recorder)
+    assert used < 0.3, f"{used} s of CPU in a silent second"
+    assert len(lines(session, quiet, "no new frame for")) == 1, session.errors
+    assert len(lines(session, quiet, "frames again after")) == 1, session.errors
+    assert session.stream(quiet)["expected"] == session.stream(quiet)["recorded"] == 40
+    check_clock(session, clock, offsets)
+    check_counts(session, counts)
+    mine = session.stream(depth1)
+    assert mine["expected"] == mine["recorded"] == sources[depth1].count, mine
+    assert session.ledger_of(depth1)["restarts"] == 0
+    check_files(session, depth1)
+
+
+def check_clock(session, path, offsets):
+    found = check_files(session, path)
+    rows = np.concatenate([rows for _, _, rows in found])
+    assert len(rows) == len(offsets) and session.stream(path)["lost"] == 0
+    back = [i for i in range(1, len(offsets)) if offsets[i] < offsets[i - 1]]
+    assert list(np.flatnonzero(rows["FLAGS"] & h.FLAG["BADTIME"])) == back, rows["FLAGS"]
+    assert list(np.flatnonzero(np.isnan(rows["TIME"]))) == back
+    for header, _, part in found:
+        file = next(f for f in session.stream(path)["files"]
+                    if h.fits.getheader(f)["FILESEQ"] == header["FILESEQ"])
+        dateref = h.fits.getheader(file, "FRAMES")["DATEREF"]
+        reference = int(np.datetime64(dateref, "ns").astype(np.int64))
+        good = ~np.isnan(part["TIME"])
+        assert np.allclose(part["TIME"][good], (part["ATIME"][good] - reference) / 1e9, atol=1e-6)
+
+
+def check_counts(session, path):
+    rows = np.concatenate([rows for _, _, rows in check_files(session, path)])
+    mine, ledger, far = session.stream(path), session.ledger_of(path), 3 * 10**9
+    assert mine["lost"] == mine["lost_by"]["source"] == 5, (mine, ledger["runs"], ledger["gaps"])
+    assert mine["recorded"] == len(rows) == 105
+    runs = [(r["first_cnt0"], r["last_cnt0"]) for r in ledger["runs"]]
+    assert runs == [(1, 40), (far + 41, far + 60), (far + 51, far + 70), (1, 30)], runs
+    assert len(ledger["gaps"]) == 1 and ledger["gaps"][0]["first_cnt0"] == 21
+    jumped = np.flatnonzero(rows["LOST"])
+    assert list(rows["CNT0"][jumped]) == [26] and rows["FLAGS"][jumped[0]] == h.FLAG["GAP"]
+    reset = rows["CNT0"][rows["FLAGS"] & h.FLAG["RESET"] != 0]
+    assert list(reset) == [far + 41, far + 51, 1], reset
+    assert 1 <= len(lines(session, path, "count anew")) <= 2, session.errors
+
+
+# ---- removed again and again, two at once ----
+
+def a_segment_removed_and_created_again_is_said_once_and_counted_exactly():
+    path = h.segment("removed")
+    source, published = Source(path), []
+    recorder = recording(path)
+    for _ in range(8):
+        source.publish_many(15)
+        time.sleep(0.05)
+        published.append(source.count)
+        os.unlink(path)
+        time.sleep(0.25)
+        source = Source(path)
+    time.sleep(0.3)
+    recorder.terminate()
+    session = h.finish(recorder)
+    check_files(session, path)
+    ledger = session.ledger_of(path)
+    assert [r["expected"] for r in ledger["runs"]] == published + [0], ledger["runs"]
+    assert session.stream(path)["lost"] == 0
+    assert len(lines(session, "was removed, replaced or truncated")) <= 1, session.errors
+    assert 1 <= len(lines(session, "is back")) <= 2, session.errors
+
+
+def has_mapped(recorder, path):
+    """This very file, as long as it is now."""
+    now = os.stat(path)
+    with open(f"/proc/{recorder.pid}/maps", encoding="ascii", errors="replace") as f:
+        for line in f:
+            begin, end = (int(x, 16) for x in line.split()[0].split("-"))
+            if int(line.split()[4]) == now.st_ino and end - begin == -(-now.st_size // 4096) * 4096:
+                return True
+    return False
+
+
+def what_came_and_went_while_it_was_prepared_for_is_counted():
+    """Other shapes, opened, published and gone within milliseconds, perhaps before their first
+    frame can have been taken; the last of them at the very end."""
+    replaced, truncated = h.segment("replaced"), h.segment("truncated")
+    for path in (replaced, truncated):
+        Source(path, (16, 16))
+    recorder = recording(replaced, truncated)
+    published = 0
+    for number in range(9):
+        shape = (20 + 4 * number, 16)
+        sources = [Source(replaced, shape, keywords=[GAIN]), Source(truncated, shape, in_place=True)]
+        for path in (replaced, truncated):
+            h.wait_for(lambda: has_mapped(recorder, path), what="the segment to be opened")
+        for source in sources:
+            source.publish_many(1 + number % 4, pause=0.0)
+        published += sources[0].count
+        time.sleep(0.003)
+    recorder.terminate()
+    session = h.finish(recorder)
+    for path in (replaced, truncated):
+        if session.stream(path)["files"]:
+            check_files(session, path)
+    mine, other = session.stream(replaced), session.stream(truncated)
+    assert mine["expected"] == published, (mine, published, session.ledger_of(replaced)["runs"])
+    assert mine["lost"] <= sources[0].count, mine
+    assert other["expected"] <= published, (other, published)  # what nobody saw, nobody can count
+    print(f"        {published} published; replaced: {mine['recorded']} recorded, {mine['lost']} lost; "
+          f"truncated: {other['recorded']} and {other['lost']}")
+
+
+def two_writers_at_once_do_no_harm():
+    """Of their frames nothing can be promised: either clears the flags of the other."""
+    path = h.segment("two")
+    Source(path, (32, 32))
+    recorder = recording("--roll-frames", 2000, path)
+    writers = [h.start(h.FIELD_WRITER, path, "--size", "32x32", "--type", "uint16", "--depth", 64,
+                       "--rate", rate, "-n", 0, "--hold") for rate in (1500, 2000)]
+    time.sleep(2)
+    for writer in writers:
+        writer.terminate()
+        writer.wait()
+    time.sleep(0.2)
+    recorder.terminate()
+    session = h.finish(recorder)
+    h.judge(*session.stream(path)["files"])
+    h.check_headers(session.stream(path)["files"])
+    cube, rows = h.load(session.stream(path)["files"])
+    assert len(rows) > 100
+    wrong = (cube != h.ramp(rows["CNT0"], (32, 32), "u2")).any(axis=(1, 2)).sum()
+    assert len(session.errors.splitlines()) < 40, session.errors
+    print(f"        two writers: {len(rows)} frames, {wrong} of them mixed, "
+          f"{session.ledger_of(path)['restarts']} restarts seen")
+
+
 if __name__ == "__main__":
-    h.main([every_change_of_shape_goes_on_in_a_new_file_and_disturbs_no_other_stream,
-            frames_larger_than_all_the_memory_before_are_recorded])
+    names = sys.argv[1:]
+    h.main([test for test in [every_change_of_shape_goes_on_in_a_new_file_and_disturbs_no_other_stream,
+            frames_larger_than_all_the_memory_before_are_recorded,
+            what_writers_killed_in_mid_frame_had_published_is_all_in_the_books,
+            a_writer_killed_and_going_on_in_its_segment_is_one_run,
+            sources_that_pause_and_jump_are_told_once_and_counted_exactly,
+            a_segment_removed_and_created_again_is_said_once_and_counted_exactly,
+            what_came_and_went_while_it_was_prepared_for_is_counted,
+            two_writers_at_once_do_no_harm]
+            if not names or any(n in test.__name__ for n in names)])

@@ -128,10 +128,11 @@ def freeze(process):
     wait_for(stopped, what="all threads to stop")
 
 
-def finish(process, seconds=60):
-    """Wait for a recording to end and check its books."""
+def finish(process, seconds=60, failed=False):
+    """Wait for a recording to end and check its books. `failed`: exit status 1 is expected, unless
+    frames were lost."""
     out, errors = process.communicate(timeout=seconds)
-    assert process.returncode in (0, 3), f"exit status {process.returncode}\n{errors}"
+    assert process.returncode in (1 if failed else 0, 3), f"exit status {process.returncode}\n{errors}"
     session = Session(json.loads(out), errors, process.returncode)
     assert len(session.summary["streams"]) == len(session.ledger["streams"])
     lost = 0
@@ -147,7 +148,7 @@ def finish(process, seconds=60):
             assert mine["lost"] == sum(g["count"] for g in ledger["gaps"]), ledger
         assert len(mine["files"]) == len(ledger["files"])
         lost += mine["lost"]
-    assert process.returncode == (3 if lost else 0), (process.returncode, lost)
+    assert process.returncode == (3 if lost else 1 if failed else 0), (process.returncode, lost)
     verified(session.folder)
     assert not glob.glob(os.path.join(session.folder, "*", "*.part")), "an unfinished file"
     assert not glob.glob(os.path.join(session.folder, "*", ".*")), "a temporary file"

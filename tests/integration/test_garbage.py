@@ -21,12 +21,14 @@ KEYWORDS = [
     (b"BITPIX", b"D", 3.5), (b"END", b"S", b"END"), (b"CONTINUE", b"S", b"'a'&"),
     (b"HISTORY", b"S", b"x"), (b"XTENSION", b"S", b"IMAGE"), (b"CHECKSUM", b"S", b"0" * 16),
     (b"DATASUM", b"L", 0), (b"FRAME0", b"L", 99), (b"ATIME", b"L", 5),
-    (b"RECSTAT", b"S", b"CLOSED"), (b"nan", b"D", float("nan")), (b"inf", b"D", float("-inf")), (b"tiny", b"D", 5e-324),
+    (b"RECSTAT", b"S", b"CLOSED"), (b"nan", b"D", float("nan")), (b"inf", b"D", float("-inf")),
+    (b"tiny", b"D", 5e-324),
     (b"min", b"L", -2**63), (b"max", b"L", 2**63 - 1), (b"X" * 16, b"S", b"Y" * 16, b"Z" * 80),
     (b"quote", b"S", b"'" * 16, b"'" * 80), (b"ctrl", b"S", bytes(range(16)), bytes(range(80))),
     (b"high\xff\xfe", b"S", b"\xc3\xa9\xff" * 5, b"\xf0" * 80), (b"", b"L", 1), (b" ", b"L", 1),
     (b"A B", b"L", 1), (b"A=B", b"L", 1), (b"A/B", b"S", b"/ comment"),
-    (b"HIERARCH", b"S", b"x = y"), (b"GAIN", b"L", 1), (b"GAIN", b"L", 2), (b"gain", b"L", 3), (b"TTYPE1", b"S", b"x"),
+    (b"HIERARCH", b"S", b"x = y"), (b"GAIN", b"L", 1), (b"GAIN", b"L", 2), (b"gain", b"L", 3),
+    (b"TTYPE1", b"S", b"x"),
     (b"ok", b"\x00", b"unknown"), (b"ok", b"Q", b"unknown"), (b"PCOUNT", b"L", -1), (b"-", b"L", 1)]
 
 

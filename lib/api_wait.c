@@ -38,8 +38,8 @@ static bool check_deadline(const struct dao_handle *h, const struct timespec *de
 static int_fast8_t tell(struct dao_handle *h, int what, const char *function)
 {
     switch (what) {
-    case 0:
-        return DAO_TIMEOUT;
+    case 0: /* a loop of short waits is a long one: it must find out too */
+        return dao_handle_is_stale(h) ? dao_handle_fail_stale(h, function) : DAO_TIMEOUT;
     case 1:
         return DAO_SUCCESS;
     case DAO_WAIT_RESTARTED:

@@ -6,6 +6,8 @@
  */
 #include "lib/slots.h"
 
+#include <unistd.h>
+
 #include "lib/reader.h"
 #include "lib/shared.h"
 
@@ -103,6 +105,19 @@ bool dao_slots_oldest_after(const struct dao_segment *seg, uint64_t after, uint3
         if (age == 0)
             return false;
     }
+}
+
+bool dao_slots_is_cut(const struct dao_segment *seg, uint32_t slot)
+{
+    uint64_t last = seg->geo.file_bytes - 1, page = (uint64_t)getpagesize();
+    uint64_t end = seg->geo.data_off + (slot + 1ull) * seg->geo.frame_bytes;
+
+    if (seg->is_private)
+        return false;
+    /* A file that ends in an earlier page has lost its last one: this load then is a fault. The
+     * system has taken that page away before it put zeros anywhere. */
+    (void)*(const volatile unsigned char *)(seg->map + last);
+    return dao_segment_is_gone(seg) || (end > last - last % page && dao_segment_check(seg) < 0);
 }
 
 /* ---- metadata ---- */

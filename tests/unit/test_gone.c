@@ -145,6 +145,14 @@ static int_fast8_t ask_next_until(IMAGE *image)
     return daoShmWaitForNextSegmentUntil(image, &far);
 }
 
+/* One of many short waits. */
+static int_fast8_t ask_next_shortly(IMAGE *image)
+{
+    struct timespec past = {0, 0};
+
+    return daoShmWaitForNextSegmentUntil(image, &past);
+}
+
 static int_fast8_t ask_semaphore(IMAGE *image)
 {
     return daoShmWaitForSemaphore(image, 3);
@@ -167,6 +175,7 @@ static const struct {
     {"daoShmCopyNextSegment", ask_copy},
     {"daoShmWaitForNextSegment", daoShmWaitForNextSegment},
     {"daoShmWaitForNextSegmentUntil", ask_next_until},
+    {"daoShmWaitForNextSegmentUntil", ask_next_shortly},
     {"daoShmWaitForCounter", daoShmWaitForCounter},
     {"daoShmWaitForTargetCounter", ask_target},
     {"daoShmWaitForTargetCounter", ask_target_there},
@@ -240,7 +249,7 @@ START_TEST(a_handle_of_what_is_gone_can_be_asked_everything_and_closed)
 
     begin(&writer, &reader, end);
     for (int i = 0; i < QUESTIONS; i++)
-        ck_assert_int_eq(questions[i * 5 % QUESTIONS].ask(&reader), DAO_ERROR);
+        ck_assert_int_eq(questions[i * 7 % QUESTIONS].ask(&reader), DAO_ERROR);
     /* The frame at the tail: its pixels are no more, or nobody touched them. */
     ck_assert_int_eq(daoShmCheckSegmentOverwrite(&reader),
                      ends[end].by_path ? DAO_SUCCESS : DAO_ERROR);
@@ -291,6 +300,50 @@ START_TEST(frames_that_were_there_are_read_before_a_removal_is_told)
 }
 END_TEST
 
+/* Inside its last page a shortened file reads as zeros, without a fault. */
+static void expect_no_zeros(uint32_t width, uint32_t depth, off_t length)
+{
+    static uint16_t pixels[64 * 64], expected[64 * 64];
+    uint32_t size[] = {width, width};
+    IMAGE writer, reader;
+    int status;
+
+    ck_assert_int_eq(daoShmImageCreate_FIFO(&writer, testbed_path("gone"), 2, size,
+                                            _DATATYPE_UINT16, 1, 0, depth),
+                     DAO_SUCCESS);
+    reader = open_image("gone");
+    for (uint64_t cnt0 = 1; cnt0 <= depth; cnt0++) {
+        ramp_fill(expected, _DATATYPE_UINT16, cnt0, width * width);
+        ck_assert_int_eq(daoShmImage2Shm(expected, width * width, &writer), DAO_SUCCESS);
+    }
+    foreign_resize("gone", length);
+    do {
+        status = daoShmCopyNextSegment(&reader, pixels, sizeof pixels, &told);
+        ramp_fill(expected, _DATATYPE_UINT16, told.cnt0, width * width);
+        if (status != DAO_ERROR)
+            ck_assert_msg(memcmp(pixels, expected, width * width * 2) == 0,
+                          "zeros in frame %u of %u, file cut to %ld", (unsigned)told.cnt0, depth,
+                          (long)length);
+    } while (status == DAO_SUCCESS || status == DAO_OVERWRITE);
+    ck_assert_int_eq(status, DAO_ERROR);
+    close_images(&writer, &reader);
+    remove_it();
+}
+
+START_TEST(a_copy_never_passes_zeros_that_a_truncation_left)
+{
+    static const struct {
+        uint32_t width, depth;
+    } shapes[] = {{4, 3}, {16, 64}, {64, 4}}; /* within a page; many a page; a frame of two pages */
+    uint32_t width = shapes[_i].width, depth = shapes[_i].depth;
+    off_t pixels = (off_t)(depth * sizeof(IMAGE_METADATA));
+    off_t end = pixels + (off_t)(depth * width * width * 2);
+
+    for (off_t length = pixels; length < end; length += (end - pixels) / 40 + 1)
+        expect_no_zeros(width, depth, length);
+}
+END_TEST
+
 /* A pointer given out stays one that can be read, or written, whatever becomes of the file. */
 START_TEST(pointers_given_out_outlive_the_file)
 {
@@ -321,6 +374,7 @@ int main(void)
     tcase_add_loop_test(all, a_handle_of_what_is_gone_can_be_asked_everything_and_closed, 0, ENDS);
     tcase_add_loop_test(all, a_writer_of_what_is_gone_does_not_crash, 0, ENDS);
     tcase_add_test(all, frames_that_were_there_are_read_before_a_removal_is_told);
+    tcase_add_loop_test(all, a_copy_never_passes_zeros_that_a_truncation_left, 0, 3);
     tcase_add_loop_test(all, pointers_given_out_outlive_the_file, 0, ENDS);
     suite_add_tcase(suite, all);
     return testbed_run(suite);

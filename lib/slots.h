@@ -52,8 +52,8 @@ bool dao_slots_oldest_after(const struct dao_segment *seg, uint64_t after, uint3
 
 /*
  * After a copy of this slot's pixels: could a truncation have put zeros under it? One inside a page
- * faults only behind that page, and up to its end leaves zeros. One load, or a system call where the
- * slot reaches into the last page of the file.
+ * faults only behind that page, and up to its end leaves zeros. One load, or a system call where
+ * the slot reaches into the last page of the file.
  */
 bool dao_slots_is_cut(const struct dao_segment *seg, uint32_t slot);
 

@@ -61,8 +61,8 @@ static struct holding look(void)
     };
 }
 
-/* What the heap keeps at hand for chunks of each length counts as used, and is no leak. The smallest
- * one, lost in each cycle of a kind, comes to more. */
+/* What the heap keeps at hand for chunks of each length counts as used, and is no leak. The
+ * smallest one, lost in each cycle of a kind, comes to more. */
 #define HEAP_SLACK 4096
 
 static void expect_same(struct holding before)

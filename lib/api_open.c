@@ -3,6 +3,7 @@
  * alone are DAO return codes known and messages printed. For one thread an IMAGE.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,15 +32,38 @@ static void fill_image(IMAGE *image, struct dao_handle *h)
 
 /* ---- creating ---- */
 
-static int create_segment(struct dao_handle *h, const char *name, const struct dao_geometry *geo,
-                          bool shared, struct dao_text *text)
+/* Semaphores first: if they cannot be had, a segment that is there is not touched. Those that were
+ * made for one that then could not be are removed again. */
+static int create_shared(struct dao_handle *h, const char *name, const struct dao_geometry *geo,
+                         struct dao_text *text)
 {
     int error;
 
-    if (!shared)
-        return dao_segment_create_private(&h->seg, name, geo, text);
+    if (!name || !*name) {
+        dao_text_set(text, "the segment's name is empty");
+        return -EINVAL;
+    }
+    error = dao_semset_open(&h->sems, name, false, text);
+    if (error < 0)
+        return error;
     error = dao_segment_create(&h->seg, name, geo, text);
-    return error < 0 ? error : dao_semset_open(&h->sems, h->seg.path, true, text);
+    if (error == 0)
+        dao_semset_drain(&h->sems);
+    else
+        dao_semset_undo(&h->sems);
+    return error;
+}
+
+static int create_segment(struct dao_handle *h, const char *name, const struct dao_geometry *geo,
+                          bool shared, struct dao_text *text)
+{
+    return shared ? create_shared(h, name, geo, text)
+                  : dao_segment_create_private(&h->seg, name, geo, text);
+}
+
+static int clamp_to_int(long value)
+{
+    return value < INT_MIN ? INT_MIN : value > INT_MAX ? INT_MAX : (int)value;
 }
 
 int_fast8_t daoShmImageCreate_FIFO(IMAGE *image, const char *name, long naxis, uint32_t *size,
@@ -48,15 +72,16 @@ int_fast8_t daoShmImageCreate_FIFO(IMAGE *image, const char *name, long naxis, u
     struct dao_geometry geo;
     struct dao_text text = {"out of memory"};
     struct dao_handle *h = NULL;
-    int axes = naxis < 0 || naxis > 3 ? -1 : (int)naxis;
 
     if (!image) {
         log_error("the image is NULL");
         return DAO_ERROR;
     }
     memset(image, 0, sizeof *image);
-    if (dao_geometry_make(&geo, axes, size, atype, fifo_size, NBkw, &text) < 0)
-        goto fail;
+    if (dao_geometry_make(&geo, clamp_to_int(naxis), size, atype, fifo_size, NBkw, &text) < 0) {
+        log_error("%.200s: %s", name ? name : "(no name)", text.s);
+        return DAO_ERROR;
+    }
     h = dao_handle_create();
     if (!h || create_segment(h, name, &geo, shared != 0, &text) < 0)
         goto fail;
@@ -66,7 +91,7 @@ int_fast8_t daoShmImageCreate_FIFO(IMAGE *image, const char *name, long naxis, u
     fill_image(image, h);
     return DAO_SUCCESS;
 fail:
-    log_error("%s: %s", name ? name : "(no name)", text.s);
+    log_error("%s", text.s);
     dao_handle_destroy(h);
     return DAO_ERROR;
 }

@@ -100,6 +100,24 @@ int_fast8_t daoShmGetNewestSegment(IMAGE *image, void **segment_ptr, uint32_t *s
     return status;
 }
 
+int_fast8_t daoShmGetNewestSlot(IMAGE *image, uint32_t *segment_idx, uint64_t *segment_cnt0)
+{
+    struct dao_handle *h = dao_handle_get(image, __func__);
+    uint32_t slot;
+    uint64_t cnt0;
+
+    if (!h)
+        return DAO_ERROR;
+    if (dao_handle_is_stale(h))
+        return dao_handle_fail_stale(h, __func__);
+    dao_segment_newest(&h->seg, &slot, &cnt0);
+    if (segment_idx)
+        *segment_idx = slot;
+    if (segment_cnt0)
+        *segment_cnt0 = cnt0;
+    return DAO_SUCCESS;
+}
+
 /* A damaged tail is what a reset is for. */
 static struct dao_handle *get_for_reset(IMAGE *image, const char *function)
 {
@@ -161,7 +179,7 @@ int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image)
     struct dao_look look;
     uint64_t cnt0;
     uint32_t slot;
-    bool is_held, in_doubt;
+    bool is_held;
 
     if (!h)
         return DAO_ERROR;
@@ -175,11 +193,8 @@ int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image)
               (slot != look.head || look.before <= cnt0) && /* at depth 1 both are one */
               dao_shared_creation(&h->seg, __ATOMIC_ACQUIRE) ==
                   atomic_load_explicit(&h->creation_bits, memory_order_relaxed);
-    /* A file that was cut off shows in zeros or a fault, so that a frame that is held needs no
-     * system call, unless another function has found the segment changed before. */
-    in_doubt = !is_held || atomic_load_explicit(&h->stale_was_told, memory_order_relaxed);
-    if (dao_segment_is_gone(&h->seg) ||
-        (in_doubt && (dao_segment_check(&h->seg) < 0 || dao_handle_is_reshaped(h))))
+    if (dao_slots_is_cut(&h->seg, slot) ||
+        (!is_held && (dao_segment_check(&h->seg) < 0 || dao_handle_is_reshaped(h))))
         return dao_handle_fail_stale(h, __func__);
     return is_held ? DAO_SUCCESS : DAO_OVERWRITE;
 }
@@ -290,8 +305,7 @@ int_fast8_t daoShmCopyNextSegment(IMAGE *image, void *pixels, uint64_t bytes, DA
         } else if (what == DAO_READ_FRAME) {
             memcpy(pixels, take.pixels, h->seg.geo.frame_bytes);
             if (dao_reader_finish(r, &take) == 1)
-                return dao_slots_is_cut(&h->seg, take.slot) ? dao_handle_fail_stale(h, __func__)
-                                                            : tell_frame(image, h, &take, frame);
+                return tell_frame(image, h, &take, frame);
         } else {
             break;
         }

@@ -124,8 +124,8 @@ static int64_t slice_until(const struct timespec *timeout)
     return then_ns - now_ns < SLICE_NS ? then_ns - now_ns : SLICE_NS;
 }
 
-/* Removed, replaced, truncated; or, which a reader's look tells, filled with another shape. A reader
- * without the image's tail, which may be another thread's at this moment. */
+/* Removed, replaced, truncated; or, which a reader's look tells, filled with another shape. A
+ * reader without the image's tail, which may be another thread's at this moment. */
 static bool is_gone(const struct dao_handle *h)
 {
     struct dao_reader look = {

@@ -16,8 +16,9 @@ static int_fast8_t fail_write(struct dao_handle *h, int error, const char *funct
     if (error == -ESTALE)
         return dao_handle_fail_stale(h, function);
     dao_log(DAO_LOG_ALWAYS, function, "%s: %s", h->seg.path,
-            error == -EROFS ? "opened read-only: no permission to write, or daoShmShm2ImgReadOnly"
-                            : "fifo_last_written is damaged: create the segment again");
+            error == -EROFS
+                ? "opened read-only: no permission to write, or daoShmShm2ImgReadOnly"
+                : "fifo_last_written is damaged, or fifo_size: create the segment again");
     return DAO_ERROR;
 }
 

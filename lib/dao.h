@@ -272,8 +272,10 @@ DLL_EXPORT int_fast8_t daoPrintAt(const char *function, int line, const char *fm
  * set back in place, and readers that have it open go on; any other regular file is replaced.
  * Mode 0666 under the umask. Memory of a new file is reserved here: no surprise later.
  *
- * DAO_SUCCESS, or DAO_ERROR: an argument is wrong, no room, no permission, not a regular file;
- * then image->used is 0 and image->md NULL. Free with daoShmCloseShm.
+ * DAO_SUCCESS, or DAO_ERROR: an argument is wrong, no room, no permission (also for one of the
+ * semaphores), not a regular file; then image->used is 0 and image->md NULL, and a segment that was
+ * there is as it was. Free with daoShmCloseShm: until then an IMAGE holds a descriptor and a
+ * mapping, also where the same name is created again.
  */
 DLL_EXPORT int_fast8_t daoShmImageCreate_FIFO(IMAGE *image, const char *name, long naxis,
                                               uint32_t *size, uint8_t atype, int shared, int NBkw,
@@ -309,8 +311,8 @@ DLL_EXPORT int_fast8_t daoShmCloseShm(IMAGE *image);
  * Open the first NBsem (1..IMAGE_NB_SEMAPHORE) semaphores beside a segment, creating those that
  * are missing, and note the number in md[0].sem where the segment is writable. Creating and opening
  * a segment do this with all of them; it is for a handle whose semaphores could not be had then,
- * or were removed since. Two names for one function. DAO_SUCCESS, or DAO_ERROR: a number out of
- * range, private memory, no permission.
+ * or were removed since; nobody may be waiting on one of them meanwhile. Two names for one
+ * function. DAO_SUCCESS, or DAO_ERROR: a number out of range, private memory, no permission.
  */
 DLL_EXPORT int_fast8_t daoShmImageCreateSem(IMAGE *image, long NBsem);
 DLL_EXPORT int_fast8_t daoImageCreateSem(IMAGE *image, long NBsem);
@@ -324,7 +326,8 @@ DLL_EXPORT int_fast8_t daoImageCreateSem(IMAGE *image, long NBsem);
  * One writer at a time is the caller's affair.
  *
  * DAO_SUCCESS, or DAO_ERROR with nothing written: nbVal above nelement, opened read-only, the
- * segment was truncated or holds a damaged fifo_last_written.
+ * segment was truncated or holds a damaged fifo_last_written. A segment that was removed or
+ * replaced is still written to: nobody who opens it anew sees that.
  */
 DLL_EXPORT int_fast8_t daoShmImage2Shm(void *im, uint32_t nbVal, IMAGE *image);
 
@@ -396,7 +399,8 @@ DLL_EXPORT int_fast8_t daoShmWaitForSemaphoreTimeout(IMAGE *image, int32_t semNb
  * *segment_ptr becomes a pointer to nelement elements in shared memory, which a writer overwrites
  * in time: copy, then ask daoShmCheckSegmentOverwrite. segment_idx and segment_cnt0 may be NULL.
  * All of these return DAO_ERROR where the segment was truncated, removed, replaced or reshaped:
- * close it and open it again.
+ * close it and open it again. What was published before a removal or replacement can still be read
+ * to its end with daoShmGetNextSegment() and daoShmCopyNextSegment(), and checked.
  */
 
 /*
@@ -501,6 +505,11 @@ typedef struct {
  */
 DLL_EXPORT int_fast8_t daoShmCopyNextSegment(IMAGE *image, void *pixels, uint64_t bytes,
                                              DAO_FRAME *frame);
+
+/* Slot and count of the newest frame, as for daoShmGetNewestSegment(), and the tail stays; for its
+ * metadata. DAO_SUCCESS or DAO_ERROR. */
+DLL_EXPORT int_fast8_t daoShmGetNewestSlot(IMAGE *image, uint32_t *segment_idx,
+                                           uint64_t *segment_cnt0);
 
 /* Move the tail behind the oldest frame that can still be proven, which is then the next one; gives
  * out its slot and count (the tail's, where there is none yet). DAO_SUCCESS/ERROR. */

@@ -205,7 +205,6 @@ class Segment
 
     void take_geometry(const std::string &name, Element element);
     bool wait_for_counter();
-    uint32_t newest_slot() const;
 
     /* Mutable: dao.h takes it as such everywhere. The const methods do not change it. */
     mutable IMAGE image_{};
@@ -431,27 +430,6 @@ inline void *Segment::slot(uint_fast32_t idx)
 
 /* ---- metadata ---- */
 
-/* Slot of the newest frame; daoShmGetNewestSegment() would move the tail. */
-inline uint32_t Segment::newest_slot() const
-{
-    /* acquire: pairs with the releases of head and cnt0 in dao_writer_publish() (lib/writer.c) */
-    const auto cnt0 = [this](uint32_t slot) {
-        return __atomic_load_n(&image_.md[slot].cnt0, __ATOMIC_ACQUIRE);
-    };
-    const uint32_t head = __atomic_load_n(&image_.md->fifo_last_written, __ATOMIC_ACQUIRE);
-    const uint32_t before = head == 0 ? depth_ - 1 : head - 1;
-    uint32_t newest = 0;
-
-    /* Field writers move the head first and stamp the count last. */
-    if (head < depth_)
-        return cnt0(head) < cnt0(before) ? before : head;
-    /* A damaged head says nothing: the largest count it is, then. */
-    for (uint32_t slot = 1; slot < depth_; slot++)
-        if (cnt0(slot) >= cnt0(newest))
-            newest = slot;
-    return newest;
-}
-
 inline IMAGE_METADATA *Segment::metadata(uint_fast32_t idx) const
 {
     void *pixels = nullptr;
@@ -464,7 +442,9 @@ inline IMAGE_METADATA *Segment::metadata(uint_fast32_t idx) const
 
 inline IMAGE_METADATA *Segment::metadata() const
 {
-    return metadata(0) ? &image_.md[newest_slot()] : nullptr;
+    uint32_t slot = 0;
+
+    return daoShmGetNewestSlot(&image_, &slot, nullptr) == DAO_SUCCESS ? &image_.md[slot] : nullptr;
 }
 
 /* A member of one slot's metadata; 0 where there is none. */

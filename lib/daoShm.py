@@ -188,6 +188,7 @@ _PROTOTYPES = {
     "daoShmCheckSegmentOverwrite": (_status, _image),
     "daoShmResetTail": (_status, _image, _slot_out, _count_out),
     "daoShmResetTailOldest": (_status, _image, _slot_out, _count_out),
+    "daoShmGetNewestSlot": (_status, _image, _slot_out, _count_out),
     "daoShmGetCounter": (ctypes.c_uint64, _image),
     "daoShmWaitForNextSegment": (_status, _image),
     "daoShmWaitForNextSegmentUntil": (_status, _image, _time),
@@ -936,13 +937,11 @@ class shm:
     # -- metadata --
 
     def _newest_slot(self):
-        """The slot of the newest frame: the head's, unless its count is still to come."""
-        md = self.image.md
-        head = md[0].fifo_last_written
-        if head >= self.depth:  # damaged; libdao also goes by the counts then
-            return max(range(self.depth), key=lambda slot: (md[slot].cnt0, slot))
-        before = (head - 1) % self.depth
-        return before if md[head].cnt0 < md[before].cnt0 else head
+        """The slot of the newest frame; the tail stays."""
+        slot = ctypes.c_uint32()
+        if _lib.daoShmGetNewestSlot(ctypes.byref(self.image), ctypes.byref(slot), None) != 0:
+            raise self._gone()
+        return slot.value
 
     def _snapshot(self, index):
         """A copy of a slot's metadata (None: the newest frame's) that did not change meanwhile."""

@@ -446,7 +446,7 @@ int dao_reader_finish(struct dao_reader *r, struct dao_take *take)
     /* Last, because counts can come round again in a new run: as long as this is the old time, no
      * re-creation had touched what was loaded above. Pairs with the release in reset_in_place(). */
     if (dao_shared_creation(r->seg, __ATOMIC_ACQUIRE) != r->creation_bits ||
-        dao_segment_is_gone(r->seg))
+        dao_slots_is_cut(r->seg, take->slot))
         return 0;
     if (!is_whole && r->seg->geo.depth > 1) {
         if (take->lapped) {

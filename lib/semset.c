@@ -31,7 +31,7 @@ static int find_base(char *ret, size_t ret_bytes, const char *path, struct dao_t
     }
     if (length > BASE_BYTES_MAX || length >= ret_bytes) {
         dao_text_set(text,
-                     "%s: the file's name has %zu characters before its first dot, at most "
+                     "%.200s: the name is too long: %zu characters before its first dot, at most "
                      "%d are allowed",
                      path, length, BASE_BYTES_MAX);
         return -ENAMETOOLONG;
@@ -51,12 +51,14 @@ static void make_name(char *ret, const char *base, int index)
 }
 
 /* Open one, creating it where it is missing, without ever opening an existing one O_CREAT. */
-static sem_t *open_one(const char *name)
+static sem_t *open_one(const char *name, bool *ret_made)
 {
     sem_t *sem = sem_open(name, 0);
 
+    *ret_made = false;
     if (sem == SEM_FAILED && errno == ENOENT) {
         sem = sem_open(name, O_CREAT | O_EXCL, 0666, 0u);
+        *ret_made = sem != SEM_FAILED;
         if (sem == SEM_FAILED && errno == EEXIST) /* somebody was faster */
             sem = sem_open(name, 0);
     }
@@ -70,14 +72,15 @@ static void drain_one(sem_t *sem)
 }
 
 /* Open one into its place; what is there stays where it is the same. 0 or negative errno. */
-static int open_into(sem_t **place, const struct dao_semset *set, int index, const char *path,
+static int open_into(sem_t **place, struct dao_semset *set, int index, const char *path,
                      struct dao_text *text)
 {
     char name[NAME_BYTES];
+    bool is_made;
     sem_t *sem;
 
     make_name(name, set->base, index);
-    sem = open_one(name);
+    sem = open_one(name, &is_made);
     if (!sem) {
         int error = -errno;
 
@@ -87,6 +90,7 @@ static int open_into(sem_t **place, const struct dao_semset *set, int index, con
     if (*place)
         sem_close(*place); /* the same semaphore is counted by the C library, and stays open */
     *place = sem;
+    set->made |= is_made ? 1u << (index + 1) : 0;
     return 0;
 }
 
@@ -106,14 +110,34 @@ int dao_semset_open(struct dao_semset *set, const char *path, bool drain, struct
     memset(set, 0, sizeof *set);
     error = dao_semset_renew(set, path, IMAGE_NB_SEMAPHORE, text);
     if (error < 0) {
-        dao_semset_close(set);
+        dao_semset_undo(set);
         return error;
     }
-    for (int i = 0; drain && i < IMAGE_NB_SEMAPHORE; i++)
-        drain_one(set->sem[i]);
     if (drain)
-        drain_one(set->semlog);
+        dao_semset_drain(set);
     return 0;
+}
+
+void dao_semset_undo(struct dao_semset *set)
+{
+    char name[NAME_BYTES];
+
+    for (int i = -1; i < IMAGE_NB_SEMAPHORE; i++) {
+        if (!(set->made & 1u << (i + 1)))
+            continue;
+        make_name(name, set->base, i);
+        sem_unlink(name);
+    }
+    dao_semset_close(set);
+}
+
+void dao_semset_drain(struct dao_semset *set)
+{
+    for (int i = 0; i < IMAGE_NB_SEMAPHORE; i++)
+        if (set->sem[i])
+            drain_one(set->sem[i]);
+    if (set->semlog)
+        drain_one(set->semlog);
 }
 
 static void post_one(sem_t *sem)

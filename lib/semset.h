@@ -9,17 +9,26 @@
 
 #include <semaphore.h>
 
+#include <stdint.h>
+
 #include "lib/layout.h"
 
 struct dao_semset {
     sem_t *sem[IMAGE_NB_SEMAPHORE]; /* NULL where not opened */
     sem_t *semlog;
     char base[256];
+    uint32_t made; /* bit i + 1: semaphore i was not there before; bit 0: the log semaphore */
 };
 
 /* Open, creating what is missing (mode 0666 under the umask, value 0); with `drain` stale posts
  * are taken out. 0 or negative errno. Safe to close after failure. */
 int dao_semset_open(struct dao_semset *set, const char *path, bool drain, struct dao_text *text);
+
+/* Close, and remove those that were not there before: what they were made for has failed. */
+void dao_semset_undo(struct dao_semset *set);
+
+/* Take out stale posts. */
+void dao_semset_drain(struct dao_semset *set);
 
 /* The first `count` (1..IMAGE_NB_SEMAPHORE) and the log semaphore of a set that is open, or zeroed,
  * again: those that are missing are created, those whose name leads elsewhere by now are replaced,

@@ -34,8 +34,8 @@ static int find_head(const struct dao_segment *seg, uint32_t *ret)
     /* acquire: pairs with the release in dao_writer_publish(), where the writer before us was
      * another process. */
     head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
-    if (head >= seg->geo.depth)
-        return -EBADMSG;
+    if (head >= seg->geo.depth || dao_shared_depth(seg, __ATOMIC_RELAXED) != seg->geo.depth)
+        return -EBADMSG; /* who damages the one damages the other */
     *ret = head;
     return 0;
 }

@@ -35,7 +35,7 @@ struct dao_packet {
 #define DAO_PACKETS_MAX 512u /* entries of lastNbArray */
 
 /* Start a frame, or go on with the one started: raises the slot's write flag. 0; -EROFS: opened
- * read-only; -ESTALE: gone; -EBADMSG: fifo_last_written holds garbage. */
+ * read-only; -ESTALE: gone; -EBADMSG: fifo_last_written or fifo_size holds garbage. */
 int dao_writer_begin(struct dao_segment *seg, struct dao_write *ret);
 
 /* Note in the slot's metadata that a packet's pixels were written, after dao_writer_begin(). */

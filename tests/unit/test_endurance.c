@@ -254,17 +254,24 @@ static void fail_by_directory(int cycle)
     fail_to_open(testbed_path("missing"));
 }
 
-/* The file is made, its sixth semaphore cannot be. */
+/* The sixth semaphore cannot be had: what is there is left as it is, and can still be opened. */
 static void fail_by_semaphore(int cycle)
 {
     const char *name = name_of("failed", cycle);
-    IMAGE image;
+    IMAGE there = create_cycle(name, 4, 2, 1), image;
+    uint16_t frame[4] = {7};
 
+    ck_assert_int_eq(daoShmImage2Shm(frame, 4, &there), DAO_SUCCESS);
+    ck_assert_int_eq(unlink(semaphore_file(name, 5)), 0);
     ck_assert_int_eq(mkdir(semaphore_file(name, 5), 0700), 0);
     fail_to_create(testbed_path(name), 4, 2, 1);
+    fail_to_create(testbed_path(name), 5, 2, 1);
+    ck_assert_uint_eq(daoShmGetCounter(&there), 1);
+    ck_assert_uint_eq(there.array.UI16[0], 7);
     ck_assert_int_eq(daoShmShm2Img(testbed_path(name), &image), DAO_SUCCESS); /* a warning */
     ck_assert_int_eq(daoShmImageCreateSem(&image, 10), DAO_ERROR);
     close_images(&image, NULL);
+    close_images(&there, NULL);
     ck_assert_int_eq(rmdir(semaphore_file(name, 5)), 0);
     remove_files(name);
 }

@@ -1,7 +1,7 @@
 # Makefile - builds daorec, libdao and their tests, in build/<variant>/.
 #
 #   make                   release build: build/release/daorec, libdao.a, libdao.so
-#   make VARIANT=asan      the same with another set of flags: release, asan, tsan or clang
+#   make VARIANT=asan      the same with another set of flags: release, asan, tsan, clang or fuzz
 #   make V=1               show the commands
 #
 # CC, CFLAGS, CXX, CXXFLAGS, CPPFLAGS, LDFLAGS, DESTDIR and prefix mean what they mean everywhere.
@@ -33,25 +33,30 @@ variant_cc_release :=
 variant_cc_asan    :=
 variant_cc_tsan    := clang
 variant_cc_clang   := clang
+variant_cc_fuzz    := clang
 
 variant_cxx_release :=
 variant_cxx_asan    :=
 variant_cxx_tsan    := clang++
 variant_cxx_clang   := clang++
+variant_cxx_fuzz    := clang++
 
 variant_cflags_release := -O2 -g
 variant_cflags_asan    := -O1 -g
 variant_cflags_tsan    := -O1 -g
 variant_cflags_clang   := -O2 -g
+variant_cflags_fuzz    := -O1 -g
 
 variant_flags_release :=
 variant_flags_asan    := -fsanitize=address,undefined -fno-sanitize-recover=all \
                          -fno-omit-frame-pointer
 variant_flags_tsan    := -fsanitize=thread
 variant_flags_clang   := -Werror
+variant_flags_fuzz    := -fsanitize=fuzzer-no-link,address,undefined \
+                         -fno-sanitize-recover=all -fno-omit-frame-pointer
 
-ifeq (,$(filter $(VARIANT),release asan tsan clang))
-$(error VARIANT=$(VARIANT): there are release, asan, tsan and clang)
+ifeq (,$(filter $(VARIANT),release asan tsan clang fuzz))
+$(error VARIANT=$(VARIANT): there are release, asan, tsan, clang and fuzz)
 endif
 
 ifeq ($(origin CC),default)
@@ -68,7 +73,7 @@ CXXFLAGS ?= $(variant_cflags_$(VARIANT))
 PKG_CONFIG ?= pkg-config
 PACKAGES   := liburing cfitsio jansson
 
-ifneq (,$(filter-out help clean test model demo uninstall,$(or $(MAKECMDGOALS),all)))
+ifneq (,$(filter-out help clean test fuzz model demo uninstall,$(or $(MAKECMDGOALS),all)))
 COMPILERS := $(firstword $(CC)) $(if $(filter tests,$(MAKECMDGOALS)),$(firstword $(CXX)))
 MISSING := $(shell for c in $(COMPILERS); do command -v $$c >/dev/null || echo $$c; done; \
     if command -v $(PKG_CONFIG) >/dev/null; then \
@@ -104,13 +109,14 @@ UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 PRELOAD_SOURCES := $(wildcard tests/support/preload_*.c)
 TOOL_SOURCES := $(filter-out $(PRELOAD_SOURCES),$(wildcard tests/support/*.c tests/stress/*.c))
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 CXX_UNIT_SOURCES := $(wildcard tests/unit/test_*.cpp)
 CXX_EXAMPLE_SOURCES := $(wildcard tests/examples/cpp/*.cpp)
 
 objects       = $(patsubst %,$(B)/%.o,$(basename $(1)))
 programs      = $(patsubst %,$(B)/%,$(basename $(1)))
 C_OBJECTS    := $(call objects,$(LIB_SOURCES) $(MAIN_SOURCE) $(SRC_SOURCES) $(UNIT_SOURCES) \
-                $(TOOL_SOURCES) $(BENCH_SOURCES) $(PRELOAD_SOURCES))
+                $(TOOL_SOURCES) $(BENCH_SOURCES) $(PRELOAD_SOURCES) $(FUZZ_SOURCES))
 CXX_OBJECTS  := $(call objects,$(CXX_UNIT_SOURCES) $(CXX_EXAMPLE_SOURCES))
 
 # What the tests put in front of libc; only of use in programs without a sanitizer.
@@ -124,13 +130,16 @@ PARTS_A   := $(B)/libdaorec-parts.a
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tests demo test model bench install uninstall clean help FORCE
+.PHONY: all tests fuzzers demo test fuzz model bench install uninstall clean help FORCE
 
 all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library (the default)
 
 # Every program that the test suite runs; `make test` builds them in all variants.
 tests: all $(call programs,$(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(CXX_EXAMPLE_SOURCES) \
        $(TOOL_SOURCES)) $(PRELOADS)
+
+# The fuzz targets; for VARIANT=fuzz only, which instruments what they call.
+fuzzers: $(call programs,$(FUZZ_SOURCES))
 
 define note_flags
 	@mkdir -p $(@D)
@@ -203,6 +212,9 @@ $(PRELOADS): %.so: %.o
 $(call programs,$(BENCH_SOURCES)): %: %.o $(LIBDAO_A)
 	$(link) $(PKG_LIBS) -lm
 
+$(call programs,$(FUZZ_SOURCES)): %: %.o $(PARTS_A) $(LIBDAO_A)
+	$(link) -fsanitize=fuzzer $(PKG_LIBS) -lm
+
 -include $(C_OBJECTS:.o=.d) $(CXX_OBJECTS:.o=.d)
 
 # ---- what a person runs ----
@@ -219,7 +231,16 @@ test: ## install what the tests need, build every variant, run every test
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=asan tests
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=tsan tests
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=clang tests
+	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=fuzz fuzzers
 	$(Q)tests/run
+
+FUZZ_SECONDS ?= 60
+
+fuzz: ## throw hostile bytes at what reads bytes, FUZZ_SECONDS (60) a target
+	$(Q)scripts/install-deps --test
+	$(Q)$(MAKE) $(JOBS) --no-print-directory VARIANT=release all
+	$(Q)$(MAKE) $(JOBS) --no-print-directory VARIANT=fuzz fuzzers
+	$(Q)tests/fuzz/fuzz --seconds $(FUZZ_SECONDS)
 
 model: ## check the model of readers and writers exhaustively, with spin (a minute or two)
 	$(Q)tests/model/run-model
@@ -274,4 +295,4 @@ clean: ## remove everything that was built
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
-	@echo; echo "  VARIANT=release|asan|tsan|clang   V=1   CC= CFLAGS= CXX= CXXFLAGS= DESTDIR= prefix= pythondir="
+	@echo; echo "  VARIANT=release|asan|tsan|clang|fuzz   V=1   CC= CFLAGS= CXX= CXXFLAGS= DESTDIR= prefix= pythondir="

@@ -1,9 +1,10 @@
 /* tree.c - see tree.h. */
 #include "recording/tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
+#include <fnmatch.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -139,31 +140,50 @@ bool tree_session_is_alive(int session_fd)
 }
 
 /* ".<stream>_000001.fits.new", unlocked: its recorder died before it had a name. */
-static void remove_leftover(const char *path)
+static void remove_leftover(int dir_fd, const char *name)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 
     if (fd < 0)
         return;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        unlink(path);
+        unlinkat(dir_fd, name, 0);
     close(fd);
+}
+
+/* As deep as a session's files lie. A link that somebody has put there leads out of the root: none
+ * is followed. Takes dir_fd. */
+static void remove_leftovers_in(int dir_fd, unsigned levels_left)
+{
+    DIR *dir = fdopendir(dir_fd);
+    struct dirent *entry;
+
+    if (!dir) {
+        close(dir_fd);
+        return;
+    }
+    while ((entry = readdir(dir))) {
+        const char *name = entry->d_name;
+        int fd;
+
+        if (levels_left == 0) {
+            if (fnmatch(".*_[0-9]*.fits.new", name, 0) == 0)
+                remove_leftover(dirfd(dir), name);
+        } else if (name[0] != '.') {
+            fd = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+            if (fd >= 0)
+                remove_leftovers_in(fd, levels_left - 1);
+        }
+    }
+    closedir(dir);
 }
 
 void tree_remove_leftovers(const char *root)
 {
-    char pattern[4096];
-    glob_t found;
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    /* As deep as a session's files lie; a root with glob's own letters in it is left alone. */
-    if (strpbrk(root, "*?[\\") ||
-        snprintf(pattern, sizeof pattern, "%s/*/*/.*_[0-9]*.fits.new", root) >= (int)sizeof pattern)
-        return;
-    if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc; i++)
-            remove_leftover(found.gl_pathv[i]);
-        globfree(&found);
-    }
+    if (fd >= 0)
+        remove_leftovers_in(fd, 2);
 }
 
 int tree_create_stream(int session_fd, const char *stream, struct dao_text *text)
@@ -191,7 +211,9 @@ int tree_replace_file(int dir_fd, const char *name, const char *content, size_t 
     int fd, r = 0;
 
     snprintf(temp, sizeof temp, ".%.50s.new", name);
-    fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    /* Whatever is there under this name, a link to elsewhere perhaps, is not written into. */
+    unlinkat(dir_fd, temp, 0);
+    fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0)
         return -errno;
     while (bytes > 0 && r == 0) {

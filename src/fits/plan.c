@@ -77,7 +77,8 @@ uint64_t fits_plan_detour_planes(const struct fits_plan *plan, uint64_t n)
     uint64_t spare_data = plan->spare_off + FITS_BLOCK;
     uint64_t frame = plan->parts.frame_bytes, planes;
 
-    if (end <= plan->frames_header_off)
+    /* Not into the fill behind the last plane either: it has to be zeros. */
+    if (end <= fits_plan_frame_end(plan, plan->capacity))
         return 0;
     /* Beyond the SPARE header, which still rules; that is also beyond the final tables' end. */
     planes = (spare_data - plan->cube_off + frame - 1) / frame;

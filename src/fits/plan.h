@@ -52,8 +52,8 @@ uint64_t fits_plan_capacity_within(const struct fits_parts *parts, uint64_t byte
 uint64_t fits_plan_capacity_of(const struct fits_parts *parts, uint64_t bytes);
 
 /*
- * Closing a file of n < capacity frames writes its tables behind frame n. Is there room before the
- * old FRAMES header? Then 0. Otherwise the number of planes n' > capacity so that the tables, put
+ * Closing a file of n < capacity frames writes its tables behind frame n. Is there room within the
+ * planes of the cube? Then 0. Otherwise the number of planes n' > capacity so that the tables, put
  * behind plane n', lie within SPARE's data with room for a FILLER header and the last page.
  */
 uint64_t fits_plan_detour_planes(const struct fits_plan *plan, uint64_t n);

@@ -221,6 +221,29 @@ START_TEST(a_file_ended_almost_full_goes_by_way_of_spare)
 }
 END_TEST
 
+START_TEST(final_tables_never_reach_into_the_fill_of_the_ruling_cube)
+{
+    struct trial trial;
+    struct fits_plan plan;
+    uint64_t tried = 0;
+
+    make_folder();
+    open_trial(&trial, 1536, 25, false);
+    plan = trial.file.plan;
+    recording_file_discard(&trial.file);
+    remove_folder();
+    for (uint64_t n = 1; n < plan.capacity; n++) {
+        uint64_t end = fits_plan_closed_bytes(&plan, n) + FITS_BLOCK;
+
+        if (end <= fits_plan_frame_end(&plan, plan.capacity) || end > plan.frames_header_off)
+            continue;
+        live_a_life(1536, 25, n, _i, 6);
+        tried++;
+    }
+    ck_assert_uint_gt(tried, 0);
+}
+END_TEST
+
 START_TEST(a_prepared_file_that_got_no_frame_leaves_nothing_behind)
 {
     struct trial trial;
@@ -298,6 +321,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_full_file_is_closed_by_changing_headers_only, 0, 2);
     tcase_add_loop_test(tcase, a_file_ended_early_gets_its_tables_behind_the_last_frame, 0, 2);
     tcase_add_loop_test(tcase, a_file_ended_almost_full_goes_by_way_of_spare, 0, 2);
+    tcase_add_loop_test(tcase, final_tables_never_reach_into_the_fill_of_the_ruling_cube, 0, 2);
     tcase_add_test(tcase, a_prepared_file_that_got_no_frame_leaves_nothing_behind);
     tcase_add_test(tcase, a_file_never_replaces_another);
     tcase_add_test(tcase, rows_on_disk_give_the_sums_again);

@@ -42,9 +42,12 @@ const unsigned char *fits_card_find(const struct fits_bytes *header, const char 
     char name[9];
 
     snprintf(name, sizeof name, "%-8s", key);
-    for (size_t at = 0; at + FITS_CARD_BYTES <= header->length; at += FITS_CARD_BYTES)
+    for (size_t at = 0; at + FITS_CARD_BYTES <= header->length; at += FITS_CARD_BYTES) {
         if (memcmp(header->data + at, name, 8) == 0)
             return header->data + at;
+        if (memcmp(header->data + at, "END     ", 8) == 0)
+            break; /* what lies behind is no card */
+    }
     return NULL;
 }
 

@@ -15,7 +15,7 @@
 
 #include "fits/header.h"
 
-#define FITS_SCAN_AXES          5
+#define FITS_SCAN_AXES          9
 #define FITS_SCAN_HEADER_BLOCKS 128u /* some 4600 cards; no header of ours has 300 */
 #define FITS_CARD_BYTES         80u
 #define FITS_TEXT_BYTES         69u /* a text on one card, and NUL */

@@ -1,7 +1,7 @@
 /*
  * summary.h - what a FITS file is: a recording of ours, finished or not, or anything else.
  *
- * Read through cfitsio; nothing is changed and no lock is kept. Any thread, one file each.
+ * Nothing in the file is believed, nothing is changed and no lock is kept. Any thread, one file each.
  */
 #ifndef DAOREC_RECORDING_SUMMARY_H
 #define DAOREC_RECORDING_SUMMARY_H
@@ -42,7 +42,8 @@ struct recording_summary {
 /* Does a file that begins with these bytes look like FITS? */
 bool recording_is_fits(const void *head, size_t head_bytes);
 
-/* 0; -EBADMSG: cfitsio cannot read it (text says why); other errno of opening it. */
+/* 0; -EBADMSG: it is damaged, or no FITS that we can read (text says why); other errno. *ret is
+ * untouched on failure. */
 int recording_summary_read(struct recording_summary *ret, const char *path, struct dao_text *text);
 
 #endif

@@ -35,6 +35,22 @@ static void step_done(const struct recording_hooks *hooks, const char *step)
         hooks->after_step(hooks->ctx, step);
 }
 
+/* ---- is there room? ---- */
+
+bool recording_file_has_room(const struct recording_file *file, uint64_t frames)
+{
+    const struct fits_plan *plan = &file->plan;
+    uint64_t planes = frames, need = fits_plan_tables_bytes(plan, frames) + FITS_BLOCK;
+
+    if (frames == plan->capacity)
+        return true;
+    /* By way of SPARE, or behind the last frame: with a FILLER header behind the tables. */
+    if (fits_plan_detour_planes(plan, frames) > 0)
+        planes = fits_plan_detour_planes(plan, frames);
+    return fits_plan_cube_end(plan, planes) <= plan->file_bytes &&
+           plan->file_bytes - fits_plan_cube_end(plan, planes) >= need;
+}
+
 /* ---- step 1: tables ---- */
 
 static int copy_rows(struct sink_run *run, struct sink *sink, uint64_t rows_off, uint64_t rows)

@@ -68,6 +68,10 @@ int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t 
                          uint32_t rows_sum, const char *status, const struct recording_hooks *hooks,
                          struct dao_text *text);
 
+/* Has the file the room that closing with so many frames takes? One that we have prepared has; one
+ * that was cut to fewer frames, or made by somebody else, may not. */
+bool recording_file_has_room(const struct recording_file *file, uint64_t frames);
+
 /*
  * The last two of those steps, for a file whose headers are final: cut it to `frames` frames, give
  * it its name. Returns and leaves the sink as recording_file_close().

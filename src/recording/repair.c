@@ -238,6 +238,11 @@ static int look(struct job *job)
     job->ret->flagged = job->survey.flagged;
     job->ret->dropped = job->survey.dropped;
     job->ret->no_rows = job->survey.no_rows;
+    if (!recording_file_has_room(&job->file, job->survey.frames))
+        return refuse(job, -ENOSPC,
+                      "%llu of its %llu frames are good up to the last good one, and there is no "
+                      "room in the file for tables of so few",
+                      (unsigned long long)job->survey.frames, (unsigned long long)reading->planes);
     return 0;
 }
 

@@ -22,11 +22,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
-/* Something that must hold; the line of it is in the stack that the fuzzer prints. */
+/* Not merged with others, so that the stack that the fuzzer prints tells the line. */
+__attribute__((noinline, nomerge, noreturn, unused)) static void fuzz_fail(void)
+{
+    __builtin_trap();
+}
+
+/* Something that must hold. */
 #define FUZZ_MUST(condition)                                                                       \
     do {                                                                                           \
         if (!(condition))                                                                          \
-            __builtin_trap();                                                                      \
+            fuzz_fail();                                                                           \
     } while (0)
 
 /* ---- decisions ---- */

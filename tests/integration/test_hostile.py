@@ -20,7 +20,8 @@ FRAME_BYTES = 12  # uint16
 KEYWORDS = (
     (b"../../../tmp/x", b"S", b"../../etc"), (b"/etc/passwd", b"S", b"/"),
     (b"NAXIS", b"L", 7), (b"NAXIS7", b"L", 7), (b"END", b"S", b"END"), (b"SIMPLE", b"S", b"F"),
-    (b"XTENSION", b"S", b"IMAGE"), (b"CONTINUE", b"S", b"'more' &"), (b"HIERARCH", b"S", b"a b = 1"),
+    (b"XTENSION", b"S", b"IMAGE"), (b"CONTINUE", b"S", b"'more' &"),
+    (b"HIERARCH", b"S", b"a b = 1"),
     (b"BSCALE", b"D", 0.0), (b"BZERO", b"D", 1e9), (b"CHECKSUM", b"S", b"0" * 16),
     (b"RECSTAT", b"S", b"CLOSED"), (b"PREVFILE", b"S", b"../../evil.fits"),
     (b"ESC", b"S", b"\x1b[2J\x1b]0;x\x07"), (b"BYTES", b"S", bytes(range(0xf0, 0x100))),
@@ -78,8 +79,8 @@ def run_in(root, *arguments, **options):
 def check_tree(root):
     """Nothing but sessions, their ledger and their streams' files."""
     for path in snapshot(root):
-        assert re.fullmatch(r"[0-9_-]{19}(/session\.json|/[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+_\d{6}\.fits)?)?",
-                            path), path
+        assert re.fullmatch(r"[0-9_-]{19}(/session\.json|/[A-Za-z0-9_-]+"
+                            r"(/[A-Za-z0-9_-]+_\d{6}\.fits)?)?", path), path
 
 
 def new_root(name):
@@ -96,10 +97,11 @@ def new_root(name):
 def names_and_keywords_do_no_harm():
     root, victim = new_root("names")
     before = snapshot(victim)
-    names = ["..", ".hidden", "-rf", "a b", "a\nb", "\x1b[31m", "x'\"`$(id)", "[0+n(1", "ü€", "con",
-             "a" * 56]
+    names = ["..", ".hidden", "-rf", "a b", "a\nb", "\x1b[31m", "x'\"`$(id)", "[0+n(1", "ü€",
+             "con", "a" * 56]
     paths = [os.path.join(h.segments, f"{name}.im.shm") for name in names]
-    md_names = [b"../../../../tmp/evil", b"/etc/passwd", b"\xff" * 80, b"%s%n%s%n", b"\x1b[2J", b"."]
+    md_names = [b"../../../../tmp/evil", b"/etc/passwd", b"\xff" * 80, b"%s%n%s%n",
+                b"\x1b[2J", b"."]
     for number, path in enumerate(paths):
         make_segment(path, md_names[number % len(md_names)], KEYWORDS)
     streams = []
@@ -119,7 +121,8 @@ def names_and_keywords_do_no_harm():
     for file in streams:
         with h.fits.open(file) as hdus:
             header = hdus[0].header
-            assert header["RECSTAT"] == "CLOSED" and header["NAXIS"] == 3 and header["BZERO"] == 32768
+            assert header["RECSTAT"] == "CLOSED" and header["NAXIS"] == 3
+            assert header["BZERO"] == 32768
             assert header["BSCALE"] == 1 and header["PREVFILE"] == ""
             assert header["FINE"] == -2**63 and header["TWICE"] == 1
             assert len(hdus["SHMKW"].data) == len(KEYWORDS) - 1  # but the one of no known type
@@ -183,7 +186,7 @@ def links_lead_nowhere():
     assert stream["expected"] == stream["recorded"] + stream["lost"] and stream["recorded"] > 0
     after = snapshot(victim)
     assert {k: v[2] for k, v in after.items()} == {k: v[2] for k, v in before.items()}
-    assert os.path.islink(os.path.join(folder, os.path.basename(stream["name"]) + "_000002.fits.part"))
+    assert os.path.islink(os.path.join(folder, f"{stream['name']}_000002.fits.part"))
     assert not os.path.islink(os.path.join(session, "session.json"))
     closed = [f for f in glob.glob(f"{folder}/*.fits") if not os.path.islink(f)]
     h.judge(*closed)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The kill matrix: a recorder that dies at a chosen step, or at any moment, and what repair makes of
-what it leaves.
+"""The kill matrix: a recorder that dies at a chosen step, or at any moment, and what repair makes
+of what it leaves.
 
 Chosen steps: the recorder kills itself before, or in the middle of, its n-th call that changes the
 file system (tests/support/preload_kill.c). Any moment: SIGKILL from outside, with io_uring. Each
@@ -97,15 +97,15 @@ def die_at_moment(root, options, seconds):
     return process.returncode == -9
 
 
-def count_steps(paths, options):
-    """The calls of one recording that is left alone, by name."""
+def list_steps(paths, options):
+    """The calls of one recording that is left alone, by name, in their order."""
     root = os.path.join(h.output, "counted")
     log = os.path.join(h.output, "calls")
     environment = dict(os.environ, LD_PRELOAD=os.path.abspath(SHIM), KILL_COUNT=log)
     subprocess.run(command(root, [*options, *paths]), env=environment, stdout=subprocess.DEVNULL,
                    timeout=60, check=False)
     with open(log, encoding="ascii") as f:
-        steps = collections.Counter(f.read().split())
+        steps = f.read().split()
     os.unlink(log)
     shutil.rmtree(root)
     return steps
@@ -150,7 +150,8 @@ def check_repaired(file, before):
         header, cube, rows = hdus[0].header, hdus[0].data, np.array(hdus["FRAMES"].data)
         assert [u.name for u in hdus[1:]] == ["FRAMES", "SHMKW"]
     assert header["RECSTAT"] in ("RECOVERD", "CLOSED"), header["RECSTAT"]
-    assert len(cube) == len(rows) == header["NFRAMES"] == max(len(before), 1), (len(rows), len(before))
+    assert len(rows) == max(len(before), 1), (len(rows), len(before))
+    assert len(cube) == len(rows) == header["NFRAMES"]
     for column in before.dtype.names:
         assert np.array_equal(rows[column][:len(before)], before[column],
                               equal_nan=column == "TIME"), column
@@ -232,8 +233,8 @@ def all_of(jobs):
             if job.exception():
                 failures.append(str(job.exception()))
     got = totals - before
-    print(f"  {got['kills']} kills ({got['not_reached']} not reached), {got['closed']} closed files "
-          f"and {got['parts']} unfinished ones, {got['frames_kept']} frames kept of these, "
+    print(f"  {got['kills']} kills ({got['not_reached']} not reached), {got['closed']} closed "
+          f"files and {got['parts']} unfinished ones, {got['frames_kept']} frames kept of these, "
           f"{len(failures)} failures, {time.monotonic() - begin:.0f} s", flush=True)
     assert not failures, f"{len(failures)} of {len(jobs)}:\n" + "\n".join(failures[:5])
     assert got["kills"] > len(jobs) / 2, got
@@ -250,19 +251,31 @@ def spread(total, most):
 
 
 def chosen_steps(paths, options, most):
-    steps = count_steps(paths, options)
+    steps = collections.Counter(list_steps(paths, options))
     jobs = []
     for name, total in sorted(steps.items()):
         halves = (False, True) if name in ("pwrite", "write") else (False,)
         for half in halves:
             for n in spread(total, most.get(name, most["any"])):
-                jobs.append((f"{name} {n}{' half done' if half else ''} with {options}", die_at_step,
-                             [*options, *paths], f"{name}:{n}", half))
+                jobs.append((f"{name} {n}{' half done' if half else ''} with {options}",
+                             die_at_step, [*options, *paths], f"{name}:{n}", half))
     return jobs
 
 
+def every_step_of_closing():
+    """A file that is nearly full goes by way of SPARE: the longest way there is. One stream, one
+    file: what is done is nearly the same each time."""
+    options = ["--io", "pwrite", "--roll-frames", 25, "-n", 20]
+    steps = list_steps(sources[:1], options)
+    last = len(steps) - steps[::-1].index("ftruncate")  # the end is cut off, then comes the name
+    all_of([(f"step {n} of {len(steps)} {half and 'half done'}", die_at_step,
+             [*options, sources[0]], n, half)
+            for n in range(last - 12, last + 4) for half in (False, True)
+            if not half or steps[n - 1] == "pwrite"])
+
+
 def every_step_with_direct_io():
-    most = {"any": 999} if LONG else {"any": 2, "pwrite": 6, "fdatasync": 4, "renameat2": 3}
+    most = {"any": 999} if LONG else {"any": 1, "pwrite": 4, "fdatasync": 3, "renameat2": 2}
     all_of(chosen_steps(sources, ["--io", "pwrite", *ROLLING], most))
 
 
@@ -286,5 +299,5 @@ def random_moments_with_io_uring():
 
 if __name__ == "__main__":
     sources = start_sources()
-    h.main([every_step_with_direct_io, every_step_through_the_page_cache,
-            random_moments_with_io_uring])
+    h.main([every_step_of_closing, every_step_with_direct_io,
+            every_step_through_the_page_cache, random_moments_with_io_uring])

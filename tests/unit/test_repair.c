@@ -61,6 +61,28 @@ static void judge(const char *name)
     }
 }
 
+/* The fill behind the last plane and the last row is zeros, as FITS wants it. */
+static void expect_fill(const char *name)
+{
+    int fd = openat(folder.fd, name, O_RDONLY);
+    struct reading *reading = calloc(1, sizeof *reading);
+    struct dao_text text = {""};
+
+    ck_assert_msg(reading_open(reading, fd, &text) == 0, "%s", text.s);
+    for (int i = READING_CUBE; i <= READING_FRAMES; i++) {
+        uint64_t from = reading->unit[i].data_off + reading->unit[i].data_bytes;
+        bool zero = false;
+        uint32_t sum;
+
+        ck_assert_int_eq(reading_sum_bytes(reading, from, reading->unit[i].end - from, &sum, &zero),
+                         0);
+        ck_assert_msg(zero, "the fill of unit %d is not zeros", i);
+    }
+    reading_close(reading);
+    free(reading);
+    close(fd);
+}
+
 /* cfitsio opens it and finds every unit, each with its size within the file. */
 static void expect_fits(const char *name)
 {
@@ -85,6 +107,7 @@ static void expect_fits(const char *name)
     fits_get_errstatus(status, message);
     ck_assert_msg(status == 0 && units >= 3, "%s: %d units, %s", name, units, message);
     fits_close_file(file, &status);
+    expect_fill(name);
 }
 
 /* ---- what must come out ---- */

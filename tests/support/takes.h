@@ -11,6 +11,7 @@
 #include <check.h>
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,21 +34,53 @@ struct take {
     uint64_t first; /* index in the stream of the file's first frame */
 };
 
-/* ---- a folder to work in: in memory where there is such a place ---- */
+/* ---- folders to work in: in memory where there is such a place ---- */
 
 struct take_folder {
     char path[256];
     int fd;
 };
 
-static inline void take_folder_make(struct take_folder *folder)
+/* All of them lie in one that goes when the program ends, however it ends: a test that fails is a
+ * process that exits in the middle. */
+static char take_base[200];
+static pid_t take_owner;
+
+static inline void take_remove_base(void)
 {
-    struct stat st;
+    char command[256];
+
+    snprintf(command, sizeof command, "rm -rf '%s'", take_base);
+    if (getpid() == take_owner && system(command) != 0)
+        fprintf(stderr, "%s stays\n", take_base);
+}
+
+static inline void take_die(int number)
+{
+    exit(128 + number);
+}
+
+/* Once, in main(). */
+static inline void take_base_make(void)
+{
     const char *temp = getenv("TMPDIR");
 
-    if (stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0)
+    if (access("/dev/shm", W_OK) == 0)
         temp = "/dev/shm";
-    snprintf(folder->path, sizeof folder->path, "%s/daorec-test-XXXXXX", temp ? temp : "/tmp");
+    snprintf(take_base, sizeof take_base, "%s/daorec-test-XXXXXX", temp ? temp : "/tmp");
+    if (!mkdtemp(take_base)) {
+        perror(take_base);
+        exit(1);
+    }
+    take_owner = getpid();
+    atexit(take_remove_base);
+    signal(SIGTERM, take_die);
+    signal(SIGHUP, take_die);
+}
+
+static inline void take_folder_make(struct take_folder *folder)
+{
+    snprintf(folder->path, sizeof folder->path, "%s/XXXXXX", take_base);
     ck_assert_ptr_nonnull(mkdtemp(folder->path));
     folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ck_assert_int_ge(folder->fd, 0);

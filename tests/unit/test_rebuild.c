@@ -416,6 +416,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    take_base_make();
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, rows_tell_what_their_drain_booked);
     tcase_add_test(tcase, a_hole_between_two_files_is_the_disk_s);

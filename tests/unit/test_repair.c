@@ -634,6 +634,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    take_base_make();
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, after_a_power_cut_every_frame_that_was_there_is_there, 0,
                         (int)(sizeof lives / sizeof lives[0]));

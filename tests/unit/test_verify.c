@@ -237,6 +237,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    take_base_make();
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, what_is_whole_passes, 0, 2);
     tcase_add_test(tcase, a_row_that_contradicts_anything_is_reported_and_it_alone);

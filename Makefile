@@ -242,7 +242,7 @@ fuzz: ## throw hostile bytes at what reads bytes, FUZZ_SECONDS (60) a target
 	$(Q)$(MAKE) $(JOBS) --no-print-directory VARIANT=fuzz fuzzers
 	$(Q)tests/fuzz/fuzz --seconds $(FUZZ_SECONDS)
 
-model: ## check the model of readers and writers exhaustively, with spin (a minute or two)
+model: ## check the model of readers and writers exhaustively, with spin (minutes)
 	$(Q)tests/model/run-model
 
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory (takes minutes)

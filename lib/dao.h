@@ -428,7 +428,21 @@ DLL_EXPORT int_fast8_t daoShmGetArbitrarySegment(IMAGE *image, void **segment_pt
  * waits on no semaphore, so any number of readers may wait at once.
  * DAO_SUCCESS, or DAO_ERROR; with errno EINTR where a signal handler ran. The tail stays.
  *
- * CPU against latency: WAIT_FIGURES
+ * CPU against latency. It learns the source's cadence from the frames waited for, sleeps until
+ * shortly before the next one is due and spins from there; where a source is too irregular for
+ * that, it looks every sixteenth of the mean interval, at most every 0.5 ms, and less often the
+ * longer nothing comes. Frames of 388 bytes, another process writing, two cores of an AMD EPYC,
+ * nothing else running; microseconds from publication to return (median, 99 %), and the waiting
+ * thread's part of a core:
+ *
+ *     source                 this function      a loop that spins   daoShmWaitForSemaphore
+ *     100 Hz                 3.0   11    0.7 %    0.2  1.6  100 %      53   76   0.4 %
+ *     1 kHz                  1.7  184    5.5 %    0.5  2.5  100 %      23   59   1.7 %
+ *     5 kHz                  1.1   33     18 %    0.2  0.5  100 %      23   32     7 %
+ *     20 kHz                 0.9   11     64 %    0.2  0.5  100 %      21   27    26 %
+ *     irregular, 200 Hz      197  522    6.5 %    0.2  1.8  100 %      43   86   0.5 %
+ *
+ * (`make bench`, or build/release/tests/bench/wait_cost alone.)
  */
 DLL_EXPORT int_fast8_t daoShmWaitForNextSegment(IMAGE *image);
 

@@ -610,7 +610,8 @@ class shm:
         if data.dtype.newbyteorder("=") != self.dtype:
             raise TypeError(f"{self.fname} holds {self.dtype}, but the data is {data.dtype}: "
                             f"convert it with astype(np.{self.dtype})")
-        if data.shape != self.shape:
+        # Axes of length 1 do not count: a vector is (n,), (n, 1) or (1, n).
+        if tuple(n for n in data.shape if n != 1) != tuple(n for n in self.shape if n != 1):
             raise ValueError(f"{self.fname} has shape {self.shape}, but the data has {data.shape}")
         return np.ascontiguousarray(data, dtype=self.dtype)
 
@@ -625,8 +626,9 @@ class shm:
     def set_data(self, data):
         """Write one frame into the next slot and publish it. Does not block.
 
-        data: array of the segment's shape and type. It may be non-contiguous or of the other byte
-        order; another shape is a ValueError, another type a TypeError, and nothing is written.
+        data: array of the segment's type and shape, axes of length 1 apart. It may be
+        non-contiguous or of the other byte order; another shape is a ValueError, another type a
+        TypeError, and nothing is written.
         One writer at a time is the user's affair; threads that share this object may all write.
         PermissionError where the segment could be opened for reading only.
         """

@@ -49,7 +49,7 @@ struct verb_usage {
  */
 int options_parse(const struct verb_usage *usage, int argc, char **argv, void *target);
 
-/* The nearest of `names` (NULL-terminated) to `word` by edit distance, or NULL when none is near. */
+/* The nearest of `names` (NULL-terminated) to `word` by edit distance; NULL: none is near. */
 const char *options_nearest(const char *word, const char *const *names);
 
 #endif

@@ -3,7 +3,8 @@
  *
  * One thread (the writer) creates, submits and reaps; io_engine_kick() may be called by any. A
  * request is owned by the caller and must stay put until it is done. Short writes (of direct I/O
- * from the last whole page on) and EINTR/EAGAIN are continued here; `result` is 0 or negative errno. No allocation after creation.
+ * from the last whole page on) and EINTR/EAGAIN are continued here; `result` is 0 or negative
+ * errno. No allocation after creation.
  */
 #ifndef DAOREC_IO_ENGINE_H
 #define DAOREC_IO_ENGINE_H

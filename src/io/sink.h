@@ -49,8 +49,8 @@ int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes,
 
 /*
  * An existing file of this name, locked by flock, written through the page cache. `want_write`:
- * else it may only be read. -EWOULDBLOCK: somebody holds its lock; -ELOOP: it is a link; -EINVAL: it
- * is no regular file; -ESTALE: the name went to another file meanwhile; -EACCES, -EROFS, ...
+ * else it may only be read. -EWOULDBLOCK: somebody holds its lock; -ELOOP: it is a link; -EINVAL:
+ * it is no regular file; -ESTALE: the name went to another file meanwhile; -EACCES, -EROFS, ...
  */
 int sink_open(struct sink *sink, int dir_fd, const char *name, bool want_write,
               const struct sink_backend *backend);

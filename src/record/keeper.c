@@ -65,8 +65,8 @@ static int publish(struct record_file *f, struct dao_text *text)
     return r;
 }
 
-/* At the end of a recording a file is not waited for as long as it takes, but for a moment: the disk
- * may be back, or another file closed. */
+/* At the end of a recording a file is not waited for as long as it takes, but for a moment: the
+ * disk may be back, or another file closed. */
 static bool is_last_try(struct record_stream *s)
 {
     int64_t now = dao_clock_mono_ns();

@@ -36,7 +36,8 @@ uint64_t room_kept(const struct room *room);
 
 /*
  * Claim up to `bytes`, at least `least`: how much was granted, 0 where there is less. Where nothing
- * is to be kept free (both limits 0) `least` is granted in any case: then a full disk is waited for.
+ * is to be kept free (both limits 0) `least` is granted in any case: then a full disk is waited
+ * for.
  */
 uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes);
 

@@ -4,7 +4,7 @@
  * The file is valid FITS after every step, and each step is on disk before the next begins:
  *
  *   n = capacity                        n < capacity
- *   1 tables: the FRAMES header gets    1 tables: FRAMES (n rows) and SHMKW are written right behind
+ *   1 tables: the FRAMES header gets    1 tables: FRAMES (n rows) and SHMKW are written behind
  *     its checksums, in place             frame n, into planes that were never filled, and behind
  *                                         them a FILLER unit that reaches the old end; the old
  *                                         primary header still rules

@@ -80,11 +80,11 @@ int recording_file_finish(struct recording_file *file, uint64_t frames,
                           const struct recording_hooks *hooks, struct dao_text *text);
 
 /*
- * Take over a file that is there under part_name ("....fits.part"): file->sink is open, `reading` is
- * what is in it. Whatever instant of its life it was left in, it can then be closed by the two
- * functions above. Sets everything but file->facts; file->state is what the header says, its strings
- * are borrowed from `reading`. 0 or negative errno; the sink stays open, and is the caller's to
- * close by recording_file_discard().
+ * Take over a file that is there under part_name ("....fits.part"): file->sink is open, `reading`
+ * is what is in it. Whatever instant of its life it was left in, it can then be closed by the two
+ * functions above. Sets everything but file->facts; file->state is what the header says, its
+ * strings are borrowed from `reading`. 0 or negative errno; the sink stays open, and is the
+ * caller's to close by recording_file_discard().
  */
 int recording_file_adopt(struct recording_file *file, const struct reading *reading,
                          const char *part_name, struct dao_text *text);
@@ -99,7 +99,7 @@ void recording_file_remove(const struct recording_file *file);
 /* Is there neither a .part file nor a finished one in dir_fd (any more)? */
 bool recording_file_is_gone(const struct recording_file *file, int dir_fd);
 
-/* Drop a prepared file that never got a name; safe on a closed one. Frees what prepare allocated. */
+/* Drop a prepared file that never got a name; safe on a closed one. Frees what it allocated. */
 void recording_file_discard(struct recording_file *file);
 
 #endif

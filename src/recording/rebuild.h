@@ -1,5 +1,6 @@
 /*
- * rebuild.h - session.json from the files of a session whose recorder is dead. Blocking; any thread.
+ * rebuild.h - session.json from the files of a session whose recorder is dead. Blocking; any
+ * thread.
  *
  * The rows of a stream's files tell what its drain booked: frames, gaps with their causes, runs.
  * What they cannot tell is taken from the ledger as the crash left it, where that fits them: what
@@ -9,8 +10,8 @@
  *
  * Failure cases: the recorder lives: left alone. The old ledger is missing, cut off, of another
  * session or nonsense: done without. It differs from the new one: it is kept as
- * session.json.before-repair (.2, .3, ...). Files of other sessions or streams among ours: left out.
- * Rows that contradict each other: expected = recorded + lost holds whatever they say.
+ * session.json.before-repair (.2, .3, ...). Files of other sessions or streams among ours: left
+ * out. Rows that contradict each other: expected = recorded + lost holds whatever they say.
  */
 #ifndef DAOREC_RECORDING_REBUILD_H
 #define DAOREC_RECORDING_REBUILD_H

@@ -83,7 +83,8 @@ static void lose(struct rebuild_stream *rebuild, const struct ledger_stream *old
     ledger_lose(counts, rebuild->gaps, &gap);
 }
 
-/* In the current run, up to `last`: gaps that the old ledger knows, the rest was lost by the crash. */
+/* In the current run, up to `last`: gaps that the old ledger knows, the rest was lost by the
+ * crash. */
 static void fill_up(struct rebuild_stream *rebuild, const struct ledger_stream *old, int64_t last)
 {
     const struct ledger_run *run = &rebuild->stream.counts.run;

@@ -323,7 +323,7 @@ static int close_file(struct job *job, const struct recording_hooks *hooks)
     return r;
 }
 
-/* Both names are there (a rename that was done as link and unlink): the file keeps the final one. */
+/* Both names are there (a rename done as link and unlink): the file keeps the final one. */
 static int drop_part_name(struct job *job, const char *name, bool apply)
 {
     job->ret->verdict = REPAIR_UNNAME;

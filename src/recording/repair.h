@@ -11,13 +11,15 @@
  *   of closing (see adopt.c), or in a repair         (adopt.c); the remaining steps are taken
  *   a row is there, its pixels are not               kept where it stands, TORN and RECOVERED; DSUM
  *                                                    stays what the pixels should have summed to
- *   pixels may be there, their row is not, but       a row is made up, TORN, RECOVERED, BADTIME: CNT0
- *   later rows are                                   by the counts on either side (LOST, and RESET
+ *   pixels may be there, their row is not, but       a row is made up, TORN, RECOVERED, BADTIME:
+ *   CNT0 later rows are                                   by the counts on either side (LOST, and
+ *   RESET
  *                                                    where a restart lies between, too), ATIME 0,
  *                                                    TIME NaN, RTIME the next frame's (it was taken
  *                                                    no later), CNT1, CNT2, SLOT -1, DSUM what the
  *                                                    plane sums to as it is
- *   no row reached the disk                          the first frame, of which the header tells CNT0
+ *   no row reached the disk                          the first frame, of which the header tells
+ *   CNT0
  *                                                    and time, is kept in the same way
  *   rows behind the last one that fits               their frames are counted in NLOST
  *   complete but for its name                        it gets its name, nothing else changes
@@ -56,8 +58,8 @@ struct repair_file {
 
 /*
  * Look at the file `name` ("....fits.part") in dir_fd, and with `apply` repair it. 0; -EWOULDBLOCK
- * with REPAIR_OWNED; other negative errno with REPAIR_REFUSED. `hooks` as in recording_file_close();
- * also called after "rows", when rows were flagged in place.
+ * with REPAIR_OWNED; other negative errno with REPAIR_REFUSED. `hooks` as in
+ * recording_file_close(); also called after "rows", when rows were flagged in place.
  */
 int repair_file(struct repair_file *ret, int dir_fd, const char *name, bool apply,
                 const struct sink_backend *backend, const struct recording_hooks *hooks);

@@ -1,7 +1,8 @@
 /*
  * summary.h - what a FITS file is: a recording of ours, finished or not, or anything else.
  *
- * Nothing in the file is believed, nothing is changed and no lock is kept. Any thread, one file each.
+ * Nothing in the file is believed, nothing is changed and no lock is kept. Any thread, one file
+ * each.
  */
 #ifndef DAOREC_RECORDING_SUMMARY_H
 #define DAOREC_RECORDING_SUMMARY_H

@@ -38,8 +38,8 @@ int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], stru
 /* When a session of this name (of its folder) began, POSIX ns; 0: it is no session's name. */
 int64_t tree_session_start(const char *name);
 
-/* Does a recorder hold this session's folder? (tree_create_session()'s descriptor holds a lock on it
- * for as long as it is open.) Asking takes the lock for an instant. */
+/* Does a recorder hold this session's folder? (tree_create_session()'s descriptor holds a lock on
+ * it for as long as it is open.) Asking takes the lock for an instant. */
 bool tree_session_is_alive(int session_fd);
 
 /* Remove files below root that were prepared and never named (dot-files, where the file system has

@@ -1,4 +1,5 @@
-/* verify_cards.c - what the primary header of a finished file says, against its rows. See verify.h. */
+/* verify_cards.c - what the primary header of a finished file says, against its rows. See
+ * verify.h. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK (1u << 20)
-#define IN_FLIGHT 16u
+#define BLOCK         (1u << 20)
+#define IN_FLIGHT     16u
 #define SOURCE_BLOCKS 78u
 
 static double seconds(clockid_t clock)
@@ -32,7 +32,8 @@ static double seconds(clockid_t clock)
 
 static unsigned char *memory(size_t bytes)
 {
-    unsigned char *m = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *m =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (m == MAP_FAILED) {
         perror("bare_write: memory");
@@ -56,7 +57,8 @@ int main(int argc, char **argv)
 {
     unsigned free_blocks[IN_FLIGHT], free_count = IN_FLIGHT;
     uint64_t blocks = argc > 2 ? strtoull(argv[2], NULL, 10) : 0, submitted = 0, done = 0;
-    int swap = argc > 3, fd = argc > 1 ? open(argv[1], O_CREAT | O_TRUNC | O_RDWR | O_DIRECT, 0644) : -1;
+    int swap = argc > 3,
+        fd = argc > 1 ? open(argv[1], O_CREAT | O_TRUNC | O_RDWR | O_DIRECT, 0644) : -1;
     unsigned char *buffers, *source;
     struct iovec vectors[IN_FLIGHT];
     struct io_uring ring;
@@ -64,7 +66,8 @@ int main(int argc, char **argv)
 
     if (fd < 0 || blocks == 0 || io_uring_queue_init(64, &ring, 0) < 0 ||
         fallocate(fd, 0, 0, (off_t)(blocks * BLOCK)) != 0) {
-        fprintf(stderr, "usage: bare_write FILE MEGABYTES [swap]; needs O_DIRECT, io_uring, room\n");
+        fprintf(stderr,
+                "usage: bare_write FILE MEGABYTES [swap]; needs O_DIRECT, io_uring, room\n");
         return 77;
     }
     buffers = memory((size_t)IN_FLIGHT * BLOCK);

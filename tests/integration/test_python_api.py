@@ -386,13 +386,25 @@ def data_of_another_memory_layout_is_converted():
 
 def data_of_another_shape_or_type_is_refused_by_name():
     writer, reader = pair()
-    for wrong in ((4, 3), (12,), (3, 4, 1), (3, 5), ()):
+    for wrong in ((4, 3), (12,), (3, 5), (3, 4, 2), ()):
         with raises(ValueError, "(3, 4)", str(wrong), writer.fname):
             writer.set_data(np.zeros(wrong, "float32"))
     for wrong in ("float64", "int32", "complex64", "bool"):
         with raises(TypeError, "float32", wrong, writer.fname):
             writer.set_data(np.zeros((3, 4), wrong))
     assert reader.get_counter() == 1, "nothing was written"
+
+
+def axes_of_length_1_do_not_matter_for_what_is_written():
+    path = p.path()
+    writer = shm(path, data=np.zeros((5, 1), "float32"), depth=2)
+    for count, shape in enumerate(((5,), (1, 5), (5, 1, 1)), 2):
+        writer.set_data(np.full(shape, count, "float32"))
+        assert writer.get_counter() == count
+        assert (writer.get_data() == np.full((5, 1), count)).all()
+    with raises(ValueError, "(5, 1)", "(6,)"):
+        writer.set_data(np.zeros(6, "float32"))
+    writer.close()
 
 
 def what_no_segment_can_hold_is_refused():

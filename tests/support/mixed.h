@@ -12,8 +12,8 @@
  *               parts ID          one frame in two parts with ID as the frame's number: "at COUNT"
  *               close             "ok"
  *     reader    open PATH         "TYPE DEPTH ROWS COLUMNS"
- *               next N            waits for N frames: STATUS:COUNT:ok or STATUS:COUNT:wrong for each
- *               ready             the same for one frame, without waiting; or the status alone
+ *               next N            waits for N frames: STATUS:COUNT:ok or STATUS:COUNT:wrong for
+ *               each ready             the same for one frame, without waiting; or the status alone
  *               newest            COUNT:ok
  *               history LAST K    looks back at K frames up to the count LAST: "ok" or "wrong"
  *               slot I COUNT      is it in slot I? "ok" or "wrong"

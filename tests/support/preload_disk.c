@@ -2,8 +2,9 @@
  * preload_disk.c - a disk that fails, for LD_PRELOAD: calls on files below one folder fail, write
  * short or stall as a control page says, which the test changes while the program runs.
  *
- * FAULT_FOLDER is (part of) the path of the folder, FAULT_CONTROL a file that holds a struct fault_control (eight bytes a
- * member, see harness.Faults). Only calls of libc are seen: io_uring goes by. Any thread.
+ * FAULT_FOLDER is (part of) the path of the folder, FAULT_CONTROL a file that holds a struct
+ * fault_control (eight bytes a member, see harness.Faults). Only calls of libc are seen: io_uring
+ * goes by. Any thread.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -83,9 +83,9 @@ static void put_frames(struct trial *trial, uint64_t from, uint64_t to)
             native[i] = pixel(f, i);
         row.dsum = encoder.encode(stored, (unsigned char *)native, bytes, encoder.flip);
         fits_row_pack(packed, &row);
-        ck_assert_int_eq(sink_write(&trial->file.sink, fits_plan_frame_end(&trial->file.plan, f),
-                                    stored, bytes),
-                         0);
+        ck_assert_int_eq(
+            sink_write(&trial->file.sink, fits_plan_frame_end(&trial->file.plan, f), stored, bytes),
+            0);
         ck_assert_int_eq(
             sink_write(&trial->file.sink, trial->file.plan.rows_off + f * 64, packed, 64), 0);
         trial->data_sum = fits_sum_add(trial->data_sum, fits_sum_at(row.dsum, f * bytes));
@@ -101,8 +101,8 @@ static void open_trial(struct trial *trial, uint32_t width, uint64_t capacity, b
     struct fits_parts parts;
 
     memset(trial, 0, sizeof *trial);
-    ck_assert_int_eq(
-        dao_geometry_make(&trial->geometry, 1, &width, _DATATYPE_UINT16, 4, 0, &text), 0);
+    ck_assert_int_eq(dao_geometry_make(&trial->geometry, 1, &width, _DATATYPE_UINT16, 4, 0, &text),
+                     0);
     trial->facts = (struct fits_facts){.geometry = &trial->geometry,
                                        .stream = "wfs",
                                        .host = "host",
@@ -281,9 +281,9 @@ START_TEST(a_file_never_replaces_another)
     put_frames(&trial, 0, 3);
     fd = openat(folder_fd, "wfs_000001.fits", O_CREAT | O_WRONLY, 0600);
     ck_assert_int_eq(write(fd, "mine", 4), 4);
-    ck_assert_int_eq(recording_file_close(&trial.file, 3, trial.data_sum, trial.rows_sum, "CLOSED",
-                                          NULL, &text),
-                     -EEXIST);
+    ck_assert_int_eq(
+        recording_file_close(&trial.file, 3, trial.data_sum, trial.rows_sum, "CLOSED", NULL, &text),
+        -EEXIST);
     ck_assert_int_eq(lseek(fd, 0, SEEK_END), 4);
     judge("wfs_000001.fits.part", "after closing was refused");
     close(fd);
@@ -300,8 +300,8 @@ START_TEST(rows_on_disk_give_the_sums_again)
     make_folder();
     open_trial(&trial, 97, 5000, true);
     put_frames(&trial, 0, 4500);
-    ck_assert_int_eq(
-        recording_file_sum_rows(&trial.file, 4500, &data_sum, &rows_sum, &cnt0, &ns), 0);
+    ck_assert_int_eq(recording_file_sum_rows(&trial.file, 4500, &data_sum, &rows_sum, &cnt0, &ns),
+                     0);
     ck_assert_uint_eq(data_sum, trial.data_sum);
     ck_assert_uint_eq(rows_sum, trial.rows_sum);
     ck_assert_int_eq(cnt0, 4500);

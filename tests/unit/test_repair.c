@@ -1,7 +1,7 @@
 /*
  * test_repair.c - whatever a power cut leaves of a file, it is FITS, and repair makes a closed file
- * of it that holds every frame whose row had reached the disk, pixel by pixel. Also of what the next
- * power cut leaves of the repair.
+ * of it that holds every frame whose row had reached the disk, pixel by pixel. Also of what the
+ * next power cut leaves of the repair.
  */
 #include <check.h>
 #include <fitsio.h>

@@ -133,7 +133,7 @@ static void publish_five(struct dao_segment *seg)
     }
 }
 
-/* At depth 1 a frame that was copied long after it came is suspect: a wait must not look like it. */
+/* At depth 1 a frame copied long after it came is suspect: a wait must not look like it. */
 START_TEST(at_depth_1_frames_that_were_waited_for_are_whole)
 {
     struct dao_segment seg;

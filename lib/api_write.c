@@ -75,18 +75,28 @@ static void publish(struct dao_handle *h, const struct dao_write *w, int64_t ati
 
 /* ---- whole frames ---- */
 
+/* Fill the next slot with a whole frame, or its first elements. The handle, or NULL after a
+ * message, and nothing was written. */
+static struct dao_handle *fill_frame(IMAGE *image, const void *im, uint32_t count,
+                                     struct dao_write *ret, const char *function)
+{
+    struct dao_handle *h =
+        check_elements(image, im, 0, count, function) ? begin_frame(image, ret, function) : NULL;
+
+    if (!h)
+        return NULL;
+    copy_elements(h, ret, 0, im, count);
+    dao_writer_note_whole(&h->seg, ret);
+    return h;
+}
+
 int_fast8_t daoShmImage2Shm(void *im, uint32_t nbVal, IMAGE *image)
 {
     struct dao_write frame;
-    struct dao_handle *h;
+    struct dao_handle *h = fill_frame(image, im, nbVal, &frame, __func__);
 
-    if (!check_elements(image, im, 0, nbVal, __func__))
-        return DAO_ERROR;
-    h = begin_frame(image, &frame, __func__);
     if (!h)
         return DAO_ERROR;
-    copy_elements(h, &frame, 0, im, nbVal);
-    dao_writer_note_whole(&h->seg, &frame);
     publish(h, &frame, 0);
     return DAO_SUCCESS;
 }
@@ -94,40 +104,40 @@ int_fast8_t daoShmImage2Shm(void *im, uint32_t nbVal, IMAGE *image)
 int_fast8_t daoShmImage2ShmQuiet(void *im, uint32_t nbVal, IMAGE *image)
 {
     struct dao_write frame;
-    struct dao_handle *h;
+    struct dao_handle *h = fill_frame(image, im, nbVal, &frame, __func__);
 
-    if (!check_elements(image, im, 0, nbVal, __func__))
-        return DAO_ERROR;
-    h = begin_frame(image, &frame, __func__);
     if (!h)
         return DAO_ERROR;
-    copy_elements(h, &frame, 0, im, nbVal);
-    dao_writer_note_whole(&h->seg, &frame);
     if (h->seg.geo.depth == 1)
         dao_writer_leave(&h->seg, &frame);
     return DAO_SUCCESS;
 }
 
+/* What is wrong with a stamp; NULL: nothing. */
+static const char *find_fault(const DAO_FRAME *stamp)
+{
+    return !stamp                ? "frame is NULL"
+           : stamp->cnt0 == 0    ? "the frame's cnt0 is 0: counts begin with 1"
+           : stamp->atime_ns < 0 ? "the frame's atime_ns is negative"
+                                 : NULL;
+}
+
 int_fast8_t daoShmImage2ShmStamped(void *im, uint32_t nbVal, IMAGE *image, const DAO_FRAME *stamp)
 {
+    const char *fault = find_fault(stamp);
     struct dao_write frame;
     struct dao_handle *h;
     IMAGE_METADATA *md;
 
-    if (!check_elements(image, im, 0, nbVal, __func__))
+    if (!dao_handle_get(image, __func__))
         return DAO_ERROR;
-    if (!stamp || stamp->cnt0 == 0 || stamp->atime_ns < 0) {
-        log_error("%s: %s", image->name,
-                  !stamp             ? "frame is NULL"
-                  : stamp->cnt0 == 0 ? "the frame's cnt0 is 0: counts begin with 1"
-                                     : "the frame's atime_ns is negative");
+    if (fault) {
+        log_error("%s: %s", image->name, fault);
         return DAO_ERROR;
     }
-    h = begin_frame(image, &frame, __func__);
+    h = fill_frame(image, im, nbVal, &frame, __func__);
     if (!h)
         return DAO_ERROR;
-    copy_elements(h, &frame, 0, im, nbVal);
-    dao_writer_note_whole(&h->seg, &frame);
     md = dao_segment_md(&h->seg, frame.slot);
     /* relaxed: the release of cnt0 orders them, as it does the pixels */
     __atomic_store_n(&md->cnt1, stamp->cnt1, __ATOMIC_RELAXED);

@@ -14,24 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "recording/doubts.h"
 #include "recording/reading.h"
 #include "recording/rowcheck.h"
-
-#define VERIFY_DOUBTS_KEPT 200
-
-struct verify_doubt {
-    int64_t frame; /* index in the file, -1: none in particular */
-    char text[256];
-};
-
-struct verify_doubts {
-    struct verify_doubt *kept; /* the first of them */
-    size_t kept_count;
-    uint64_t count; /* all */
-};
-void verify_doubts_add(struct verify_doubts *doubts, int64_t frame, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-void verify_doubts_free(struct verify_doubts *doubts); /* safe on zeroed ones */
 
 enum verify_state {
     VERIFY_UNREADABLE,    /* cannot be opened, no FITS, or a recording whose structure is broken */

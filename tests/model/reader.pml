@@ -7,8 +7,15 @@
 inline find_newest_at(from)
 {
     d_step { a = from; b = cnt[a] }
+    c = cnt[BEFORE(a)];
+#if N == 2
+    /* there the slot before is the next one too: stamped by a writer of ours, not published yet */
+    if
+    :: b < c && write[BEFORE(a)] -> d_step { b = cnt[a]; c = 0 }
+    :: else
+    fi;
+#endif
     d_step {
-        c = cnt[BEFORE(a)];
         if
         :: b < c -> a = BEFORE(a); b = c
 #ifndef BREAK_FIRST_FRAME

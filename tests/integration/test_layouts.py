@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Segments of the two other layouts, written byte by byte from here, are recorded too."""
+import ctypes
 import mmap
 import os
 import struct
@@ -43,11 +44,17 @@ class Segment:
         at, pixels = self.slot * self.md_bytes, self.depth * self.md_bytes + self.slot * self.frame_bytes
         self.map[at + 176] = 1
         self.map[pixels:pixels + self.frame_bytes] = h.ramp([self.count], SHAPE, "uint16").tobytes()
-        struct.pack_into("<qq", self.map, at + 128, 0, time.time_ns() if atime is None else atime)
-        struct.pack_into("<QQQ", self.map, at + 152, self.count, 10 * self.count, 100 * self.count)
+        self.store(ctypes.c_int64, at + 136, time.time_ns() if atime is None else atime)
+        self.store(ctypes.c_uint64, at + 160, 10 * self.count)
+        self.store(ctypes.c_uint64, at + 168, 100 * self.count)
+        self.store(ctypes.c_uint64, at + 152, self.count)
         self.map[at + 176] = 0
         if self.fifo_off:
-            struct.pack_into("<I", self.map, self.fifo_off + 4, self.slot)
+            self.store(ctypes.c_uint32, self.fifo_off + 4, self.slot)
+
+    def store(self, kind, at, value):
+        """As one store: struct.pack_into() clears the bytes first, which no writer does."""
+        kind.from_buffer(self.map, at).value = value
 
 
 def recorded(name, md_bytes, depth, fifo_off):

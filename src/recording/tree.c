@@ -88,9 +88,10 @@ int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], stru
     }
     for (;;) {
         struct tm utc;
-        time_t now = time(NULL);
+        struct timespec now;
 
-        gmtime_r(&now, &utc);
+        clock_gettime(CLOCK_REALTIME, &now); /* time() may be some ms behind: the second before */
+        gmtime_r(&now.tv_sec, &utc);
         strftime(session, TREE_SESSION_BYTES, "%Y-%m-%d_%H-%M-%S", &utc);
         if (mkdirat(root_fd, session, 0777) == 0)
             break;

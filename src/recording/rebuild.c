@@ -121,6 +121,17 @@ static bool names_its_files(const struct job *job)
     return named == there && there == both;
 }
 
+static bool is_there(const struct find_folder *folder, const char *file)
+{
+    size_t length = strlen(file);
+
+    for (size_t i = 0; folder && i < folder->name_count; i++)
+        if (strncmp(folder->names[i], file, length) == 0 &&
+            (folder->names[i][length] == '\0' || strcmp(folder->names[i] + length, ".part") == 0))
+            return true;
+    return false;
+}
+
 static bool has_streams(const struct job *job)
 {
     for (size_t i = 0; i < job->tree.folder_count; i++)
@@ -239,7 +250,13 @@ static int add_file(struct job *job, struct rebuild_stream *stream, const char *
     r = open_own(job, stream->name, name, reading, &fd);
     if (r < 0)
         return r;
-    if (find_is_part(name)) { /* could not be repaired */
+    if (!find_is_part(name) && strcmp(reading->cards.status, "OPEN") == 0) {
+        snprintf(job->ret->text.s, sizeof job->ret->text.s,
+                 "session.json: left as it is: %.120s is not finished; give it back its name with "
+                 ".part, and repair it",
+                 name);
+        r = -EINVAL;
+    } else if (find_is_part(name)) { /* could not be repaired */
         snprintf(final_name, sizeof final_name, "%.*s", (int)strlen(name) - 5, name);
         r = rebuild_stream_name(stream, final_name, reading, old);
     } else {
@@ -299,6 +316,30 @@ static const struct find_folder *folder_of(const struct job *job, const char *st
             return &job->tree.folders[i];
     }
     return NULL;
+}
+
+/*
+ * A finished file that the old ledger names and that is not here was taken away: nobody but that
+ * ledger knows its frames, so a new one would be wrong.
+ */
+static int check_missing(struct job *job)
+{
+    for (size_t i = 0; i < job->old.ledger.stream_count; i++) {
+        const struct ledger_stream *old = &job->old.ledger.streams[i];
+        const struct find_folder *folder = folder_of(job, old->name);
+
+        for (size_t k = 0; k < old->file_count; k++) {
+            if (!old->files[k].closed || is_there(folder, old->files[k].name))
+                continue;
+            job->ret->verdict = REBUILD_REFUSED;
+            snprintf(job->ret->text.s, sizeof job->ret->text.s,
+                     "session.json: left as it is: it names %.120s, which is not here; put that "
+                     "file back, or rename session.json to have it rebuilt without it",
+                     old->files[k].name);
+            return -ENOENT;
+        }
+    }
+    return 0;
 }
 
 /* Those of the old ledger in its order, then the others. */
@@ -383,15 +424,20 @@ static int write_new(struct job *job, const char *text)
 static int rebuild(struct job *job, bool apply)
 {
     char *text = NULL;
-    int r = add_streams(job);
+    int r = check_missing(job);
 
+    if (r == 0)
+        r = add_streams(job);
     if (r == 0) {
         text = compose(job);
         r = text ? 0 : -ENOMEM;
     }
     if (r < 0) {
         free(text);
-        return refuse(job, r, "session.json: cannot be rebuilt");
+        if (job->ret->text.s[0] == '\0')
+            return refuse(job, r, "session.json: cannot be rebuilt");
+        job->ret->verdict = REBUILD_REFUSED;
+        return r;
     }
     if (job->old.text && strcmp(job->old.text, text) == 0)
         job->ret->verdict = REBUILD_NOTHING;

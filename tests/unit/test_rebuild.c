@@ -166,6 +166,27 @@ START_TEST(a_hole_between_two_files_is_the_disk_s)
 }
 END_TEST
 
+START_TEST(no_ledger_is_made_without_a_file_that_the_old_one_names)
+{
+    struct stat before, after;
+    struct rebuild ledger;
+
+    begin();
+    make_files();
+    rebuild(false, REBUILD_WRITE);
+    ck_assert_int_eq(fstatat(session_fd, "session.json", &before, 0), 0);
+    ck_assert_int_eq(renameat(stream_fd, "wfs_000002.fits", session_fd, "elsewhere"), 0);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, true, true), -ENOENT);
+    ck_assert_int_eq(ledger.verdict, REBUILD_REFUSED);
+    ck_assert_ptr_nonnull(strstr(ledger.text.s, "wfs_000002.fits"));
+    ck_assert_int_eq(fstatat(session_fd, "session.json", &after, 0), 0);
+    ck_assert_uint_eq(before.st_ino, after.st_ino);
+    ck_assert_int_eq(renameat(session_fd, "elsewhere", stream_fd, "wfs_000002.fits"), 0);
+    rebuild(true, REBUILD_NOTHING);
+    end();
+}
+END_TEST
+
 START_TEST(what_only_the_old_ledger_knows_is_kept)
 {
     struct ledger_document document;
@@ -420,6 +441,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, rows_tell_what_their_drain_booked);
     tcase_add_test(tcase, a_hole_between_two_files_is_the_disk_s);
+    tcase_add_test(tcase, no_ledger_is_made_without_a_file_that_the_old_one_names);
     tcase_add_test(tcase, what_only_the_old_ledger_knows_is_kept);
     tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);
     tcase_add_test(tcase, the_ledger_of_a_session_that_lives_is_left_alone);

@@ -456,7 +456,8 @@ DLL_EXPORT int_fast8_t daoShmWaitForTargetCounter(IMAGE *image, uint64_t targetC
 /*
  * Has the frame at the tail been overwritten since it was read? DAO_SUCCESS: not as far as its
  * write flag, its count and those around it tell; DAO_OVERWRITE; DAO_ERROR. A writer that has just
- * begun on the oldest slot cannot be excluded, and at depth 1 nothing is a proof.
+ * begun on the oldest slot cannot be excluded, and at depth 1 nothing is a proof. At depth 2 it may
+ * say DAO_OVERWRITE of a frame that is still whole, in the moment when the next one is published.
  */
 DLL_EXPORT int_fast8_t daoShmCheckSegmentOverwrite(IMAGE *image);
 

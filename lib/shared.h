@@ -55,8 +55,9 @@ struct dao_look {
 /*
  * The loads of the protocol's proof, in its order, after the pixels and an acquire fence. Acquire
  * each, so that none is satisfied before the one ahead of it; they pair with the releases of head,
- * cnt0 and write in dao_writer_publish(). In any other order a writer of ours could stamp, clear
- * and publish between two of them.
+ * cnt0 and write in dao_writer_publish(). What matters most is that the head comes before the
+ * count: the other way round a writer of ours could stamp, clear and publish between the two
+ * (tests/model checks the orders).
  */
 static inline struct dao_look dao_shared_look(const struct dao_segment *seg, uint32_t slot)
 {

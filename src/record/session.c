@@ -46,6 +46,7 @@ struct session {
     int signal_fd;
     bool stopping;
     struct room room;
+    bool has_run_out; /* of room: the end was told and asked for */
     unsigned drains_started;
     bool writer_started;
     struct live live;
@@ -361,8 +362,9 @@ static void check_room(struct session *session)
     room_look(&session->room, session->dir_fd);
     for (unsigned i = 0; i < session->count; i++)
         ran_out = ran_out || atomic_load(&session->streams[i]->ran_out);
-    if (!ran_out || session->books.failed)
+    if (!ran_out || session->has_run_out)
         return;
+    session->has_run_out = true;
     session->books.failed = 1;
     log_error("%s: no room for another file beside the %s to be kept free: the recording ends "
               "here; make room, or lower --keep-free",

@@ -131,7 +131,7 @@ def one_stream_s_trouble_is_not_the_other_s():
         session = f.end(recorder, streams(CAMERA, ACTUATORS), allow_part=True)
         assert session.stream(ACTUATORS)["lost_by"]["disk"] == 0, session.summary
         mine = session.stream(CAMERA)
-        assert mine["recorded"] > 3 * roll
+        assert mine["recorded"] > 0, mine  # not by how many: a file that a fault ended is short
         return mine["lost_by"]["disk"]
     camera_rows_off = 64 * 48 * 2 * 120
     jobs = [({"ops": ["pwrite"], "error": "EIO"}, 120),

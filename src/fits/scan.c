@@ -30,6 +30,21 @@ int fits_read_at(int fd, uint64_t off, void *ret_bytes, size_t count)
     return 0;
 }
 
+bool fits_scan_is_extension(int fd, uint64_t file_bytes, uint64_t off)
+{
+    char head[9];
+
+    return off < file_bytes && file_bytes - off >= FITS_BLOCK &&
+           fits_read_at(fd, off, head, sizeof head) == 0 && memcmp(head, "XTENSION=", 9) == 0;
+}
+
+void fits_scan_describe_behind(struct dao_text *ret, uint64_t bytes, uint64_t file_bytes)
+{
+    snprintf(ret->s, sizeof ret->s, "%llu byte%s behind the last HDU (from byte %llu on)",
+             (unsigned long long)bytes, bytes == 1 ? " lies" : "s lie",
+             (unsigned long long)(file_bytes - bytes));
+}
+
 bool fits_scan_is_fits(const void *head, size_t head_bytes)
 {
     return head_bytes >= 30 && memcmp(head, "SIMPLE  =", 9) == 0;
@@ -227,6 +242,8 @@ static int read_header(struct fits_unit *unit, int fd, uint64_t file_bytes, stru
         r = fits_read_at(fd, off, block, FITS_BLOCK);
         if (r < 0)
             return r;
+        if (blocks == 0 && off > 0 && memcmp(block, "XTENSION=", 9) != 0)
+            return refuse(text, off, "does not begin with XTENSION");
         unit->header.length += FITS_BLOCK;
         off += FITS_BLOCK;
         end = find_end(block);
@@ -287,9 +304,8 @@ static int find_kind(struct fits_unit *unit, struct dao_text *text)
     if (unit->is_primary) {
         if (memcmp(unit->header.data, "SIMPLE  =                    T", 30) != 0)
             return refuse(text, 0, "does not begin with SIMPLE = T");
-    } else if (memcmp(unit->header.data, "XTENSION=", 9) != 0 ||
-               fits_card_text(&unit->header, "XTENSION", kind, sizeof kind) < 0) {
-        return refuse(text, unit->header_off, "does not begin with XTENSION");
+    } else if (fits_card_text(&unit->header, "XTENSION", kind, sizeof kind) < 0) {
+        return refuse(text, unit->header_off, "has no proper XTENSION");
     }
     unit->is_table = strcmp(kind, "BINTABLE") == 0;
     fits_card_text(&unit->header, "EXTNAME", unit->extname, sizeof unit->extname);

@@ -39,6 +39,12 @@ int fits_scan_unit(struct fits_unit *ret, int fd, uint64_t file_bytes, uint64_t 
                    struct dao_text *text);
 void fits_unit_free(struct fits_unit *unit);
 
+/* Does an extension begin at `off`, by its first bytes? */
+bool fits_scan_is_extension(int fd, uint64_t file_bytes, uint64_t off);
+
+/* In words: the last `bytes` bytes of the file belong to no HDU. */
+void fits_scan_describe_behind(struct dao_text *ret, uint64_t bytes, uint64_t file_bytes);
+
 /* Does the file begin like FITS? */
 bool fits_scan_is_fits(const void *head, size_t head_bytes);
 

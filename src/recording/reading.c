@@ -184,27 +184,39 @@ static int check_frames(struct reading *reading, struct dao_text *text)
     return check_columns(&frames->header, text);
 }
 
+static bool is_spare(const struct fits_unit *unit)
+{
+    return !unit->is_table && unit->bitpix == 8 && unit->naxis == 1 &&
+           (strcmp(unit->extname, "SPARE") == 0 || strcmp(unit->extname, "FILLER") == 0);
+}
+
 static int check_rest(const struct reading *reading, struct dao_text *text)
 {
     const struct fits_unit *keywords = &reading->unit[READING_SHMKW];
-    const struct fits_unit *spare = &reading->unit[READING_SPARE];
 
     if (!keywords->is_table || strcmp(keywords->extname, "SHMKW") != 0)
         return refuse(text, "what follows FRAMES is not the table SHMKW");
-    if (reading->unit_count == READING_UNITS &&
-        (spare->is_table || spare->bitpix != 8 || spare->naxis != 1 ||
-         (strcmp(spare->extname, "SPARE") != 0 && strcmp(spare->extname, "FILLER") != 0)))
+    if (reading->unit_count == READING_UNITS && !is_spare(&reading->unit[READING_SPARE]))
         return refuse(text, "what follows SHMKW is neither SPARE nor FILLER");
-    if (reading->unit[reading->unit_count - 1].end != reading->file_bytes) {
-        snprintf(
-            text->s, sizeof text->s, "%llu bytes follow the last unit",
-            (unsigned long long)(reading->file_bytes - reading->unit[reading->unit_count - 1].end));
-        return -EBADMSG;
-    }
     return 0;
 }
 
 /* ---- opening ---- */
+
+/* A finished file ends with its third unit; what else may follow there somebody has appended. */
+static bool is_appended(struct reading *reading, int scanned)
+{
+    struct fits_unit *last = &reading->unit[READING_SPARE];
+
+    if (reading->unit_count < READING_SPARE || strcmp(reading->cards.status, "OPEN") == 0)
+        return false;
+    if (scanned == 0 ? is_spare(last) : scanned != -EBADMSG)
+        return false;
+    if (scanned == 0)
+        fits_unit_free(last);
+    reading->unit_count = READING_SPARE;
+    return true;
+}
 
 static int scan_units(struct reading *reading, struct dao_text *text)
 {
@@ -218,10 +230,15 @@ static int scan_units(struct reading *reading, struct dao_text *text)
             break;
         off = reading->unit[reading->unit_count++].end;
     }
+    if (is_appended(reading, r)) {
+        text->s[0] = '\0';
+        r = 0;
+    }
     if (r < 0 && r != -ENODATA)
         return r;
     if (reading->unit_count < 3)
         return refuse(text, "the file ends before its tables: it was cut off");
+    reading->behind_bytes = reading->file_bytes - reading->unit[reading->unit_count - 1].end;
     return 0;
 }
 
@@ -235,6 +252,10 @@ static int open_first(struct reading *reading, struct dao_text *text)
         r = -errno;
     else
         r = S_ISREG(st.st_mode) ? fits_read_at(reading->fd, 0, head, sizeof head) : -EINVAL;
+    if (r == -EINVAL || (r == -ENODATA && st.st_size == 0)) {
+        snprintf(text->s, sizeof text->s, r == -EINVAL ? "is no regular file" : "is empty");
+        return -EMEDIUMTYPE;
+    }
     if (r == -ENODATA || (r == 0 && !fits_scan_is_fits(head, sizeof head))) {
         snprintf(text->s, sizeof text->s, "is no FITS file");
         return -EMEDIUMTYPE;
@@ -255,7 +276,7 @@ static int open_first(struct reading *reading, struct dao_text *text)
     return 0;
 }
 
-int reading_open(struct reading *ret, int fd, struct dao_text *text)
+int reading_open_anyway(struct reading *ret, int fd, struct dao_text *text)
 {
     int r;
 
@@ -278,6 +299,18 @@ int reading_open(struct reading *ret, int fd, struct dao_text *text)
         if (text->s[0] == '\0')
             snprintf(text->s, sizeof text->s, "%s", strerror(-r));
         reading_close(ret);
+    }
+    return r;
+}
+
+int reading_open(struct reading *ret, int fd, struct dao_text *text)
+{
+    int r = reading_open_anyway(ret, fd, text);
+
+    if (r == 0 && ret->behind_bytes > 0) {
+        fits_scan_describe_behind(text, ret->behind_bytes, ret->file_bytes);
+        reading_close(ret);
+        r = -EBADMSG;
     }
     return r;
 }

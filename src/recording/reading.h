@@ -43,7 +43,8 @@ struct reading {
     int fd;
     uint64_t file_bytes;
     struct fits_unit unit[READING_UNITS];
-    unsigned unit_count; /* 3 or 4 */
+    unsigned unit_count;   /* 3 or 4 */
+    uint64_t behind_bytes; /* that lie behind the last unit; 0 but after reading_open_anyway() */
     struct dao_geometry geometry;
     uint64_t frame_bytes, planes, rows;
     uint64_t cube_off, rows_off;
@@ -57,6 +58,8 @@ struct reading {
  * errno. Always with a text that does not name the file.
  */
 int reading_open(struct reading *ret, int fd, struct dao_text *text);
+/* The same, but a file with something behind its last unit is read, too. */
+int reading_open_anyway(struct reading *ret, int fd, struct dao_text *text);
 void reading_close(struct reading *reading); /* safe on a zeroed one; leaves fd alone */
 
 /* `count` rows from `first` on, packed, within the table. 0 or negative errno. */

@@ -314,6 +314,8 @@ static void look_at_foreign(struct verify_file *file, int fd)
         struct reading bytes = {.fd = fd, .file_bytes = file->file_bytes};
 
         r = fits_scan_unit(&unit, fd, file->file_bytes, off, &text);
+        if (r == -EBADMSG && off > 0 && !fits_scan_is_extension(fd, file->file_bytes, off))
+            fits_scan_describe_behind(&text, file->file_bytes - off, file->file_bytes);
         if (r == 0)
             r = reading_sum_bytes(&bytes, unit.data_off, unit.end - unit.data_off, &sum, NULL);
         if (r == 0)
@@ -396,7 +398,8 @@ static int look_inside(struct verify_file *file, const char *path, const struct 
     if (r == 0 && file->state == VERIFY_FINISHED) {
         r = check_finished(pass);
         verify_cards(file, reading);
-        ask_cfitsio(file, path, reading);
+        if (reading->behind_bytes == 0)
+            ask_cfitsio(file, path, reading);
     } else if (r == 0 && pass->missing > 0) {
         verify_doubts_add(&file->doubts, -1, "%llu rows are missing between others",
                           (unsigned long long)pass->missing);
@@ -419,7 +422,7 @@ static bool look_once(struct verify_file *file, const char *path,
     if (r == 0) {
         flock(fd, LOCK_UN);
         file->state = is_held ? VERIFY_BEING_WRITTEN : VERIFY_UNREADABLE;
-        r = reading_open(reading, fd, &text);
+        r = reading_open_anyway(reading, fd, &text);
         if (r == -EMEDIUMTYPE && strstr(text.s, "no recording")) {
             look_at_foreign(file, fd);
         } else if (r < 0) {
@@ -428,6 +431,10 @@ static bool look_once(struct verify_file *file, const char *path,
             file->file_bytes = reading->file_bytes;
             note_cards(file, reading, path);
             look_at_state(file, reading, ends_in_part(path));
+            if (reading->behind_bytes > 0) {
+                fits_scan_describe_behind(&text, reading->behind_bytes, reading->file_bytes);
+                verify_doubts_add(&file->doubts, -1, "%s", text.s);
+            }
             r = look_inside(file, path, reading, progress);
         }
     }

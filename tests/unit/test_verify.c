@@ -133,6 +133,60 @@ START_TEST(a_flipped_bit_anywhere_is_found_and_named)
 }
 END_TEST
 
+/* ---- more than there should be ---- */
+
+/* Its frames are judged all the same, and the one doubt says how much is too much. */
+static void expect_behind(const char *words)
+{
+    struct verify_file file;
+
+    verify_file(&file, path, NULL);
+    ck_assert_int_eq(file.state, VERIFY_FINISHED);
+    ck_assert_uint_eq(file.frames, 20);
+    ck_assert_uint_eq(file.doubts.count, 1);
+    ck_assert_msg(strncmp(file.doubts.kept[0].text, words, strlen(words)) == 0, "'%s' says '%s'",
+                  words, file.doubts.kept[0].text);
+    verify_file_free(&file);
+}
+
+START_TEST(what_was_appended_is_counted_in_bytes)
+{
+    static const struct {
+        size_t bytes;
+        char fill;
+        const char *words;
+    } tails[] = {
+        {1, 'x', "1 byte lies behind the last HDU"},
+        {80, 0, "80 bytes lie behind the last HDU"},
+        {2880, ' ', "2880 bytes lie behind the last HDU"},
+        {2881, (char)0xff, "2881 bytes lie behind the last HDU"},
+        {100000, 0, "100000 bytes lie behind the last HDU"},
+    };
+    static char tail[100000];
+    struct take take;
+    struct stat st;
+    int fd;
+
+    begin();
+    take_file(&take, folder.fd, 97, 40, 20, 1, 0, false);
+    fd = open(path, O_RDWR);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+        memset(tail, tails[i].fill, tails[i].bytes);
+        ck_assert_int_eq(pwrite(fd, tail, tails[i].bytes, st.st_size), (ssize_t)tails[i].bytes);
+        expect_behind(tails[i].words);
+        ck_assert_int_eq(ftruncate(fd, st.st_size), 0);
+    }
+    /* a unit that anybody may have appended: a copy of SHMKW */
+    ck_assert_int_gt(pread(fd, tail, 2880, st.st_size - 2880), 0);
+    ck_assert_int_eq(memcmp(tail, "XTENSION=", 9), 0);
+    ck_assert_int_eq(pwrite(fd, tail, 2880, st.st_size), 2880);
+    expect_behind("2880 bytes lie behind the last HDU");
+    close(fd);
+    end();
+}
+END_TEST
+
 /* ---- rows ---- */
 
 static struct {
@@ -240,6 +294,7 @@ int main(void)
     take_base_make();
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, what_is_whole_passes, 0, 2);
+    tcase_add_test(tcase, what_was_appended_is_counted_in_bytes);
     tcase_add_test(tcase, a_row_that_contradicts_anything_is_reported_and_it_alone);
     tcase_add_test(tcase, a_flipped_bit_anywhere_is_found_and_named);
     suite_add_tcase(suite, tcase);

@@ -74,12 +74,16 @@ static void print_json(json_t *object, const struct verify_doubts *doubts)
     json_t *list = json_array();
 
     for (size_t i = 0; i < doubts->kept_count; i++) {
+        const struct verify_doubt *kept = &doubts->kept[i];
         json_t *doubt = json_object();
 
         json_object_set_new(doubt, "frame",
-                            doubts->kept[i].frame < 0 ? json_null()
-                                                      : json_integer(doubts->kept[i].frame));
-        json_object_set_new(doubt, "text", text_value(doubts->kept[i].text));
+                            kept->frame < 0 ? json_null() : json_integer(kept->frame));
+        if (kept->frames > 1) {
+            json_object_set_new(doubt, "last_frame", json_integer((json_int_t)kept->last.index));
+            json_object_set_new(doubt, "frames", json_integer((json_int_t)kept->frames));
+        }
+        json_object_set_new(doubt, "text", text_value(kept->text));
         json_array_append_new(list, doubt);
     }
     json_object_set_new(object, "doubt_count", json_integer((json_int_t)doubts->count));

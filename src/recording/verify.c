@@ -39,17 +39,24 @@ struct pass {
 static void on_row(void *ctx, uint64_t index, const struct fits_row *row, const char *what)
 {
     struct pass *pass = ctx;
+    struct verify_frame frame = {.index = index, .cnt0 = row->cnt0, .is_row = true, .what = what};
 
     pass->row_faults++;
-    verify_doubts_add(&pass->file->doubts, (int64_t)index, "frame %llu (CNT0 %lld), its row: %s",
-                      (unsigned long long)index, (long long)row->cnt0, what);
+    verify_doubts_add_frame(&pass->file->doubts, &frame);
 }
+
+static const char misfit[] = "pixels do not fit DSUM";
 
 static int on_frame(void *ctx, uint64_t index, uint32_t sum)
 {
     struct pass *pass = ctx;
     const struct reading *reading = pass->reading;
-    uint64_t off = reading->cube_off + index * reading->frame_bytes;
+    struct verify_frame frame = {
+        .index = index,
+        .off = reading->cube_off + index * reading->frame_bytes,
+        .bytes = reading->frame_bytes,
+        .what = misfit,
+    };
     struct fits_row row;
     int error = 0;
     const unsigned char *packed = reading_cursor_row(&pass->cursor, index, &error);
@@ -74,10 +81,8 @@ static int on_frame(void *ctx, uint64_t index, uint32_t sum)
         return 0;
     }
     pass->misfits++;
-    verify_doubts_add(&pass->file->doubts, (int64_t)index,
-                      "frame %llu (CNT0 %lld, bytes %llu to %llu): pixels do not fit DSUM",
-                      (unsigned long long)index, (long long)row.cnt0, (unsigned long long)off,
-                      (unsigned long long)(off + reading->frame_bytes - 1));
+    frame.cnt0 = row.cnt0;
+    verify_doubts_add_frame(&pass->file->doubts, &frame);
     return 0;
 }
 

@@ -67,10 +67,16 @@ static enum place find_place(const struct fits_plan *plan, uint64_t n, uint64_t 
     return IN_ELSE;
 }
 
+/* Is this doubt about the frame, perhaps with the one behind it? */
+static bool is_about(const struct verify_doubt *doubt, uint64_t frame)
+{
+    return doubt->frame == (int64_t)frame || (doubt->frames == 2 && doubt->last.index == frame);
+}
+
 static bool is_named(const struct verify_doubts *doubts, uint64_t frame)
 {
     for (size_t i = 0; i < doubts->kept_count; i++)
-        if (doubts->kept[i].frame == (int64_t)frame)
+        if (is_about(&doubts->kept[i], frame))
             return true;
     return false;
 }
@@ -78,7 +84,8 @@ static bool is_named(const struct verify_doubts *doubts, uint64_t frame)
 static bool only_named(const struct verify_doubts *doubts, uint64_t frame)
 {
     for (size_t i = 0; i < doubts->kept_count; i++)
-        if (doubts->kept[i].frame >= 0 && doubts->kept[i].frame != (int64_t)frame)
+        if (doubts->kept[i].frame >= 0 &&
+            (doubts->kept[i].frame != (int64_t)frame || doubts->kept[i].frames > 1))
             return false;
     return true;
 }
@@ -129,6 +136,108 @@ START_TEST(a_flipped_bit_anywhere_is_found_and_named)
            rows_named, rows_alone);
     /* RTIME within its neighbours', TORN and PARTIAL nobody can know. */
     ck_assert_uint_ge(rows_named * 10, rows * 9);
+    end();
+}
+END_TEST
+
+/* ---- many doubts ---- */
+
+static const char misfit[] = "pixels do not fit", late[] = "late";
+
+static void doubt_frame(struct verify_doubts *doubts, uint64_t index, const char *what)
+{
+    struct verify_frame frame = {
+        .index = index, .cnt0 = 1000 + (int64_t)index, .is_row = what == late, .what = what};
+
+    verify_doubts_add_frame(doubts, &frame);
+}
+
+static void expect_texts(struct verify_doubts *doubts, const char *const *texts)
+{
+    size_t count = 0;
+
+    for (; texts[count]; count++)
+        if (count < doubts->kept_count)
+            ck_assert_str_eq(doubts->kept[count].text, texts[count]);
+    ck_assert_uint_eq(doubts->kept_count, count);
+    ck_assert_uint_eq(doubts->count, count);
+    verify_doubts_free(doubts);
+}
+
+START_TEST(frame_after_frame_is_one_doubt_of_each_kind)
+{
+    static const char *const texts[] = {
+        "frames 12 to 4711 (CNT0 1012 to 5711): pixels do not fit",
+        "frames 12 to 4711 (CNT0 1012 to 5711), their rows: late",
+        "frame 5000 (CNT0 6000): pixels do not fit",
+        NULL,
+    };
+    struct verify_doubts doubts = {0};
+
+    for (uint64_t i = 12; i <= 4711; i++) {
+        doubt_frame(&doubts, i, misfit);
+        doubt_frame(&doubts, i, late);
+    }
+    doubt_frame(&doubts, 5000, misfit);
+    expect_texts(&doubts, texts);
+}
+END_TEST
+
+START_TEST(frames_here_and_there_are_few_doubts_and_all_are_counted)
+{
+    char text[VERIFY_DOUBTS_OF_KIND][80];
+    const char *texts[VERIFY_DOUBTS_OF_KIND + 1] = {NULL};
+    struct verify_doubts doubts = {0};
+
+    for (uint64_t i = 0; i < 5000; i++)
+        doubt_frame(&doubts, 3 * i, misfit);
+    for (int i = 0; i < VERIFY_DOUBTS_OF_KIND; i++) {
+        texts[i] = text[i];
+        snprintf(text[i], sizeof text[i], "frame %d (CNT0 %d): pixels do not fit", 3 * i,
+                 1000 + 3 * i);
+    }
+    snprintf(text[VERIFY_DOUBTS_OF_KIND - 1], sizeof text[0],
+             "4991 of the frames 27 to 14997 (CNT0 1027 to 15997): pixels do not fit");
+    expect_texts(&doubts, texts);
+}
+END_TEST
+
+START_TEST(what_is_kept_is_bounded_and_what_is_not_is_counted)
+{
+    static const char kinds[100] = "";
+    struct verify_doubts doubts = {0};
+
+    for (int i = 0; i < VERIFY_DOUBTS_KEPT / 2; i++)
+        verify_doubts_add(&doubts, -1, "%d", i);
+    for (int i = 0; i < 10000; i++)
+        doubt_frame(&doubts, (uint64_t)(2 * i), &kinds[i % 100]);
+    ck_assert_uint_eq(doubts.kept_count, VERIFY_DOUBTS_KEPT);
+    ck_assert_uint_gt(doubts.count, VERIFY_DOUBTS_KEPT);
+    verify_doubts_free(&doubts);
+}
+END_TEST
+
+/* Every frame of a file: pixels that are others. */
+START_TEST(a_file_full_of_other_pixels_is_told_in_two_lines)
+{
+    struct verify_file file;
+    struct take take;
+    char zeros[97 * 2] = "";
+    int fd;
+
+    begin();
+    take_file(&take, folder.fd, 97, 40, 20, 1, 0, false);
+    fd = open(path, O_RDWR);
+    for (uint64_t i = 1; i < 20; i++)
+        ck_assert_int_eq(
+            pwrite(fd, zeros, sizeof zeros, (off_t)fits_plan_frame_end(&take.file.plan, i)),
+            sizeof zeros);
+    close(fd);
+    verify_file(&file, path, NULL);
+    ck_assert_uint_eq(file.doubts.count, 2); /* and DATASUM */
+    ck_assert_str_eq(file.doubts.kept[0].text,
+                     "frames 1 to 19 (CNT0 1001 to 7): pixels do not fit DSUM");
+    verify_file_free(&file);
     end();
 }
 END_TEST
@@ -294,6 +403,10 @@ int main(void)
     take_base_make();
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, what_is_whole_passes, 0, 2);
+    tcase_add_test(tcase, frame_after_frame_is_one_doubt_of_each_kind);
+    tcase_add_test(tcase, frames_here_and_there_are_few_doubts_and_all_are_counted);
+    tcase_add_test(tcase, what_is_kept_is_bounded_and_what_is_not_is_counted);
+    tcase_add_test(tcase, a_file_full_of_other_pixels_is_told_in_two_lines);
     tcase_add_test(tcase, what_was_appended_is_counted_in_bytes);
     tcase_add_test(tcase, a_row_that_contradicts_anything_is_reported_and_it_alone);
     tcase_add_test(tcase, a_flipped_bit_anywhere_is_found_and_named);

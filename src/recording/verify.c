@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fitsio.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,58 +333,6 @@ static void look_at_foreign(struct verify_file *file, int fd)
 
 /* ---- one file ---- */
 
-static bool ends_in_part(const char *path)
-{
-    size_t length = strlen(path);
-
-    return length > 5 && strcmp(path + length - 5, ".part") == 0;
-}
-
-static void note_cards(struct verify_file *file, const struct reading *reading, const char *path)
-{
-    const struct reading_cards *cards = &reading->cards;
-    const char *slash = strrchr(path, '/');
-    size_t length;
-
-    snprintf(file->name, sizeof file->name, "%.79s", slash ? slash + 1 : path);
-    length = strlen(file->name);
-    if (ends_in_part(file->name))
-        file->name[length - 5] = '\0';
-    memcpy(file->stream, cards->stream, sizeof file->stream);
-    memcpy(file->uuid, cards->uuid, sizeof file->uuid);
-    memcpy(file->end_cause, cards->end_cause, sizeof file->end_cause);
-    memcpy(file->previous, cards->previous, sizeof file->previous);
-    memcpy(file->next, cards->next, sizeof file->next);
-    file->is_recovered = strcmp(cards->status, "RECOVERD") == 0;
-    file->file_seq = cards->file_seq;
-    file->frame0 = cards->frame0;
-    file->lost = cards->lost;
-    file->session_lost = cards->session_lost;
-}
-
-static void look_at_state(struct verify_file *file, const struct reading *reading, bool is_part)
-{
-    bool is_open = strcmp(reading->cards.status, "OPEN") == 0;
-
-    if (!is_part) {
-        file->state = VERIFY_FINISHED;
-        if (is_open || (!file->is_recovered && strcmp(reading->cards.status, "CLOSED") != 0))
-            verify_doubts_add(&file->doubts, -1,
-                              "RECSTAT is %.8s in a file that is named as a finished one",
-                              reading->cards.status);
-        if (reading->unit_count != 3 || reading->rows != reading->planes)
-            verify_doubts_add(&file->doubts, -1,
-                              "it still has the room that closing takes away; give it the name "
-                              "with .part and repair it");
-        return;
-    }
-    if (file->state == VERIFY_BEING_WRITTEN)
-        return;
-    file->state = VERIFY_UNFINISHED;
-    verify_doubts_add(&file->doubts, -1, "%s, and no recorder holds it; daorec repair finishes it",
-                      is_open ? "unfinished" : "complete but for its name");
-}
-
 static int look_inside(struct verify_file *file, const char *path, const struct reading *reading,
                        const struct verify_progress *progress)
 {
@@ -403,7 +350,7 @@ static int look_inside(struct verify_file *file, const char *path, const struct 
     if (r == 0 && file->state == VERIFY_FINISHED) {
         r = check_finished(pass);
         verify_cards(file, reading);
-        if (reading->behind_bytes == 0)
+        if (reading->behind_bytes == 0 && !verify_is_uncut(reading)) /* both is said already */
             ask_cfitsio(file, path, reading);
     } else if (r == 0 && pass->missing > 0) {
         verify_doubts_add(&file->doubts, -1, "%llu rows are missing between others",
@@ -434,8 +381,7 @@ static bool look_once(struct verify_file *file, const char *path,
             file->state = VERIFY_UNREADABLE;
         } else {
             file->file_bytes = reading->file_bytes;
-            note_cards(file, reading, path);
-            look_at_state(file, reading, ends_in_part(path));
+            verify_state(file, reading, path);
             if (reading->behind_bytes > 0) {
                 fits_scan_describe_behind(&text, reading->behind_bytes, reading->file_bytes);
                 verify_doubts_add(&file->doubts, -1, "%s", text.s);
@@ -450,7 +396,7 @@ static bool look_once(struct verify_file *file, const char *path,
     free(reading);
     if (fd >= 0)
         close(fd);
-    return is_held && ends_in_part(path);
+    return is_held && verify_is_part(path);
 }
 
 /* A page that was read while it was being written may be kept as it was in that instant. */
@@ -476,7 +422,7 @@ void verify_file(struct verify_file *ret, const char *path, const struct verify_
         if (ret->doubts.count == 0 || tries == TRIES_MAX)
             return;
         /* Its recorder may have closed it meanwhile: then the final name is what to look at. */
-        if (ends_in_part(path) && access(path, F_OK) != 0 && errno == ENOENT &&
+        if (verify_is_part(path) && access(path, F_OK) != 0 && errno == ENOENT &&
             strlen(path) < sizeof final_name) {
             snprintf(final_name, sizeof final_name, "%.*s", (int)strlen(path) - 5, path);
             if (access(final_name, F_OK) == 0)

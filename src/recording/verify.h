@@ -53,6 +53,15 @@ struct verify_progress {
 void verify_file(struct verify_file *ret, const char *path, const struct verify_progress *progress);
 void verify_file_free(struct verify_file *file);
 
+/* Does the name end in ".part"? */
+bool verify_is_part(const char *path);
+
+/* In verify_state.c: what is it? Fills in what its header says, and file->state, which is
+ * BEING_WRITTEN before where a recorder holds the file. */
+void verify_state(struct verify_file *file, const struct reading *reading, const char *path);
+/* Has it units or rows that closing takes away? */
+bool verify_is_uncut(const struct reading *reading);
+
 /* In verify_cards.c: the primary header against the rows. */
 void verify_cards(struct verify_file *file, const struct reading *reading);
 

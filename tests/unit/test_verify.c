@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "recording/verify.h"
 #include "tests/support/takes.h"
@@ -296,6 +297,96 @@ START_TEST(what_was_appended_is_counted_in_bytes)
 }
 END_TEST
 
+/* ---- names that say something else ---- */
+
+static void expect_one(const char *name, enum verify_state state, uint64_t frames,
+                       const char *words)
+{
+    struct verify_file file;
+    char whole[400];
+
+    snprintf(whole, sizeof whole, "%s/%s", folder.path, name);
+    verify_file(&file, whole, NULL);
+    ck_assert_int_eq(file.state, state);
+    ck_assert_uint_eq(file.frames, frames);
+    ck_assert_uint_eq(file.doubts.count, 1);
+    ck_assert_msg(strstr(file.doubts.kept[0].text, words), "'%s' is not in '%s'", words,
+                  file.doubts.kept[0].text);
+    verify_file_free(&file);
+}
+
+static void move(const char *from, const char *to)
+{
+    ck_assert_int_eq(renameat(folder.fd, from, folder.fd, to), 0);
+}
+
+START_TEST(an_unfinished_file_is_told_in_one_line_whatever_its_name)
+{
+    struct take take;
+    int fd;
+
+    begin();
+    take_prepare(&take, folder.fd, 97, 400, 1, 0, &sink_backend_system);
+    take_publish(&take);
+    take_put_pixels(&take, 0, 20);
+    take_put_rows(&take, 0, 20);
+    recording_file_discard(&take.file);
+    expect_one("wfs_000001.fits.part", VERIFY_UNFINISHED, 20, "unfinished, and no recorder");
+    move("wfs_000001.fits.part", "wfs_000001.fits");
+    expect_one("wfs_000001.fits", VERIFY_UNFINISHED, 20, "rename it to wfs_000001.fits.part");
+    fd = open(path, O_RDONLY);
+    ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+    expect_one("wfs_000001.fits", VERIFY_BEING_WRITTEN, 20, "still being recorded, but renamed");
+    close(fd);
+    end();
+}
+END_TEST
+
+/* The file as it is after this step of closing, under a final name. */
+static void copy_early(void *ctx, const char *step)
+{
+    char command[700];
+
+    if (strcmp(step, ctx) != 0)
+        return;
+    snprintf(command, sizeof command, "cp '%s.part' '%s/early.fits'", path, folder.path);
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(a_file_that_was_not_cut_is_told_in_one_line)
+{
+    char step[] = "switch";
+    struct recording_hooks hooks = {copy_early, step};
+    struct take take;
+
+    begin();
+    take_prepare(&take, folder.fd, 97, 400, 1, 0, &sink_backend_system);
+    take_publish(&take);
+    take_put_pixels(&take, 0, 20);
+    take_put_rows(&take, 0, 20);
+    ck_assert_int_eq(take_close(&take, 20, "STOP", false, &hooks), 0);
+    expect_one("early.fits", VERIFY_FINISHED, 20, "it still has the room");
+    end();
+}
+END_TEST
+
+START_TEST(a_second_name_and_a_taken_one_are_told_in_one_line)
+{
+    struct take take;
+
+    begin();
+    take_file(&take, folder.fd, 97, 40, 20, 1, 0, false);
+    ck_assert_int_eq(linkat(folder.fd, "wfs_000001.fits", folder.fd, "wfs_000001.fits.part", 0), 0);
+    expect_one("wfs_000001.fits.part", VERIFY_UNFINISHED, 20, "a second name of wfs_000001.fits");
+    expect_whole(20);
+    ck_assert_int_eq(unlinkat(folder.fd, "wfs_000001.fits", 0), 0);
+    expect_one("wfs_000001.fits.part", VERIFY_UNFINISHED, 20, "complete but for its name");
+    close(openat(folder.fd, "wfs_000001.fits", O_CREAT | O_WRONLY, 0600));
+    expect_one("wfs_000001.fits.part", VERIFY_UNFINISHED, 20, "another file has its final name");
+    end();
+}
+END_TEST
+
 /* ---- rows ---- */
 
 static struct {
@@ -408,6 +499,9 @@ int main(void)
     tcase_add_test(tcase, what_is_kept_is_bounded_and_what_is_not_is_counted);
     tcase_add_test(tcase, a_file_full_of_other_pixels_is_told_in_two_lines);
     tcase_add_test(tcase, what_was_appended_is_counted_in_bytes);
+    tcase_add_test(tcase, an_unfinished_file_is_told_in_one_line_whatever_its_name);
+    tcase_add_test(tcase, a_file_that_was_not_cut_is_told_in_one_line);
+    tcase_add_test(tcase, a_second_name_and_a_taken_one_are_told_in_one_line);
     tcase_add_test(tcase, a_row_that_contradicts_anything_is_reported_and_it_alone);
     tcase_add_test(tcase, a_flipped_bit_anywhere_is_found_and_named);
     suite_add_tcase(suite, tcase);

@@ -1,0 +1,104 @@
+/* verify_state.c - what a recording is by its name, its lock and its header: finished, being written
+ * or left by a crash. See verify.h. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "recording/verify.h"
+
+bool verify_is_uncut(const struct reading *reading)
+{
+    return reading->unit_count != 3 || reading->rows != reading->planes;
+}
+
+bool verify_is_part(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 5 && strcmp(path + length - 5, ".part") == 0;
+}
+
+static void note_cards(struct verify_file *file, const struct reading *reading, const char *path)
+{
+    const struct reading_cards *cards = &reading->cards;
+    const char *slash = strrchr(path, '/');
+    size_t length;
+
+    snprintf(file->name, sizeof file->name, "%.79s", slash ? slash + 1 : path);
+    length = strlen(file->name);
+    if (verify_is_part(file->name))
+        file->name[length - 5] = '\0';
+    memcpy(file->stream, cards->stream, sizeof file->stream);
+    memcpy(file->uuid, cards->uuid, sizeof file->uuid);
+    memcpy(file->end_cause, cards->end_cause, sizeof file->end_cause);
+    memcpy(file->previous, cards->previous, sizeof file->previous);
+    memcpy(file->next, cards->next, sizeof file->next);
+    file->is_recovered = strcmp(cards->status, "RECOVERD") == 0;
+    file->file_seq = cards->file_seq;
+    file->frame0 = cards->frame0;
+    file->lost = cards->lost;
+    file->session_lost = cards->session_lost;
+}
+
+/* Under a final name, or any other but ".part". */
+static void look_at_finished(struct verify_file *file, const struct reading *reading)
+{
+    char part_name[TREE_FILE_BYTES];
+
+    tree_file_name(part_name, file->stream, (uint64_t)file->file_seq, 1);
+    if (strcmp(reading->cards.status, "OPEN") == 0) {
+        if (file->state != VERIFY_BEING_WRITTEN)
+            file->state = VERIFY_UNFINISHED;
+        verify_doubts_add(&file->doubts, -1,
+                          file->state == VERIFY_UNFINISHED
+                              ? "unfinished, but named as a finished file; rename it to %s, then "
+                                "daorec repair finishes it"
+                              : "still being recorded, but renamed; its recorder needs the name %s",
+                          part_name);
+        return;
+    }
+    file->state = VERIFY_FINISHED;
+    if (!file->is_recovered && strcmp(reading->cards.status, "CLOSED") != 0)
+        verify_doubts_add(&file->doubts, -1,
+                          "RECSTAT is %.8s in a file that is named as a finished one",
+                          reading->cards.status);
+    if (verify_is_uncut(reading))
+        verify_doubts_add(&file->doubts, -1,
+                          "it still has the room that closing takes away; rename it to %s, then "
+                          "daorec repair finishes it",
+                          part_name);
+}
+
+/* Closing gives a file its final name, and then takes the other from it. */
+static void look_at_part(struct verify_file *file, const struct reading *reading, const char *path)
+{
+    char final_path[4096];
+    struct stat own, other;
+
+    if (file->state == VERIFY_BEING_WRITTEN)
+        return;
+    file->state = VERIFY_UNFINISHED;
+    snprintf(final_path, sizeof final_path, "%.*s", (int)strlen(path) - 5, path);
+    if (fstat(reading->fd, &own) != 0 || lstat(final_path, &other) != 0)
+        verify_doubts_add(&file->doubts, -1,
+                          "%s, and no recorder holds it; daorec repair finishes it",
+                          strcmp(reading->cards.status, "OPEN") == 0 ? "unfinished"
+                                                                     : "complete but for its name");
+    else if (own.st_dev == other.st_dev && own.st_ino == other.st_ino)
+        verify_doubts_add(&file->doubts, -1, "a second name of %s; daorec repair drops it",
+                          file->name);
+    else
+        verify_doubts_add(&file->doubts, -1,
+                          "unfinished, and another file has its final name, %s; move one of them "
+                          "away",
+                          file->name);
+}
+
+void verify_state(struct verify_file *file, const struct reading *reading, const char *path)
+{
+    note_cards(file, reading, path);
+    if (verify_is_part(path))
+        look_at_part(file, reading, path);
+    else
+        look_at_finished(file, reading);
+}

@@ -193,9 +193,22 @@ static int visit(struct find_tree *tree, int parent_fd, const char *name, const 
     return r;
 }
 
+static int rank(char c)
+{
+    return c == '\0' ? 0 : c == '/' ? 1 : 2 + (unsigned char)c;
+}
+
+/* A folder is followed by all that is below it, also where other names begin with its own. */
 static int compare_folders(const void *a, const void *b)
 {
-    return strcmp(((const struct find_folder *)a)->path, ((const struct find_folder *)b)->path);
+    const char *x = ((const struct find_folder *)a)->path;
+    const char *y = ((const struct find_folder *)b)->path;
+
+    while (*x && *x == *y) {
+        x++;
+        y++;
+    }
+    return rank(*x) - rank(*y);
 }
 
 int find_tree_scan(struct find_tree *ret, const char *path, size_t folders_max)

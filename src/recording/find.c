@@ -36,8 +36,8 @@ void find_folder_of(const char *path, char *ret, size_t ret_bytes)
 /* ---- one folder ---- */
 
 struct listing {
-    char **files, **folders;
-    size_t file_count, folder_count;
+    char **files, **links, **folders;
+    size_t file_count, link_count, folder_count;
     bool has_ledger;
 };
 
@@ -66,7 +66,13 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* S_IFREG, S_IFDIR or something else, links not followed. */
+static void sort_names(char **names, size_t count)
+{
+    if (count > 0)
+        qsort(names, count, sizeof *names, compare_names);
+}
+
+/* S_IFREG, S_IFDIR, S_IFLNK or something else, links not followed. */
 static mode_t kind_of(int dir_fd, const struct dirent *entry)
 {
     struct stat st;
@@ -75,6 +81,8 @@ static mode_t kind_of(int dir_fd, const struct dirent *entry)
         return S_IFREG;
     if (entry->d_type == DT_DIR)
         return S_IFDIR;
+    if (entry->d_type == DT_LNK)
+        return S_IFLNK;
     if (entry->d_type != DT_UNKNOWN ||
         fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return 0;
@@ -94,6 +102,8 @@ static int take_entry(struct listing *listing, int dir_fd, const struct dirent *
         return append_name(&listing->folders, &listing->folder_count, name);
     if (kind == S_IFREG && is_ours)
         return append_name(&listing->files, &listing->file_count, name);
+    if (kind == S_IFLNK && is_ours)
+        return append_name(&listing->links, &listing->link_count, name);
     if (kind == S_IFREG && strcmp(name, "session.json") == 0)
         listing->has_ledger = true;
     return 0;
@@ -114,10 +124,11 @@ static int list_folder(struct listing *ret, int dir_fd)
     while (r == 0 && (errno = 0, entry = readdir(dir)))
         r = take_entry(ret, dirfd(dir), entry);
     closedir(dir);
-    if (r == 0 && ret->file_count > 0)
-        qsort(ret->files, ret->file_count, sizeof(char *), compare_names);
-    if (r == 0 && ret->folder_count > 0)
-        qsort(ret->folders, ret->folder_count, sizeof(char *), compare_names);
+    if (r == 0) {
+        sort_names(ret->files, ret->file_count);
+        sort_names(ret->links, ret->link_count);
+        sort_names(ret->folders, ret->folder_count);
+    }
     return r;
 }
 
@@ -131,7 +142,7 @@ static void note_error(struct find_tree *tree, const char *path, int error)
     }
 }
 
-/* The listing's files become the tree's. */
+/* The listing's files and links become the tree's. */
 static int append_folder(struct find_tree *tree, const char *path, struct listing *listing)
 {
     struct find_folder *grown = realloc(tree->folders, (tree->folder_count + 1) * sizeof *grown);
@@ -142,13 +153,15 @@ static int append_folder(struct find_tree *tree, const char *path, struct listin
         free(copy);
         return -ENOMEM;
     }
-    tree->names += listing->file_count;
+    tree->names += listing->file_count + listing->link_count;
     grown[tree->folder_count++] = (struct find_folder){.path = copy,
                                                        .names = listing->files,
                                                        .name_count = listing->file_count,
+                                                       .links = listing->links,
+                                                       .link_count = listing->link_count,
                                                        .has_ledger = listing->has_ledger};
-    listing->files = NULL;
-    listing->file_count = 0;
+    listing->files = listing->links = NULL;
+    listing->file_count = listing->link_count = 0;
     return 0;
 }
 
@@ -168,7 +181,7 @@ static int visit(struct find_tree *tree, int parent_fd, const char *name, const 
         close(fd);
     else
         r = list_folder(&listing, fd);
-    if (r == 0 && (listing.file_count > 0 || listing.has_ledger))
+    if (r == 0 && (listing.file_count > 0 || listing.link_count > 0 || listing.has_ledger))
         r = append_folder(tree, path, &listing);
     for (size_t i = listing.folder_count; i-- > 0 && r == 0 && depth < FIND_DEPTH_MAX;) {
         char below[4096];
@@ -187,6 +200,7 @@ static int visit(struct find_tree *tree, int parent_fd, const char *name, const 
             note_error(tree, below, error);
     }
     free_names(listing.files, listing.file_count);
+    free_names(listing.links, listing.link_count);
     free_names(listing.folders, listing.folder_count);
     if (keep_fd >= 0)
         close(keep_fd);
@@ -235,6 +249,7 @@ void find_tree_free(struct find_tree *tree)
 {
     for (size_t i = 0; i < tree->folder_count; i++) {
         free_names(tree->folders[i].names, tree->folders[i].name_count);
+        free_names(tree->folders[i].links, tree->folders[i].link_count);
         free(tree->folders[i].path);
     }
     free(tree->folders);

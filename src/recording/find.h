@@ -1,7 +1,8 @@
 /*
  * find.h - recordings below a folder: which files and ledgers there are. Any thread, blocking.
  *
- * Links are never followed, hidden names never taken; how deep and how much is bounded.
+ * Links are never followed (those with a recording's name are told), hidden names never taken; how
+ * deep and how much is bounded.
  */
 #ifndef DAOREC_RECORDING_FIND_H
 #define DAOREC_RECORDING_FIND_H
@@ -21,6 +22,8 @@ struct find_folder {
     char *path;
     char **names; /* of the files, sorted; without session.json */
     size_t name_count;
+    char **links; /* names of that kind that are links, sorted */
+    size_t link_count;
     bool has_ledger;
 };
 

@@ -3,6 +3,8 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/units.h"
 #include "base/version.h"
@@ -62,6 +64,20 @@ uint64_t ledger_lost(const struct ledger_counts *counts)
 bool ledger_balances(const struct ledger_counts *counts)
 {
     return ledger_expected(counts) == counts->recorded + ledger_lost(counts);
+}
+
+/* Paths may hold any byte; JSON must stay UTF-8. */
+static json_t *path_value(const char *path)
+{
+    json_t *value = json_string(path);
+    char *clean = value ? NULL : strdup(path);
+
+    for (char *c = clean; c && *c; c++)
+        *c = (unsigned char)*c < 0x80 ? *c : '?';
+    if (clean)
+        value = json_string(clean);
+    free(clean);
+    return value;
 }
 
 static json_t *utc(int64_t ns)
@@ -192,7 +208,7 @@ static json_t *whole_stream(const struct ledger_stream *stream)
     uint64_t past = counts->run_count - 1, past_shapes = counts->shape_count - 1;
 
     json_object_set_new(object, "name", json_string(stream->name));
-    json_object_set_new(object, "segment", json_string(stream->shm_path));
+    json_object_set_new(object, "segment", path_value(stream->shm_path));
     json_object_set_new(object, "geometry", geometry(&counts->shape.geometry));
     json_object_set_new(object, "geometries", geometries(stream));
     json_object_set_new(
@@ -220,7 +236,7 @@ static json_t *brief_stream(const struct ledger *ledger, const struct ledger_str
 
         snprintf(path, sizeof path, "%s/%s/%s/%s%s", ledger->root, ledger->session, stream->name,
                  file->name, file->closed ? "" : ".part");
-        json_array_append_new(names, json_string(path));
+        json_array_append_new(names, path_value(path));
     }
     json_object_set_new(object, "files", names);
     return object;

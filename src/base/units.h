@@ -21,6 +21,12 @@ int units_parse_count(const char *text, uint64_t *ret);
 char *units_format_bytes(char *buf, size_t buf_bytes, uint64_t bytes);
 char *units_format_duration(char *buf, size_t buf_bytes, int64_t ns);
 
+/* What a noun ends in after this number: "" or "s". */
+static inline const char *units_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 /* "2026-11-24T02:01:08.123456789" in UTC, `decimals` 0..9 digits after the point (cut, not
  * rounded). buf of at least 36 bytes. Works for negative times. */
 char *units_format_utc(char *buf, size_t buf_bytes, int64_t realtime_ns, int decimals);

@@ -17,16 +17,11 @@
 #include "base/options.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/verify.h"
 #include "lib/clock.h"
-#include "recording/chain.h"
-#include "recording/find.h"
 
 #define SHOWN_MAX 20u /* doubts printed of one file; all are counted */
 #define TICK_NS   500000000ll
-
-struct verify_options {
-    bool json, quiet;
-};
 
 static const struct option_spec specs[] = {
     {"json", 0, OPTION_FLAG, offsetof(struct verify_options, json), NULL,
@@ -42,14 +37,6 @@ static const struct verb_usage usage = {
     .summary = "Check recordings: structure, checksums, every frame, counters, order of files, "
                "ledger.\nExit status 1 on any doubt; nothing is changed.",
     .specs = specs,
-};
-
-/* One run of the verb. */
-struct run {
-    const struct verify_options *options;
-    uint64_t files, frames, bytes, doubts;
-    int64_t begin_ns, last_tick_ns;
-    bool on_terminal;
 };
 
 /* ---- what is printed ---- */
@@ -100,16 +87,18 @@ static void print_doubts(const char *path, const struct verify_doubts *doubts)
     for (size_t i = 0; i < shown; i++)
         printf("%s: %s\n", path, doubts->kept[i].text);
     if (doubts->count > shown)
-        printf("%s: ... and %" PRIu64 " more doubts\n", path, doubts->count - shown);
+        printf("%s: ... and %" PRIu64 " more doubt%s\n", path, doubts->count - shown,
+               units_plural(doubts->count - shown));
 }
 
 static const char *const state_names[] = {
-    [VERIFY_UNREADABLE] = "unreadable", [VERIFY_FOREIGN] = "foreign",
-    [VERIFY_FINISHED] = "finished",     [VERIFY_BEING_WRITTEN] = "being written",
-    [VERIFY_UNFINISHED] = "unfinished",
+    [VERIFY_UNREADABLE] = "unreadable", [VERIFY_LINK] = "link",
+    [VERIFY_FOREIGN] = "foreign",       [VERIFY_FINISHED] = "finished",
+    [VERIFY_UNFINISHED] = "unfinished", [VERIFY_BEING_WRITTEN] = "being written",
 };
 
-static void print_file(const struct run *run, const char *path, const struct verify_file *file)
+static void print_file(const struct verify_run *run, const char *path,
+                       const struct verify_file *file)
 {
     if (run->options->json) {
         print_json(json_pack("{s:o, s:s, s:I, s:I, s:I}", "path", text_value(path), "state",
@@ -126,11 +115,10 @@ static void print_file(const struct run *run, const char *path, const struct ver
     else
         printf("%s: %s%s, %" PRIu64 " frame%s\n", path,
                file->state == VERIFY_BEING_WRITTEN ? "being written, good so far" : "good",
-               file->is_recovered ? ", recovered" : "", file->frames, file->frames == 1 ? "" : "s");
+               file->is_recovered ? ", recovered" : "", file->frames, units_plural(file->frames));
 }
 
-/* Doubts of a stream or a ledger, under the name of its folder or file. */
-static void print_whole(struct run *run, const char *path, const char *kind,
+void verify_print_whole(struct verify_run *run, const char *path, const char *kind,
                         struct verify_doubts *doubts)
 {
     run->doubts += doubts->count;
@@ -148,7 +136,7 @@ static void print_whole(struct run *run, const char *path, const char *kind,
 
 static void show_progress(void *ctx, uint64_t bytes)
 {
-    struct run *run = ctx;
+    struct verify_run *run = ctx;
     int64_t now_ns = dao_clock_mono_ns();
     double span_s = (double)(now_ns - run->begin_ns) / 1e9;
     char line[160], size[32];
@@ -156,13 +144,14 @@ static void show_progress(void *ctx, uint64_t bytes)
     if (!run->on_terminal || now_ns - run->last_tick_ns < TICK_NS)
         return;
     run->last_tick_ns = now_ns;
-    snprintf(line, sizeof line, "verify: %" PRIu64 " files, %s, %.0f MB/s", run->files,
-             units_format_bytes(size, sizeof size, run->bytes + bytes),
+    snprintf(line, sizeof line, "verify: %" PRIu64 " file%s, %s, %.0f MB/s", run->files,
+             units_plural(run->files), units_format_bytes(size, sizeof size, run->bytes + bytes),
              (double)(run->bytes + bytes) / 1e6 / span_s);
     log_live(line);
 }
 
-static void check_file(struct run *run, const char *path, struct verify_file *ret)
+void verify_check_file(struct verify_run *run, const char *path, const char *shown,
+                       struct verify_file *ret)
 {
     struct verify_progress progress = {show_progress, run};
 
@@ -171,207 +160,56 @@ static void check_file(struct run *run, const char *path, struct verify_file *re
     run->frames += ret->frames;
     run->bytes += ret->bytes_read;
     run->doubts += ret->doubts.count;
+    run->recordings += ret->state != VERIFY_FOREIGN;
+    run->foreign += ret->state == VERIFY_FOREIGN;
     if (run->on_terminal)
         log_live(NULL);
-    print_file(run, path, ret);
+    print_file(run, shown, ret);
 }
 
-/* ---- folders ---- */
+/* ---- arguments ---- */
 
-/* The files of a stream's folder that were looked at. */
-struct group {
-    const char *path, *name; /* name: of the folder */
-    struct verify_file *files;
-    size_t count;
-};
-
-static void free_group(struct group *group)
+/* A link that is given is followed: what it leads to is what is meant. */
+static void check_link(struct verify_run *run, const char *path)
 {
-    for (size_t i = 0; i < group->count; i++)
-        verify_file_free(&group->files[i]);
-    free(group->files);
-    *group = (struct group){0};
-}
-
-static int check_folder(struct run *run, const struct find_folder *folder, struct group *ret)
-{
-    const char *slash = strrchr(folder->path, '/');
-
-    *ret = (struct group){.path = folder->path, .name = slash ? slash + 1 : folder->path};
-    ret->files = calloc(folder->name_count ? folder->name_count : 1, sizeof *ret->files);
-    if (!ret->files)
-        return -ENOMEM;
-    for (size_t i = 0; i < folder->name_count; i++) {
-        char path[4096];
-
-        if (snprintf(path, sizeof path, "%s/%s", folder->path, folder->names[i]) >=
-            (int)sizeof path)
-            continue;
-        check_file(run, path, &ret->files[ret->count++]);
-        /* What one file says is printed; what is kept of a thousand is small. */
-        verify_doubts_free(&ret->files[ret->count - 1].doubts);
-    }
-    chain_sort(ret->files, ret->count);
-    return 0;
-}
-
-static bool has_recordings(const struct group *group)
-{
-    for (size_t i = 0; i < group->count; i++)
-        if (group->files[i].state >= VERIFY_FINISHED)
-            return true;
-    return false;
-}
-
-static bool is_being_written(const struct group *group)
-{
-    for (size_t i = 0; i < group->count; i++)
-        if (group->files[i].state == VERIFY_BEING_WRITTEN)
-            return true;
-    return false;
-}
-
-static const struct ledger_stream *find_stream(const struct ledger_document *document,
-                                               const char *name)
-{
-    for (size_t i = 0; i < document->ledger.stream_count; i++)
-        if (strcmp(document->ledger.streams[i].name, name) == 0)
-            return &document->ledger.streams[i];
-    return NULL;
-}
-
-/* The ledger against the streams' files; groups are those of the session. */
-static void check_ledger(struct run *run, const char *session, struct ledger_document *document,
-                         int error, const struct dao_text *text, bool is_alive,
-                         const struct group *groups, size_t count)
-{
-    const struct ledger *ledger = &document->ledger;
-    struct verify_doubts doubts = {0};
-    char path[4096];
-    bool is_over = ledger->end_ns != 0 || ledger->recovered;
-
-    snprintf(path, sizeof path, "%.4000s/session.json", session);
-    if (error == -ENOENT && is_alive)
-        return; /* it is first written when a file is finished */
-    if (error < 0)
-        verify_doubts_add(&doubts, -1, "%s",
-                          error == -ENOENT ? "is missing; daorec repair rebuilds it" : text->s);
-    else if (!is_over && !is_alive)
-        verify_doubts_add(&doubts, -1,
-                          "a crash left it unfinished; daorec repair rebuilds it from the files");
-    for (size_t i = 0; i < ledger->stream_count; i++) {
-        const struct group *group = NULL;
-
-        for (size_t k = 0; k < count; k++)
-            if (strcmp(groups[k].name, ledger->streams[i].name) == 0)
-                group = &groups[k];
-        chain_check_ledger(&ledger->streams[i], group ? group->files : NULL,
-                           group ? group->count : 0, is_over, &doubts);
-    }
-    for (size_t k = 0; k < count && error == 0; k++) {
-        const struct verify_file *last =
-            groups[k].count ? &groups[k].files[groups[k].count - 1] : NULL;
-
-        if (!has_recordings(&groups[k]))
-            continue;
-        if (is_over && !find_stream(document, groups[k].name))
-            verify_doubts_add(&doubts, -1, "stream %.60s is not in it", groups[k].name);
-        if (last && strcmp(last->uuid, ledger->uuid) != 0)
-            verify_doubts_add(&doubts, -1, "stream %.60s is of another session", groups[k].name);
-    }
-    print_whole(run, path, "ledger", &doubts);
-}
-
-/* A session's streams, or the only folder there is: each in its order, then the ledger. */
-static void check_session(struct run *run, const char *session, bool is_in_scope,
-                          const struct group *groups, size_t count)
-{
-    struct ledger_document document = {0};
-    struct dao_text text = {""};
-    bool is_alive = false, any = false;
-    int fd = open(session, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
-    const char *slash;
-
-    error = fd < 0 ? -errno : ledger_document_read(&document, fd, &text);
-    is_alive = fd >= 0 && tree_session_is_alive(fd);
-    for (size_t i = 0; i < count; i++) {
-        is_alive = is_alive || is_being_written(&groups[i]);
-        any = any || has_recordings(&groups[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct verify_doubts doubts = {0};
-
-        /* Of a session that was cut short the last file may name one that never came to be. */
-        chain_check(groups[i].files, groups[i].count, find_stream(&document, groups[i].name),
-                    !is_alive && !document.ledger.recovered, &doubts);
-        if (doubts.count > 0 || run->options->json)
-            print_whole(run, groups[i].path, "stream", &doubts);
-    }
-    slash = strrchr(session, '/');
-    any = any && tree_session_start(slash ? slash + 1 : session) != 0;
-    if (is_in_scope && (any || error != -ENOENT))
-        check_ledger(run, session, &document, error, &text, is_alive, groups, count);
-    ledger_document_free(&document);
-    if (fd >= 0)
-        close(fd);
-}
-
-/* Is it the root, or in it? As paths go: one was made from the other. */
-static bool is_below(const char *path, const char *root)
-{
-    size_t length = strlen(root);
-
-    while (length > 1 && root[length - 1] == '/')
-        length--;
-    return strncmp(path, root, length) == 0;
-}
-
-/* Folders are sorted: those of one session follow each other, the session's own first. */
-static int check_tree(struct run *run, const struct find_tree *tree, const char *root)
-{
-    struct group *groups = calloc(tree->folder_count ? tree->folder_count : 1, sizeof *groups);
-    char session[4096], own[4096];
-    int r = groups ? 0 : -ENOMEM;
-
-    for (size_t i = 0; i < tree->folder_count && r == 0;) {
-        size_t count = 0;
-        bool is_in_scope = tree->folders[i].has_ledger;
-
-        if (is_in_scope) {
-            snprintf(session, sizeof session, "%s", tree->folders[i].path);
-        } else {
-            find_folder_of(tree->folders[i].path, session, sizeof session);
-            is_in_scope = is_below(session, root) && strcmp(session, tree->folders[i].path) != 0;
-        }
-        for (; i < tree->folder_count && r == 0; i++) {
-            find_folder_of(tree->folders[i].path, own, sizeof own);
-            if (strcmp(own, session) != 0 && strcmp(tree->folders[i].path, session) != 0)
-                break;
-            if (tree->folders[i].name_count > 0)
-                r = check_folder(run, &tree->folders[i], &groups[count++]);
-        }
-        if (r == 0)
-            check_session(run, session, is_in_scope, groups, count);
-        while (count > 0)
-            free_group(&groups[--count]);
-    }
-    free(groups);
-    return r;
-}
-
-static int check_argument(struct run *run, const char *path)
-{
-    struct find_tree tree;
+    char target[4096], shown[8300];
     struct verify_file file;
-    struct stat st;
-    int r;
 
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        check_file(run, path, &file);
-        verify_file_free(&file);
-        return 0;
+    if (!realpath(path, target)) {
+        struct verify_doubts doubts = {0};
+        int error = errno;
+        ssize_t length = readlink(path, target, sizeof target - 1);
+
+        target[length > 0 ? length : 0] = '\0';
+        verify_doubts_add(&doubts, -1, "is a link to %.200s: %s", target, strerror(error));
+        verify_print_whole(run, path, "link", &doubts);
+        return;
     }
-    r = find_tree_scan(&tree, path, FIND_FOLDERS_MAX);
+    snprintf(shown, sizeof shown, "%s -> %s", path, target);
+    verify_check_file(run, target, shown, &file);
+    verify_file_free(&file);
+}
+
+/* Nothing to judge is not what somebody who asks for a verdict expects. */
+static void check_that_there_is_one(struct verify_run *run, const char *path, uint64_t foreign)
+{
+    struct verify_doubts doubts = {0};
+    char others[64] = "";
+
+    if (foreign > 0)
+        snprintf(others, sizeof others, "; %" PRIu64 " FITS file%s of others", foreign,
+                 units_plural(foreign));
+    verify_doubts_add(&doubts, -1, "no recording is there (folders were looked into %d deep)%s",
+                      FIND_DEPTH_MAX, others);
+    verify_print_whole(run, path, "folder", &doubts);
+}
+
+static int check_folder(struct verify_run *run, const char *path)
+{
+    uint64_t recordings = run->recordings, foreign = run->foreign;
+    struct find_tree tree;
+    int r = find_tree_scan(&tree, path, FIND_FOLDERS_MAX);
+
     if (r < 0) {
         log_error("verify: %s: %s", path, strerror(-r));
         return r;
@@ -384,15 +222,34 @@ static int check_argument(struct run *run, const char *path)
         log_error("verify: %s: too many folders; give some of them", path);
         run->doubts++;
     }
-    r = check_tree(run, &tree, path);
+    run->unread = tree.error_path;
+    r = verify_check_tree(run, &tree, path);
+    if (r == 0 && run->recordings == recordings && tree.error == 0 && !tree.is_partial)
+        check_that_there_is_one(run, path, run->foreign - foreign);
     find_tree_free(&tree);
     return r;
+}
+
+static int check_argument(struct verify_run *run, const char *path)
+{
+    struct verify_file file;
+    struct stat st;
+
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return check_folder(run, path);
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
+        check_link(run, path);
+        return 0;
+    }
+    verify_check_file(run, path, path, &file);
+    verify_file_free(&file);
+    return 0;
 }
 
 int cli_verify(int argc, char **argv)
 {
     struct verify_options options = {0};
-    struct run run = {.options = &options};
+    struct verify_run run = {.options = &options};
     int first = options_parse(&usage, argc, argv, &options), status = EXIT_DONE;
     double span_s;
     char size[32];
@@ -410,8 +267,8 @@ int cli_verify(int argc, char **argv)
             status = EXIT_FAILED;
     span_s = (double)(dao_clock_mono_ns() - run.begin_ns) / 1e9;
     if (!options.quiet && !options.json)
-        printf("%" PRIu64 " file%s, %" PRIu64 " frames, %s read at %.0f MB/s: %s\n", run.files,
-               run.files == 1 ? "" : "s", run.frames,
+        printf("%" PRIu64 " file%s, %" PRIu64 " frame%s, %s read at %.0f MB/s: %s\n", run.files,
+               units_plural(run.files), run.frames, units_plural(run.frames),
                units_format_bytes(size, sizeof size, run.bytes), (double)run.bytes / 1e6 / span_s,
                run.doubts ? "doubts, see above"
                : status   ? "not all could be read"

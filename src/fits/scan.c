@@ -231,9 +231,10 @@ static int read_header(struct fits_unit *unit, int fd, uint64_t file_bytes, stru
         unsigned char *grown, *block;
         int end, r;
 
+        if (blocks == 0 && off == file_bytes)
+            return -ENODATA;
         if (off > file_bytes || file_bytes - off < FITS_BLOCK)
-            return blocks == 0 && off == file_bytes ? -ENODATA
-                                                    : refuse(text, unit->header_off, "has no end");
+            return refuse(text, unit->header_off, "is cut off: the file ends in it");
         grown = realloc(unit->header.data, unit->header.length + FITS_BLOCK);
         if (!grown)
             return -ENOMEM;

@@ -68,11 +68,13 @@ struct ledger_file {
 struct ledger_stream {
     const char *name, *shm_path;
     struct ledger_counts counts;
-    const struct ledger_gap *gaps;     /* min(gap_count, LEDGER_GAPS_MAX) entries */
-    const struct ledger_gap *failed;   /* frames that were taken, and then lost by a failing disk */
-    uint64_t gaps_listed;              /* of a ledger that was read: entries of gaps */
-    uint64_t failed_count;             /* all; min(failed_count, LEDGER_FAILED_MAX) entries */
-    const struct ledger_run *runs;     /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
+    const struct ledger_gap *gaps;   /* min(gap_count, LEDGER_GAPS_MAX) entries */
+    const struct ledger_gap *failed; /* frames that were taken, and then lost by a failing disk */
+    uint64_t gaps_listed;            /* of a ledger that was read: entries of gaps */
+    struct dao_geometry
+        geometry_told;             /* of such a one: "geometry", which is to be the last shape */
+    uint64_t failed_count;         /* all; min(failed_count, LEDGER_FAILED_MAX) entries */
+    const struct ledger_run *runs; /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
     const struct ledger_shape *shapes; /* earlier ones: min(shape_count - 1, LEDGER_SHAPES_MAX) */
     const struct ledger_file *files;
     size_t file_count;

@@ -137,6 +137,8 @@ static void get_geometry(struct parser *p, const json_t *object, struct dao_geom
         fail(p, "geometry", "is none");
         return;
     }
+    if (get_count(p, object, "frame_bytes") != geometry.frame_bytes)
+        fail(p, "frame_bytes", "is not what size and type make");
     geometry.depth = (uint32_t)depth;
     geometry.layout = NULL; /* only its name is told, and only its name is of use */
     if (!json_is_null(json_object_get(object, "layout"))) {
@@ -160,6 +162,7 @@ static void get_shapes(struct parser *p, const json_t *stream, struct ledger_str
     counts->shape_count = 1;
     counts->shape.first_file = 1;
     get_geometry(p, json_object_get(stream, "geometry"), &counts->shape.geometry);
+    ret->geometry_told = counts->shape.geometry;
     if (count == 0)
         return;
     list = get_list(p, stream, "geometries", LEDGER_SHAPES_MAX + 1);

@@ -142,6 +142,7 @@ void rowcheck_feed(struct rowcheck *check, const struct fits_row *row)
         check->last_atime_ns = INT64_MIN;
     if (row->atime_ns > 0 && !what)
         check->last_atime_ns = row->atime_ns;
+    check->totals.turned_back += index > 0 && row->rtime_ns < check->last.rtime_ns;
     check->totals.rows++;
     check->totals.lost += row->lost > 0 ? (uint64_t)row->lost : 0;
     check->totals.gaps += row->lost > 0;

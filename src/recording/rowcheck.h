@@ -17,6 +17,7 @@
 /* Sums over the rows fed so far. */
 struct row_totals {
     uint64_t rows, lost, gaps, torn, recovered, resets, saturated;
+    uint64_t turned_back; /* rows whose RTIME is before that of the row before */
 };
 
 struct rowcheck {

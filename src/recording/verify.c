@@ -369,6 +369,7 @@ static bool look_once(struct verify_file *file, const char *path,
     struct dao_text text = {""};
     bool is_held;
 
+    verify_note_name(file, path);
     r = fd < 0 ? -errno : reading ? 0 : -ENOMEM;
     is_held = r == 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (r == 0) {

@@ -20,6 +20,7 @@
 
 enum verify_state {
     VERIFY_UNREADABLE,    /* cannot be opened, no FITS, or a recording whose structure is broken */
+    VERIFY_LINK,          /* a link that was not followed: only its name is known */
     VERIFY_FOREIGN,       /* FITS, but no recording of ours */
     VERIFY_FINISHED,      /* closed or recovered, under its final name */
     VERIFY_BEING_WRITTEN, /* its recorder lives */
@@ -31,15 +32,22 @@ struct verify_file {
     enum verify_state state;
     struct verify_doubts doubts;
     uint64_t file_bytes, bytes_read;
-    /* the rest: not where UNREADABLE or FOREIGN */
     char name[TREE_FILE_BYTES]; /* without folders and ".part" */
+    bool is_part;
+    /* the rest: of recordings, FINISHED and up */
     char stream[FITS_TEXT_BYTES], uuid[FITS_TEXT_BYTES], end_cause[FITS_TEXT_BYTES];
     char previous[FITS_TEXT_BYTES], next[FITS_TEXT_BYTES];
+    char segment[256]; /* SHMNAME, or as much of it */
+    struct dao_geometry geometry;
+    int64_t begin_ns, end_ns; /* DATE-BEG, DATE-END */
     bool is_recovered;
     uint64_t frames;
     int64_t file_seq, frame0, lost, session_lost; /* by its cards */
     struct row_totals totals;
     struct fits_row first, last; /* where frames > 0 */
+    /* chain.h's own: the number in its name, and whether it is one of its stream's files */
+    uint64_t name_seq;
+    bool is_in_order;
 };
 
 /* Called now and then with the bytes of pixels read of this file. */
@@ -53,6 +61,8 @@ struct verify_progress {
 void verify_file(struct verify_file *ret, const char *path, const struct verify_progress *progress);
 void verify_file_free(struct verify_file *file);
 
+/* What a path alone tells: file->name and is_part. */
+void verify_note_name(struct verify_file *file, const char *path);
 /* Does the name end in ".part"? */
 bool verify_is_part(const char *path);
 

@@ -18,21 +18,29 @@ bool verify_is_part(const char *path)
     return length > 5 && strcmp(path + length - 5, ".part") == 0;
 }
 
-static void note_cards(struct verify_file *file, const struct reading *reading, const char *path)
+void verify_note_name(struct verify_file *file, const char *path)
 {
-    const struct reading_cards *cards = &reading->cards;
     const char *slash = strrchr(path, '/');
-    size_t length;
 
     snprintf(file->name, sizeof file->name, "%.79s", slash ? slash + 1 : path);
-    length = strlen(file->name);
+    file->is_part = verify_is_part(path);
     if (verify_is_part(file->name))
-        file->name[length - 5] = '\0';
+        file->name[strlen(file->name) - 5] = '\0';
+}
+
+static void note_cards(struct verify_file *file, const struct reading *reading)
+{
+    const struct reading_cards *cards = &reading->cards;
+
     memcpy(file->stream, cards->stream, sizeof file->stream);
     memcpy(file->uuid, cards->uuid, sizeof file->uuid);
     memcpy(file->end_cause, cards->end_cause, sizeof file->end_cause);
     memcpy(file->previous, cards->previous, sizeof file->previous);
     memcpy(file->next, cards->next, sizeof file->next);
+    snprintf(file->segment, sizeof file->segment, "%.255s", cards->segment);
+    file->geometry = reading->geometry;
+    file->begin_ns = cards->begin_ns;
+    file->end_ns = cards->end_ns;
     file->is_recovered = strcmp(cards->status, "RECOVERD") == 0;
     file->file_seq = cards->file_seq;
     file->frame0 = cards->frame0;
@@ -96,8 +104,8 @@ static void look_at_part(struct verify_file *file, const struct reading *reading
 
 void verify_state(struct verify_file *file, const struct reading *reading, const char *path)
 {
-    note_cards(file, reading, path);
-    if (verify_is_part(path))
+    note_cards(file, reading);
+    if (file->is_part)
         look_at_part(file, reading, path);
     else
         look_at_finished(file, reading);

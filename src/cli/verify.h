@@ -1,0 +1,39 @@
+/*
+ * verify.h - what the two files of the verb verify share: one run of it, and what it prints.
+ */
+#ifndef DAOREC_CLI_VERIFY_H
+#define DAOREC_CLI_VERIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "recording/find.h"
+#include "recording/verify.h"
+
+struct verify_options {
+    bool json, quiet;
+};
+
+struct verify_run {
+    const struct verify_options *options;
+    uint64_t files, frames, bytes, doubts;
+    uint64_t recordings; /* files that are, or may be, and ledgers */
+    uint64_t foreign;    /* FITS files of others */
+    const char *unread;  /* a folder that could not be read, as was said; "": none */
+    int64_t begin_ns, last_tick_ns;
+    bool on_terminal;
+};
+
+/* Verify one file and print what was found. `shown`: its path as it is printed. */
+void verify_check_file(struct verify_run *run, const char *path, const char *shown,
+                       struct verify_file *ret);
+
+/* Print the doubts about something that is no file: a stream's folder, a ledger, a link; under its
+ * path. Counts and frees them. A ledger without any is said to be good. */
+void verify_print_whole(struct verify_run *run, const char *path, const char *kind,
+                        struct verify_doubts *doubts);
+
+/* In verify_tree.c: everything in a tree that was found below `root`. 0 or -ENOMEM. */
+int verify_check_tree(struct verify_run *run, const struct find_tree *tree, const char *root);
+
+#endif

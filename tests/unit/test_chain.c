@@ -1,0 +1,290 @@
+/*
+ * test_chain.c - the files of a stream in their order, and what a ledger says of them: what is
+ * whole raises no doubt, and whatever is changed raises one.
+ */
+#include <check.h>
+#include <dirent.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "recording/chain.h"
+#include "recording/rebuild.h"
+#include "tests/support/takes.h"
+
+#define NAME      "2025-11-24_16-00-00"
+#define FILES_MAX 8
+
+static struct take_folder folder;
+static char session[300];
+static int session_fd, stream_fd;
+
+static void begin(void)
+{
+    take_folder_make(&folder);
+    snprintf(session, sizeof session, "%s/" NAME, folder.path);
+    ck_assert_int_eq(mkdirat(folder.fd, NAME, 0700), 0);
+    session_fd = openat(folder.fd, NAME, O_RDONLY | O_DIRECTORY);
+    ck_assert_int_eq(mkdirat(session_fd, "wfs", 0700), 0);
+    stream_fd = openat(session_fd, "wfs", O_RDONLY | O_DIRECTORY);
+}
+
+static void end(void)
+{
+    close(stream_fd);
+    close(session_fd);
+    take_folder_remove(&folder);
+}
+
+/* Three files: frames 0 to 9, 10 to 14, 15 to 19; and their ledger. */
+static void make_files(void)
+{
+    struct rebuild ledger;
+    struct take take;
+
+    take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
+    take_file(&take, stream_fd, 97, 10, 5, 2, 10, true);
+    take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
+    ck_assert_msg(rebuild_ledger(&ledger, session, true, true) == 0, "%s", ledger.text.s);
+}
+
+/* ---- judging what is there ---- */
+
+static void look(struct chain *chain)
+{
+    DIR *dir = opendir(chain->path);
+    struct dirent *entry;
+
+    while ((entry = readdir(dir))) {
+        char path[600];
+
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", chain->path, entry->d_name);
+        ck_assert_uint_lt(chain->count, FILES_MAX);
+        verify_file(&chain->files[chain->count], path, NULL);
+        verify_doubts_free(&chain->files[chain->count++].doubts);
+    }
+    closedir(dir);
+}
+
+/* Everything about the session as it is; with its ledger if `with_ledger`. */
+static void judge(struct verify_doubts *ret, bool with_ledger)
+{
+    static struct verify_file files[FILES_MAX];
+    char path[400], uuid[FITS_TEXT_BYTES] = "";
+    struct chain chain = {.path = path, .name = "wfs", .files = files};
+    struct ledger_document document = {0};
+    struct chain_session known = {.is_over = true};
+    struct dao_text text = {""};
+
+    *ret = (struct verify_doubts){0};
+    snprintf(path, sizeof path, "%s/wfs", session);
+    if (with_ledger) {
+        ck_assert_msg(ledger_document_read(&document, session_fd, &text) == 0, "%s", text.s);
+        known.ledger = &document.ledger.streams[0];
+    }
+    look(&chain);
+    chain_find_session(uuid, &chain, 1, with_ledger ? document.ledger.uuid : NULL);
+    chain_arrange(&chain, uuid, ret);
+    chain_check(&chain, &known, ret);
+    if (with_ledger) {
+        chain_check_ledger(&chain, &known, ret);
+        chain_check_span(&document.ledger, &chain, 1, ret);
+    }
+    ledger_document_free(&document);
+}
+
+static void expect_none(bool with_ledger)
+{
+    struct verify_doubts doubts;
+
+    judge(&doubts, with_ledger);
+    ck_assert_msg(doubts.count == 0, "%s", doubts.kept ? doubts.kept[0].text : "?");
+}
+
+/* These words are in the first doubt; `count`: of how many. */
+static void expect(bool with_ledger, uint64_t count, const char *words)
+{
+    struct verify_doubts doubts;
+
+    judge(&doubts, with_ledger);
+    ck_assert_msg(doubts.count > 0, "no doubt that '%s'", words);
+    ck_assert_msg(strstr(doubts.kept[0].text, words), "'%s' is not in '%s'", words,
+                  doubts.kept[0].text);
+    ck_assert_msg(doubts.count == count, "%lu doubts, the second: %s", (unsigned long)doubts.count,
+                  doubts.count > 1 ? doubts.kept[1].text : "none");
+    verify_doubts_free(&doubts);
+}
+
+/* ---- files ---- */
+
+START_TEST(files_in_their_order_raise_no_doubt_and_a_missing_one_does)
+{
+    begin();
+    make_files();
+    expect_none(false);
+    expect_none(true);
+    ck_assert_int_eq(unlinkat(stream_fd, "wfs_000003.fits", 0), 0);
+    expect(false, 1, "wfs_000003.fits is missing");
+    ck_assert_int_eq(unlinkat(stream_fd, "wfs_000001.fits", 0), 0);
+    expect(false, 2, "wfs_000001.fits is missing");
+    end();
+}
+END_TEST
+
+START_TEST(files_that_do_not_follow_each_other_raise_a_doubt)
+{
+    struct take take;
+
+    begin();
+    take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
+    take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
+    expect(false, 1, "wfs_000002.fits is missing");
+    take_file(&take, stream_fd, 97, 10, 4, 2, 11, true); /* frame 10 is in none */
+    expect(false, 2, "wfs_000002.fits: FRAME0");
+    end();
+}
+END_TEST
+
+/* What a file that is not ours to read might say. */
+START_TEST(a_number_beyond_all_bounds_is_one_doubt)
+{
+    struct take take;
+
+    begin();
+    take_file(&take, stream_fd, 97, 10, 10, 1, 0, false);
+    take_file(&take, stream_fd, 97, 10, 5, 900000000000ull, 10, false);
+    expect(false, 1, "wfs_000002.fits to wfs_899999999999.fits are missing: 899999999998 files");
+    end();
+}
+END_TEST
+
+START_TEST(a_file_that_is_missing_where_a_disk_failed_is_none)
+{
+    struct take take;
+    struct rebuild ledger;
+
+    begin();
+    take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
+    take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, true, true), 0);
+    expect(true, 1, "wfs_000002.fits is missing"); /* RESET lies between: nobody can know */
+    end();
+    begin();
+    take_file(&take, stream_fd, 97, 10, 5, 1, 0, true);
+    take_file(&take, stream_fd, 97, 10, 3, 3, 10, false);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, true, true), 0);
+    expect_none(true); /* frames 5 to 9 stand in the ledger as lost */
+    end();
+}
+END_TEST
+
+/* ---- a ledger in which one thing was changed ---- */
+
+struct change {
+    const char *key; /* a list of the stream, or an object; NULL: the stream, "": the session */
+    int index;       /* in the list */
+    const char *member, *value;
+    uint64_t count; /* of doubts */
+    const char *words;
+};
+
+static const struct change changes[] = {
+    {NULL, 0, "recorded", "21", 2, "expected, but"},
+    {NULL, 0, "torn", "1", 1, "torn: 1, the files say 0"},
+    {"gaps", 1, "count", "2", 1, "do not add up"},
+    {"files", 0, "frames", "9", 1, "wfs_000001.fits: frames 9 (the file: 10)"},
+    {"files", 1, "cnt0_begin", "1", 1, "wfs_000002.fits: cnt0_begin 1 (the file: 1014)"},
+    {"files", 2, "cnt0_end", "1", 1, "wfs_000003.fits: cnt0_end 1 (the file: 7)"},
+    {"files", 1, "lost", "1", 1, "wfs_000002.fits: lost 1 (the file: 2)"},
+    {"files", 1, "end_cause", "\"STOP\"", 1, "wfs_000002.fits: end_cause STOP (the file: ROLL)"},
+    {"files", 1, "begin", "\"2025-11-24T16:00:00.133456960\"", 1,
+     "wfs_000002.fits: begin 2025-11-24T16:00:00.133456960 (the file: "
+     "2025-11-24T16:00:00.133456959)"},
+    {"files", 2, "end", "null", 1, "wfs_000003.fits: end 1970"},
+    {NULL, 0, "segment", "\"/tmp/wfs.im.shn\"", 1,
+     "its segment is /tmp/wfs.im.shn; in wfs_000001.fits it is /tmp/wfs.im.shm, and so in 2 other "
+     "files"},
+    {NULL, 0, "segment", "\"/tmp/wfs.im.shm.too\"", 1, "its segment is"},
+    {NULL, 0, "segment", "\"/tmp/wfs\"", 1, "its segment is"},
+    {"geometries", 0, "depth", "17", 2,
+     "wfs_000001.fits: uint16 97, depth 17; the file says: uint16 97, depth 16, and so in 2 other "
+     "files"},
+    {"geometries", 0, "type", "\"int16\"", 2, "wfs_000001.fits: int16 97"},
+    {"geometries", 0, "first_file", "2", 1, "wfs_000001.fits: no geometry; the file says: uint16"},
+    {"geometry", 0, "depth", "17", 1, "not the last of its geometries"},
+    {"geometry", 0, "type", "\"int16\"", 1, "not the last of its geometries"},
+    {"", 0, "start", "\"2025-11-24T16:00:02\"", 1, "its start is 2025-11-24T16:00:02"},
+    {"", 0, "start", "\"2024-11-24T16:00:00\"", 1, "but the session is"},
+    {"", 0, "end", "\"2025-11-24T15:00:00\"", 1, "its end is 2025-11-24T15:00:00"},
+};
+
+static void put_ledger(const json_t *root)
+{
+    char path[400];
+
+    snprintf(path, sizeof path, "%s/session.json", session);
+    ck_assert_int_eq(json_dump_file(root, path, 0), 0);
+}
+
+static json_t *read_ledger(void)
+{
+    char path[400];
+    json_t *root;
+
+    snprintf(path, sizeof path, "%s/session.json", session);
+    root = json_load_file(path, 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    json_object_set_new(root, "start", json_string("2025-11-24T16:00:00.1"));
+    json_object_set_new(root, "end", json_string("2025-11-24T16:00:01"));
+    return root;
+}
+
+START_TEST(a_ledger_that_says_anything_else_raises_a_doubt)
+{
+    const struct change *change = &changes[_i];
+    json_t *root, *object, *value;
+
+    begin();
+    make_files();
+    root = read_ledger();
+    put_ledger(root);
+    expect_none(true);
+    object = json_array_get(json_object_get(root, "streams"), 0);
+    if (change->key)
+        object = change->key[0] ? json_object_get(object, change->key) : root;
+    if (json_is_array(object))
+        object = json_array_get(object, (size_t)change->index);
+    value = json_loads(change->value, JSON_DECODE_ANY, NULL);
+    ck_assert_ptr_nonnull(json_object_get(object, change->member));
+    ck_assert(!json_equal(json_object_get(object, change->member), value));
+    json_object_set_new(object, change->member, value);
+    put_ledger(root);
+    json_decref(root);
+    expect(true, change->count, change->words);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("chain");
+    TCase *tcase = tcase_create("chain");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    take_base_make();
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, files_in_their_order_raise_no_doubt_and_a_missing_one_does);
+    tcase_add_test(tcase, files_that_do_not_follow_each_other_raise_a_doubt);
+    tcase_add_test(tcase, a_number_beyond_all_bounds_is_one_doubt);
+    tcase_add_test(tcase, a_file_that_is_missing_where_a_disk_failed_is_none);
+    tcase_add_loop_test(tcase, a_ledger_that_says_anything_else_raises_a_doubt, 0,
+                        (int)(sizeof changes / sizeof changes[0]));
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

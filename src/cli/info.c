@@ -143,7 +143,7 @@ static void add_geometry(struct facts *f, const struct dao_segment *seg)
     add(f, "type", json_string(g->dtype->name), "type", "%s", g->dtype->name);
     add_shape(f, size, g->naxis);
     add(f, "depth", integer(g->depth), "depth", "%" PRIu32 " slot%s", g->depth,
-        g->depth == 1 ? "" : "s");
+        units_plural(g->depth));
     add(f, "bytes", integer(g->file_bytes), "bytes", "%" PRIu64 " (%s; a frame %s)", g->file_bytes,
         units_format_bytes(all, sizeof(all), g->file_bytes),
         units_format_bytes(one, sizeof(one), g->frame_bytes));
@@ -286,7 +286,7 @@ static void add_losses(struct facts *f, const struct recording_summary *s)
 {
     add(f, "lost", integer(s->lost), "lost",
         "%" PRIu64 " frame%s in %" PRIu64 " gap%s; %" PRIu64 " torn", s->lost,
-        s->lost == 1 ? "" : "s", s->gaps, s->gaps == 1 ? "" : "s", s->torn);
+        units_plural(s->lost), s->gaps, units_plural(s->gaps), s->torn);
     add_json(f, "gaps", integer(s->gaps));
     add_json(f, "torn", integer(s->torn));
     if (strcmp(s->status, "OPEN") != 0)

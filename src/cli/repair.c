@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/units.h"
 #include "cli/cli.h"
 #include "recording/find.h"
 #include "recording/rebuild.h"
@@ -95,7 +96,7 @@ static void print_json(const struct run *run, const char *path, const struct rep
 
 static void print_frames(const struct repair_file *file)
 {
-    printf("%" PRIu64 " frame%s", file->frames, file->frames == 1 ? "" : "s");
+    printf("%" PRIu64 " frame%s", file->frames, units_plural(file->frames));
     if (file->no_rows)
         printf(" (no row reached the disk: the first frame, flagged)");
     else if (file->flagged)
@@ -164,9 +165,10 @@ static void print_ledger(const struct run *run, const char *session, const struc
     }
     printf("%s/session.json: %s rebuilt", session, run->options->apply ? "was" : "would be");
     if (run->options->apply) /* before, files are still to be repaired */
-        printf(": %" PRIu64 " streams, %" PRIu64 " files, %" PRIu64 " expected = %" PRIu64
+        printf(": %" PRIu64 " stream%s, %" PRIu64 " file%s, %" PRIu64 " expected = %" PRIu64
                " recorded + %" PRIu64 " lost",
-               ledger->streams, ledger->files, ledger->expected, ledger->recorded, ledger->lost);
+               ledger->streams, units_plural(ledger->streams), ledger->files,
+               units_plural(ledger->files), ledger->expected, ledger->recorded, ledger->lost);
     if (ledger->kept_as[0])
         printf("; the old one is %s", ledger->kept_as);
     printf("\n");

@@ -246,7 +246,7 @@ static void print_summary(const struct sim *sim, const struct sim_report *report
     char elapsed[32], worst[32];
 
     printf("%s: %" PRIu64 " frame%s in %s", sim->setup.path, report->frames,
-           report->frames == 1 ? "" : "s",
+           units_plural(report->frames),
            units_format_duration(elapsed, sizeof(elapsed), report->elapsed_ns));
     if (report->frames > 0)
         printf(", counts %" PRIu64 " to %" PRIu64, report->first_cnt0, report->last_cnt0);

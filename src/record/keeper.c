@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/units.h"
 #include "lib/clock.h"
 
 #define RETRY_NS    250000000ll
@@ -146,12 +147,12 @@ static int salvage(struct record_file *f, struct dao_text *text)
     if (f->removed && is_open)
         recording_file_remove(&f->file);
     lose_frames(f, r == 0 ? whole : 0);
-    snprintf(text->s, sizeof text->s, "%s: %s: %s, %llu frames of it are lost", f->file.name,
+    snprintf(text->s, sizeof text->s, "%s: %s: %s, %llu frame%s of it lost", f->file.name,
              strerror(-atomic_load(&f->error)),
              f->removed ? "nothing of it was whole"
              : r == 0   ? "closed with what is whole"
                         : "it cannot be read either, and stays under its .part name",
-             (unsigned long long)(all - f->frames));
+             (unsigned long long)(all - f->frames), units_plural(all - f->frames));
     return r;
 }
 
@@ -190,8 +191,8 @@ static void close_file(struct keeper *keeper, struct record_file *f)
         r = finish_file(f, &closing);
         if (r < 0 && recording_file_is_gone(&f->file, f->stream->dir_fd)) {
             snprintf(closing.s, sizeof closing.s,
-                     "%s was removed while it was recorded: %llu frames of it are lost",
-                     f->file.part_name, (unsigned long long)f->frames);
+                     "%s was removed while it was recorded: %llu frame%s of it lost",
+                     f->file.part_name, (unsigned long long)f->frames, units_plural(f->frames));
             lose_frames(f, 0);
             f->removed = true;
         }

@@ -94,8 +94,9 @@ static void print_gaps(FILE *out, const struct ledger_stream *stream)
                 ledger_cause_names[gap->cause], units_format_utc(utc, sizeof utc, gap->time_ns, 3));
     }
     if (stream->counts.gap_count > shown)
-        fprintf(out, "    ... and %llu more gaps, see session.json\n",
-                (unsigned long long)(stream->counts.gap_count - shown));
+        fprintf(out, "    ... and %llu more gap%s, see session.json\n",
+                (unsigned long long)(stream->counts.gap_count - shown),
+                units_plural(stream->counts.gap_count - shown));
 }
 
 void live_print_summary(FILE *out, const struct ledger *ledger)

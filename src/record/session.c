@@ -222,7 +222,8 @@ static void on_closed(void *ctx, struct record_file *f, int result, const char *
             log_error("%s/%s: %s", session->id, f->stream->name, text);
     } else if (!session->config->quiet)
         log_info(
-            "%s: %llu frames, %s%s, %s", f->file.name, (unsigned long long)f->frames,
+            "%s: %llu frame%s, %s%s, %s", f->file.name, (unsigned long long)f->frames,
+            units_plural(f->frames),
             units_format_bytes(size, sizeof size, fits_plan_closed_bytes(&f->file.plan, f->frames)),
             f->lost ? ", frames lost before or in it" : "", f->end_cause);
     f->stream->removal_said = f->removed;
@@ -284,7 +285,7 @@ static void say_how(const struct session *session)
     const char *direct = s->next->file.sink.direct ? "O_DIRECT" : "buffered (no O_DIRECT here)";
 
     log_info("session %s/%s: %u stream%s, writing with %s, %s, %s encoder", session->config->root,
-             session->id, session->count, session->count == 1 ? "" : "s",
+             session->id, session->count, units_plural(session->count),
              io_engine_kind(session->engine) == IO_ENGINE_URING ? "io_uring" : "pwrite",
              s->config.want_direct ? direct : "buffered", s->encoder.name);
 }

@@ -213,7 +213,7 @@ void start_offer_repair(const char *root)
     if (count > 0)
         log_warning("%s: %s%zu unfinished file%s of recorders that do not live any more; "
                     "`daorec repair %s` shows what can be saved",
-                    root, partial ? "at least " : "", count, count == 1 ? "" : "s", root);
+                    root, partial ? "at least " : "", count, units_plural(count), root);
 }
 
 int start_make_folders(struct record_stream *const *streams, unsigned count, int session_fd)

@@ -244,7 +244,9 @@ static int check_finished(struct pass *pass)
     if (cube_fits && pass->misfits > 0)
         verify_doubts_add(&file->doubts, -1,
                           "the cube as a whole fits DATASUM: DSUM was changed, not the pixels");
-    if (!cube_fits && pass->misfits == 0 && pass->recovered_misfits > 0)
+    if (!cube_fits && pass->misfits == 0 && pass->recovered_misfits == 1)
+        verify_doubts_add(&file->doubts, -1, "it is the frame flagged RECOVERED, or the padding");
+    else if (!cube_fits && pass->misfits == 0 && pass->recovered_misfits > 1)
         verify_doubts_add(&file->doubts, -1,
                           "it is one of the %llu frames flagged RECOVERED, or the padding",
                           (unsigned long long)pass->recovered_misfits);
@@ -353,8 +355,8 @@ static int look_inside(struct verify_file *file, const char *path, const struct 
         if (reading->behind_bytes == 0 && !verify_is_uncut(reading)) /* both is said already */
             ask_cfitsio(file, path, reading);
     } else if (r == 0 && pass->missing > 0) {
-        verify_doubts_add(&file->doubts, -1, "%llu rows are missing between others",
-                          (unsigned long long)pass->missing);
+        verify_doubts_add(&file->doubts, -1, "%llu row%s missing between others",
+                          (unsigned long long)pass->missing, pass->missing == 1 ? " is" : "s are");
     }
     free(pass);
     return r;

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """verify has no doubt about what record wrote (every test here and elsewhere ends with it), and doubts
 whatever was changed afterwards, by name."""
+import glob
 import gzip
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -118,13 +120,45 @@ def a_session_is_more_than_its_files():
     os.chdir("/")
 
 
+def one_is_one():
+    """Of a recording of one frame, and one that a crash left."""
+    path = h.segment("one")
+    source = h.sim(path, "--size", "5", "--rate", 500, "--depth", 1, "-d", "60s")
+    said = []
+
+    def run(*arguments, status=0):
+        result = subprocess.run([h.DAOREC, *map(str, arguments)], capture_output=True, text=True,
+                                timeout=60)
+        assert result.returncode == status, result
+        said.append(result.stdout + result.stderr)
+    root = os.path.join(h.output, "one")
+    h.wait_for(lambda: os.path.exists(path), what="the source")
+    run("record", "-n", 1, "-o", root, path)
+    (file,) = glob.glob(root + "/*/*/*.fits")
+    run("verify", root)
+    run("info", file, path)
+    with open(file, "ab") as f:
+        f.write(b"x")
+    run("verify", root, status=1)
+    recorder = h.start(h.DAOREC, "record", "-q", "-o", root + "2", path)
+    h.wait_for(lambda: glob.glob(root + "2/*/*/*.part"), what="a file")
+    recorder.kill()
+    recorder.wait()
+    source.kill()
+    run("repair", "--apply", root + "2")
+    for text in said:
+        assert re.search(r"\b1 [a-z]+", text), text
+        assert not re.search(r"(?<![\d.-])1 (frames|files|streams|gaps|slots|bytes|restarts)", text), text
+
+
 def a_segment_may_have_any_name():
     """Bytes that are no UTF-8, blanks, quotes, more than fits on a card."""
     for name in (b"odd\xff\xfe", b"w\xc3\xa4s", b"two  words 'quoted' ", b"x" * 50 + b"/" + b"y" * 50):
         path = h.segment(os.fsdecode(name))
         os.makedirs(os.path.dirname(path), exist_ok=True)
         source = h.sim(path, "--size", "5", "--rate", 500, "--depth", 64, "-d", "60s")
-        session = h.finish(h.record("--wait=20s", "-n", 5, path))  # which asks verify
+        recorder = h.record("--wait=20s", "-n", 5, path, errors="surrogateescape")
+        session = h.finish(recorder)  # which asks verify
         source.kill()
         assert len(session.summary["streams"][0]["files"]) == 1
         shutil.rmtree(session.folder)
@@ -162,5 +196,5 @@ def nothing_it_is_given_does_more_than_raise_a_doubt():
 if __name__ == "__main__":
     h.main([a_flipped_bit_is_named_whatever_the_type,
             what_is_cut_off_lengthened_or_renamed_is_doubted, a_session_is_more_than_its_files,
-            a_segment_may_have_any_name, files_of_others_are_judged_by_their_checksums,
+            one_is_one, a_segment_may_have_any_name, files_of_others_are_judged_by_their_checksums,
             nothing_it_is_given_does_more_than_raise_a_doubt])

@@ -34,6 +34,14 @@ bool rowcheck_follows(int64_t cnt0, const struct fits_row *row)
     return row->lost >= 0 && step == (uint64_t)row->lost + 1;
 }
 
+int64_t rowcheck_dateref(const struct fits_row *row)
+{
+    double dateref_s = round((double)row->atime_ns / 1e9 - row->time_s);
+    bool is_known = row->atime_ns > 0 && fabs(dateref_s) < 9e9; /* not so where TIME is NaN */
+
+    return is_known ? (int64_t)dateref_s * 1000000000 : 0;
+}
+
 /* ---- one row ---- */
 
 static bool has(const struct fits_row *row, int flag)

@@ -46,6 +46,9 @@ bool rowcheck_follows(int64_t cnt0, const struct fits_row *row);
 /* When a frame was taken as DATE-BEG and DATE-END have it: ATIME, or RTIME where that is bad. */
 int64_t rowcheck_time(const struct fits_row *row);
 
+/* The whole second that TIME of this row counts from, by its ATIME; 0: it does not tell. */
+int64_t rowcheck_dateref(const struct fits_row *row);
+
 /* Of a table whose checksum fails: what in a row stands out from two others? NULL: nothing. a and b
  * are its neighbours (is_between), or at an end of the table the next two. depth >= 1. */
 const char *rowcheck_stands_out(const struct fits_row *row, const struct fits_row *a,

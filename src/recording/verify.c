@@ -14,8 +14,9 @@
 
 #include "fits/sum.h"
 
-#define TRIES_MAX 4 /* of looking at a file while its recorder goes on */
-#define TRY_NS    10000000l
+#define TRIES_MAX  4 /* of looking at a file while its recorder goes on */
+#define TRY_NS     10000000l
+#define AGREE_ROWS 3u
 
 void verify_file_free(struct verify_file *file)
 {
@@ -117,15 +118,54 @@ static int count_rows(struct pass *pass, uint64_t *ret)
     return 0;
 }
 
+/* By its CHECKSUM and the DATASUM it states; true where it has none. */
+static bool header_fits(const struct fits_bytes *header)
+{
+    uint32_t stated = 0, whole;
+
+    if (!fits_has_checksum(header) || fits_card_datasum(header, &stated) < 0)
+        return true;
+    whole = fits_sum_add(fits_sum_bytes(header->data, header->length), stated);
+    return whole == 0xffffffffu || whole == 0;
+}
+
+/* Where the first rows agree on another DATEREF than their header it is the header that is wrong,
+ * and no row is to be doubted for it. */
+static int64_t find_dateref(struct pass *pass)
+{
+    const struct reading *reading = pass->reading;
+    int64_t by_rows = 0;
+    int error = 0;
+
+    for (uint64_t i = 0; i < reading->rows && i < AGREE_ROWS; i++) {
+        const unsigned char *packed = reading_cursor_row(&pass->cursor, i, &error);
+        struct fits_row row = {0};
+        int64_t own;
+
+        if (packed)
+            fits_row_unpack(&row, packed);
+        own = rowcheck_dateref(&row);
+        if (own == 0 || (i > 0 && own != by_rows))
+            return reading->dateref_ns;
+        by_rows = own;
+    }
+    if (reading->rows < AGREE_ROWS || by_rows == reading->dateref_ns)
+        return reading->dateref_ns;
+    verify_doubts_add(&pass->file->doubts, -1, "DATEREF is not what the rows count from");
+    return by_rows;
+}
+
 static int run_pass(struct pass *pass)
 {
     struct reading_visitor visitor = {on_frame, on_progress, pass};
+    uint32_t depth = pass->reading->geometry.depth;
     uint64_t rows = 0;
     int r;
 
     reading_cursor_init(&pass->cursor, pass->reading);
-    rowcheck_init(&pass->check, pass->reading->dateref_ns, pass->reading->geometry.depth, on_row,
-                  pass);
+    if (!header_fits(&pass->reading->unit[READING_CUBE].header))
+        depth = UINT32_MAX; /* FIFOSIZE may be what is wrong in it */
+    rowcheck_init(&pass->check, find_dateref(pass), depth, on_row, pass);
     r = count_rows(pass, &rows);
     if (r == 0)
         r = reading_visit_frames(pass->reading, 0, rows, &visitor);
@@ -148,14 +188,13 @@ static bool check_sums(struct verify_file *file, const struct reading *reading,
                        enum reading_unit which, uint32_t data_sum)
 {
     const struct fits_bytes *header = &reading->unit[which].header;
-    uint32_t stated = 0, whole;
+    uint32_t stated = 0;
 
     if (!fits_has_checksum(header) || fits_card_datasum(header, &stated) < 0) {
         verify_doubts_add(&file->doubts, -1, "%s has no CHECKSUM and DATASUM", unit_names[which]);
         return true;
     }
-    whole = fits_sum_add(fits_sum_bytes(header->data, header->length), stated);
-    if (whole != 0xffffffffu && whole != 0)
+    if (!header_fits(header))
         verify_doubts_add(&file->doubts, -1, "%s%s does not fit its CHECKSUM", unit_names[which],
                           which == READING_CUBE ? "" : ", its header,");
     /* 0 and all ones are the same number */

@@ -243,6 +243,43 @@ START_TEST(a_file_full_of_other_pixels_is_told_in_two_lines)
 }
 END_TEST
 
+/* Of a file in which one card holds something else. */
+static void expect_card(const char *card, const char *wrong, uint64_t doubts, const char *words)
+{
+    int fd = open(path, O_RDWR);
+    struct verify_file file;
+    static char whole[200000];
+    ssize_t length = pread(fd, whole, sizeof whole, 0);
+    char *at = memmem(whole, (size_t)length, card, strlen(card));
+
+    ck_assert_ptr_nonnull(at);
+    ck_assert_int_eq(pwrite(fd, wrong, strlen(wrong), at - whole), (ssize_t)strlen(wrong));
+    verify_file(&file, path, NULL);
+    ck_assert_int_eq(pwrite(fd, card, strlen(card), at - whole), (ssize_t)strlen(card));
+    close(fd);
+    ck_assert_uint_eq(file.doubts.count, doubts);
+    ck_assert_msg(strstr(file.doubts.kept[0].text, words), "'%s' is not in '%s'", words,
+                  file.doubts.kept[0].text);
+    for (size_t i = 0; i < file.doubts.kept_count; i++)
+        ck_assert_int_eq(file.doubts.kept[i].frame, -1);
+    verify_file_free(&file);
+}
+
+START_TEST(a_card_that_rows_are_judged_by_makes_no_row_look_wrong)
+{
+    struct take take;
+
+    begin();
+    take_file(&take, folder.fd, 97, 40, 20, 1, 0, false);
+    expect_card("DATEREF = '2025-11-24T16:00:00", "DATEREF = '2025-11-24T16:00:08", 2,
+                "DATEREF is not what the rows count from");
+    expect_card("FIFOSIZE=                   16", "FIFOSIZE=                    6", 1,
+                "the primary header does not fit its CHECKSUM");
+    expect_whole(20);
+    end();
+}
+END_TEST
+
 /* ---- more than there should be ---- */
 
 /* Its frames are judged all the same, and the one doubt says how much is too much. */
@@ -498,6 +535,7 @@ int main(void)
     tcase_add_test(tcase, frames_here_and_there_are_few_doubts_and_all_are_counted);
     tcase_add_test(tcase, what_is_kept_is_bounded_and_what_is_not_is_counted);
     tcase_add_test(tcase, a_file_full_of_other_pixels_is_told_in_two_lines);
+    tcase_add_test(tcase, a_card_that_rows_are_judged_by_makes_no_row_look_wrong);
     tcase_add_test(tcase, what_was_appended_is_counted_in_bytes);
     tcase_add_test(tcase, an_unfinished_file_is_told_in_one_line_whatever_its_name);
     tcase_add_test(tcase, a_file_that_was_not_cut_is_told_in_one_line);

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""What verify says of sessions in which a file, a folder or the ledger is not what it should be: each
-fault by its name, once, in a line that somebody understands who was not there."""
+"""What verify says of sessions in which a file, a folder or the ledger is not what it should be:
+each fault by its name, once, in a line that somebody understands who was not there."""
+import fcntl
+import glob
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +28,15 @@ def run(*paths, status=1, user=None, errors=""):
     assert result.returncode == status, (paths, result)
     assert result.stderr == errors, result.stderr
     return result.stdout.splitlines()
+
+
+def is_locked(path):
+    with open(path, "rb") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def record_session():
@@ -48,9 +60,10 @@ class Session:
 
     def copy(self):
         """Alone in a folder of its own, in memory."""
-        root = os.path.join(h.segments, "copy")
+        root = os.path.join(h.segments, f"copy_{os.getpid()}")
         shutil.rmtree(root, ignore_errors=True)
-        return Session(shutil.copytree(self.folder, os.path.join(root, os.path.basename(self.folder))))
+        folder = os.path.join(root, os.path.basename(self.folder))
+        return Session(shutil.copytree(self.folder, folder))
 
     def stream(self, letter):
         return os.path.join(self.folder, self.names[letter])
@@ -94,8 +107,9 @@ def flip_pixel(path):
         f.write(bytes([byte[0] ^ 4]))
 
 
-# What is done to a session (s), with another session (o) beside it; where the doubts are said (S the
-# session's folder), and what they say. {a2} is the name of file 2 of stream a, {a} that of stream a.
+# What is done to a session (s), with another session (o) beside it; where the doubts are said (S
+# is the session's folder), and what they say. {a2} is the name of file 2 of stream a, {a} that of
+# the stream.
 TABLE = [
     ("the ledger is gone", lambda s, o: os.unlink(s.ledger),
      ["S/session.json: is missing; daorec repair rebuilds it"]),
@@ -112,7 +126,8 @@ TABLE = [
       "other files"]),
     ("the ledger has another depth", lambda s, o: s.edit('"depth": 64', '"depth": 65'),
      ["S/session.json: the ledger of {a}: its geometry .*8x8, depth 65.* is not the last .*64.*"]),
-    ("the ledger has another frame size", lambda s, o: s.edit('"frame_bytes": 128', '"frame_bytes": 12'),
+    ("the ledger has another frame size",
+     lambda s, o: s.edit('"frame_bytes": 128', '"frame_bytes": 12'),
      ["S/session.json: frame_bytes is not what size and type make; daorec repair rebuilds it"]),
     ("the folder of a stream is gone", lambda s, o: shutil.rmtree(s.stream("a")),
      ["S/session.json: stream {a} is missing: 4 files with 60 frames"]),
@@ -156,7 +171,8 @@ TABLE = [
      ["S/{a}: {a2} and {a3} are exchanged"]),
     ("a file of another session is there", lambda s, o: shutil.copy(o.a(3), s.a(5)),
      ["S/{a}: {a5} is of another session: file 3 of {a}, RECUUID [-0-9a-f]{{36}}"]),
-    ("a file of another session is in the place of its own", lambda s, o: shutil.copy(o.a(2), s.a(2)),
+    ("a file of another session is in the place of its own",
+     lambda s, o: shutil.copy(o.a(2), s.a(2)),
      ["S/{a}: {a2} is of another session: file 2 of {a}, RECUUID [-0-9a-f]{{36}}"]),
     ("a file of another stream is there", lambda s, o: shutil.copy(s.b(3), s.a(5)),
      ["S/{a}: {a5} is of another stream: file 3 of {b}"]),
@@ -186,7 +202,8 @@ TABLE = [
         (os.unlink(s.b(i)), os.symlink(o.b(i), s.b(i))) for i in (1, 2, 3, 4)],
      ["S/{b}/{b%d}: is a link, which is not followed here; give it by itself" % i
       for i in (1, 2, 3, 4)]),
-    ("a second name within the session", lambda s, o: os.symlink(s.a(4), s.folder + "/last.fits"), []),
+    ("a second name within the session",
+     lambda s, o: os.symlink(s.a(4), s.folder + "/last.fits"), []),
     ("another file has the name of one", lambda s, o: put(
         s.a(2), b"".join(c.ljust(80) for c in (
             b"SIMPLE  =                    T", b"BITPIX  =                    8",
@@ -221,6 +238,45 @@ def every_fault_is_named_once():
     print(f"  {len(TABLE)} faults")
 
 
+def what_a_crash_left_is_two_lines():
+    path = h.segment("crash")
+    root = os.path.join(h.output, "crash")
+    source = h.sim(path, "--size", "8x8", "--type", "uint16", "--rate", 1000, "--depth", 256, "-d",
+                   "60s")
+    recorder = h.start(h.DAOREC, "record", "-q", "--wait=20s", "-o", root, path)
+    h.wait_for(lambda: glob.glob(root + "/*/*/*_000001.fits.part"), what="a file")
+    recorder.send_signal(signal.SIGUSR1)  # starts the next one
+    h.wait_for(lambda: glob.glob(root + "/*/*/*_000002.fits.part") and
+               glob.glob(root + "/*/*/*_000001.fits") and glob.glob(root + "/*/session.json"),
+               what="a second file")
+    recorder.kill()
+    recorder.wait()
+    source.kill()
+    (part,) = glob.glob(root + "/*/*/*_000002.fits.part")
+    h.wait_for(lambda: not is_locked(part), what="its lock to go")
+    folder = os.path.dirname(os.path.dirname(part))
+    unfinished = (folder + "/session.json: a crash left it unfinished; daorec repair rebuilds it "
+                  "from the files")
+    assert run(root) == [part + ": unfinished, and no recorder holds it; daorec repair finishes it",
+                         unfinished]
+    os.rename(part, part[:-5])
+    assert run(root) == [
+        part[:-5] + ": unfinished, but named as a finished file; rename it to "
+        + os.path.basename(part) + ", then daorec repair finishes it", unfinished]
+    os.rename(part[:-5], part)
+    first = part.replace("_000002.fits.part", "_000001.fits")
+    os.rename(first, first + ".away")
+    said = run(root)
+    assert said[1].startswith(f"{os.path.dirname(part)}: {os.path.basename(first)} is missing, ")
+    assert said[2:] == [unfinished]
+    os.rename(first + ".away", first)
+    subprocess.run([h.DAOREC, "repair", "--apply", root], check=True, stdout=subprocess.DEVNULL)
+    assert run(root, status=0) == []
+    os.rename(part[:-5], part[:-5] + ".away")
+    (line,) = run(root)
+    assert f"{os.path.basename(part[:-5])} is missing, with " in line, line
+
+
 # ---- what it is given ----
 
 def nothing_to_judge_is_no_good_verdict():
@@ -232,7 +288,8 @@ def nothing_to_judge_is_no_good_verdict():
     put(os.path.join(folder, "zero.fits"), b"")
     for path, words in (
             (folder + "/empty", "no recording is there (folders were looked into 4 deep)"),
-            (folder + "/2026-11-24_02-01-08", "no recording is there .*"), (text, "is no FITS file"),
+            (folder + "/2026-11-24_02-01-08", "no recording is there .*"),
+            (text, "is no FITS file"),
             (folder + "/zero.fits", "is empty"), ("/dev/null", "is no regular file"),
             (folder + "/none", "No such file or directory")):
         (line,) = run(path)
@@ -277,7 +334,8 @@ def a_link_that_is_given_is_followed_and_named():
 def what_may_not_be_read_is_said_once():
     session = Session(record_session()).copy()
     user = 65534 if os.getuid() == 0 else None
-    for folder in (h.segments, session.root, session.folder, session.stream("a"), session.stream("b")):
+    for folder in (h.segments, session.root, session.folder, session.stream("a"),
+                   session.stream("b")):
         os.chmod(folder, 0o755)
     assert run(session.root, status=0, user=user) == []
     os.chmod(session.a(2), 0)
@@ -293,5 +351,6 @@ def what_may_not_be_read_is_said_once():
 
 
 if __name__ == "__main__":
-    h.main([every_fault_is_named_once, nothing_to_judge_is_no_good_verdict,
-            a_link_that_is_given_is_followed_and_named, what_may_not_be_read_is_said_once])
+    h.main([every_fault_is_named_once, what_a_crash_left_is_two_lines,
+            nothing_to_judge_is_no_good_verdict, a_link_that_is_given_is_followed_and_named,
+            what_may_not_be_read_is_said_once])

@@ -119,6 +119,31 @@ static void expect(bool with_ledger, uint64_t count, const char *words)
 
 /* ---- files ---- */
 
+START_TEST(the_number_in_a_name_is_the_one_that_makes_it)
+{
+    static const uint64_t numbers[] = {1, 9, 999999, 1000000, 999999999999ull};
+    static const char *const others[] = {"wfs_00001.fits",
+                                         "wfs_0000001.fits",
+                                         "wfs_000001.fit",
+                                         "wfs_000001.fits.x",
+                                         "wfs2_000001.fits",
+                                         "wfs_.fits",
+                                         "wfs_1000000000000.fits",
+                                         "wfs",
+                                         "",
+                                         "wfs_-00001.fits"};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char name[TREE_FILE_BYTES];
+
+        tree_file_name(name, "wfs", numbers[i], 0);
+        ck_assert_uint_eq(chain_name_seq(name, "wfs"), numbers[i]);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        ck_assert_uint_eq(chain_name_seq(others[i], "wfs"), 0);
+}
+END_TEST
+
 START_TEST(files_in_their_order_raise_no_doubt_and_a_missing_one_does)
 {
     begin();
@@ -276,6 +301,7 @@ int main(void)
 
     take_base_make();
     tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, the_number_in_a_name_is_the_one_that_makes_it);
     tcase_add_test(tcase, files_in_their_order_raise_no_doubt_and_a_missing_one_does);
     tcase_add_test(tcase, files_that_do_not_follow_each_other_raise_a_doubt);
     tcase_add_test(tcase, a_number_beyond_all_bounds_is_one_doubt);

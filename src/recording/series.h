@@ -1,0 +1,103 @@
+/*
+ * series.h - the frames of a stream one after the other, whichever files hold them: for replay and
+ * extract. Opening and searching touch headers and tables only; pixels are read when asked for.
+ *
+ * What a member file can be:
+ *   a recording of ours, finished, repaired or still under its .part name (frames up to the last
+ *   row that reached the disk), rolled files joined by FILESEQ;
+ *   any FITS image cube (the primary or the first image extension, tile-compressed ones too), one
+ *   axis of which counts frames; BZERO, BSCALE, all BITPIX, complex numbers by CTYPE1;
+ *   a file with one image HDU a frame, with cards CNT0 and ATIME: a series of such files is sorted
+ *   by the numbers in their names, not by alphabet.
+ *
+ * What can go wrong: a file that is no FITS, or is damaged, cut short, or shrinks while it is read;
+ * members of one stream whose shapes differ (parts: a recording that was reshaped); rows that are
+ * missing in a crashed file; counts that restart, times that run back.
+ *
+ * A set is opened by one thread and not changed afterwards; readers of it may then run in several
+ * threads, one reader each.
+ */
+#ifndef DAOREC_RECORDING_SERIES_H
+#define DAOREC_RECORDING_SERIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fits/rows.h"
+#include "lib/dao.h"
+#include "lib/layout.h"
+
+/* A stretch of frames of one shape: what a segment that holds them is made from. */
+struct series_part {
+    uint64_t first, frames;       /* indices in the series */
+    struct dao_geometry geometry; /* FIFO layout; depth 0 where nothing tells it */
+    IMAGE_KEYWORD *keywords;      /* the segment's, as SHMKW or cards have them */
+    unsigned keyword_count;
+};
+
+struct series {
+    char stream[128];   /* EXTNAME, or the file's name up to its first dot */
+    char segment[4096]; /* SHMNAME; "" where nothing tells it */
+    char uuid[72];      /* of the session; "" where it is none of ours */
+    uint64_t frames;
+    struct series_part *parts;
+    unsigned part_count;        /* at least 1 */
+    bool has_times;             /* else ATIME is 0 throughout */
+    bool has_counts;            /* else CNT0 is index + 1 */
+    struct series_files *files; /* private to series*.c */
+};
+
+/* What the arguments of a command lead to, one series a stream; streams of one session keep the
+ * order of their first frames' times. */
+struct series_set {
+    struct series *series;
+    size_t count;
+};
+
+struct series_options {
+    unsigned frame_axis;        /* 1 ... NAXIS as FITS counts them; 0: the last */
+    const char *const *streams; /* NULL-terminated names to keep; NULL: all */
+};
+
+/*
+ * Open what `paths` name: sessions, folders of streams, files. 0; -ENOENT: nothing to read there;
+ * -EMEDIUMTYPE: a file that was named is no FITS; -EBADMSG: damaged beyond reading; -EINVAL: an
+ * option that does not fit; other errno. Always with a text naming file and remedy. What was left
+ * out (a file cut short, rows without pixels) is told by log_warning(), once a file.
+ */
+int series_set_open(struct series_set *ret, char *const *paths, size_t path_count,
+                    const struct series_options *options, struct dao_text *text);
+void series_set_close(struct series_set *set); /* safe on a zeroed one */
+
+const struct series_part *series_part_of(const struct series *series, uint64_t index);
+
+/* ---- one thread's way through a series ---- */
+
+struct series_reader;
+
+/* `ahead_bytes`: how much may be read ahead of the frame asked for last, in sequential order; the
+ * memory taken is bounded by that and two frames. 0 or negative errno. */
+int series_reader_open(struct series_reader **ret, const struct series *series,
+                       uint64_t ahead_bytes, struct dao_text *text);
+void series_reader_close(struct series_reader *reader); /* NULL is allowed */
+
+/* The row of a frame; LOST and FLAGS 0, SLOT -1 where the file has none. RTIME is never 0. */
+int series_reader_row(struct series_reader *reader, uint64_t index, struct fits_row *ret,
+                      struct dao_text *text);
+
+/* A frame's pixels as the segment had them (native byte order, the part's dtype) into ret_pixels,
+ * which has geometry.frame_bytes; decoded straight into it. -EBADMSG: DSUM does not fit (the pixels
+ * are there nevertheless, and a caller may go on); other errno: they are not. */
+int series_reader_pixels(struct series_reader *reader, uint64_t index, void *ret_pixels,
+                         struct dao_text *text);
+
+/* The first frame at or after a time (ns, POSIX), or of a count or beyond it in the first run that
+ * has it; series->frames where there is none. By bisection of headers and rows; times that ran back
+ * within the series are searched for as if they had not. 0 or negative errno. */
+int series_reader_find_time(struct series_reader *reader, int64_t atime_ns, uint64_t *ret_index,
+                            struct dao_text *text);
+int series_reader_find_count(struct series_reader *reader, int64_t cnt0, uint64_t *ret_index,
+                             struct dao_text *text);
+
+#endif

@@ -11,50 +11,12 @@
 #include <string.h>
 
 #include "fits/sum.h"
+#include "fits/words.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define HAVE_AVX2_KERNELS 1
 #endif
-
-/* Flip the top bit of the first (most significant) byte of each word? The pattern for 8 bytes of
- * native words. */
-static uint64_t flip_pattern(unsigned word_bytes, unsigned char flip)
-{
-    switch (word_bytes) {
-    case 1:
-        return 0x0101010101010101ull * flip;
-    case 2:
-        return 0x0100010001000100ull * flip;
-    case 4:
-        return 0x0100000001000000ull * flip;
-    default:
-        return 0x0100000000000000ull * flip;
-    }
-}
-
-static uint64_t swap_words(uint64_t native, unsigned word_bytes)
-{
-    switch (word_bytes) {
-    case 1:
-        return native;
-    case 2:
-        return ((native & 0x00ff00ff00ff00ffull) << 8) | ((native >> 8) & 0x00ff00ff00ff00ffull);
-    case 4:
-        native = __builtin_bswap64(native);
-        return (native << 32) | (native >> 32);
-    default:
-        return __builtin_bswap64(native);
-    }
-}
-
-/* Sum of up to eight stored bytes, zero-padded. */
-static uint64_t sum_stored(uint64_t stored)
-{
-    uint64_t big = __builtin_bswap64(stored);
-
-    return (big >> 32) + (big & 0xffffffffu);
-}
 
 /* The portable kernel, inlined with a constant word size so that each type gets its own loop. The
  * tail of fewer than eight bytes goes through the same arithmetic, zero-padded. */
@@ -63,7 +25,7 @@ static inline __attribute__((always_inline)) uint64_t encode_plain(unsigned char
                                                                    size_t bytes, unsigned char flip,
                                                                    unsigned word_bytes)
 {
-    const uint64_t pattern = flip_pattern(word_bytes, flip);
+    const uint64_t pattern = fits_words_pattern(word_bytes, flip);
     uint64_t sum = 0;
     size_t i = 0;
 
@@ -71,17 +33,17 @@ static inline __attribute__((always_inline)) uint64_t encode_plain(unsigned char
         uint64_t word;
 
         memcpy(&word, src + i, 8);
-        word = swap_words(word ^ pattern, word_bytes);
+        word = fits_words_swap(word ^ pattern, word_bytes);
         memcpy(dst + i, &word, 8);
-        sum += sum_stored(word);
+        sum += fits_words_sum(word);
     }
     if (i < bytes) {
         uint64_t word = 0, mask = ~0ull >> (8 * (8 - (bytes - i)));
 
         memcpy(&word, src + i, bytes - i);
-        word = swap_words((word ^ pattern) & mask, word_bytes);
+        word = fits_words_swap((word ^ pattern) & mask, word_bytes);
         memcpy(dst + i, &word, bytes - i);
-        sum += sum_stored(word);
+        sum += fits_words_sum(word);
     }
     return sum;
 }
@@ -107,7 +69,7 @@ static inline __attribute__((always_inline, target("avx2"))) uint64_t
 encode_wide(unsigned char *dst, const unsigned char *src, size_t bytes, unsigned char flip,
             unsigned word_bytes, __m256i order)
 {
-    const __m256i pattern = _mm256_set1_epi64x((long long)flip_pattern(word_bytes, flip));
+    const __m256i pattern = _mm256_set1_epi64x((long long)fits_words_pattern(word_bytes, flip));
     const __m256i low = _mm256_set1_epi64x(0xffffffffll);
     const __m256i quads = _mm256_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3,
                                            2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
@@ -161,13 +123,13 @@ uint32_t fits_sum_bytes(const void *bytes, size_t count)
         uint64_t word;
 
         memcpy(&word, p + i, 8);
-        sum += sum_stored(word);
+        sum += fits_words_sum(word);
     }
     if (i < count) {
         uint64_t word = 0;
 
         memcpy(&word, p + i, count - i);
-        sum += sum_stored(word);
+        sum += fits_words_sum(word);
     }
     return fits_sum_fold(sum);
 }
@@ -194,11 +156,9 @@ struct fits_encoder fits_encoder_select(const struct dao_dtype *dtype, enum fits
 #endif
     };
     unsigned row = (unsigned)__builtin_ctz(dtype->word_bytes);
-    /* FITS's 8-bit type is unsigned, all others are signed. */
-    int flips = dtype->word_bytes == 1 ? !dtype->is_unsigned : dtype->is_unsigned;
     struct fits_encoder encoder = {
         .encode = kernels[row].portable,
-        .flip = flips ? 0x80 : 0,
+        .flip = fits_words_flip(dtype),
         .name = "portable",
     };
 

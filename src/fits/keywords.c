@@ -217,6 +217,14 @@ void fits_keyword_clean(char *dst, const char *src, unsigned count)
     dst[n] = '\0';
 }
 
+bool fits_keyword_is_taken(const char *name)
+{
+    for (size_t i = 0; i < sizeof taken_names / sizeof taken_names[0]; i++)
+        if (name_matches(name, taken_names[i]))
+            return true;
+    return is_matrix_name(name);
+}
+
 bool fits_keyword_is_card(const IMAGE_KEYWORD *keyword)
 {
     char name[sizeof keyword->name + 1];
@@ -227,10 +235,7 @@ bool fits_keyword_is_card(const IMAGE_KEYWORD *keyword)
     if (length < 1 || length > 8 ||
         strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != length)
         return false;
-    for (size_t i = 0; i < sizeof taken_names / sizeof taken_names[0]; i++)
-        if (name_matches(name, taken_names[i]))
-            return false;
-    if (is_matrix_name(name))
+    if (fits_keyword_is_taken(name))
         return false;
     return keyword->type == 'L' || keyword->type == 'S' ||
            (keyword->type == 'D' && isfinite(keyword->value.numf));
@@ -261,4 +266,40 @@ void fits_keyword_pack(unsigned char dst[FITS_SHMKW_ROW_BYTES], const IMAGE_KEYW
     memcpy(dst + 25, &dval, 8);
     put_text(dst + 33, keyword->type == 'S' ? keyword->value.valstr : "", 16);
     put_text(dst + 49, keyword->comment, 80);
+}
+
+/* A text of a table ends with NUL where it is short; so does one of a segment. */
+static void get_text(char *dst, const unsigned char *src, unsigned count)
+{
+    size_t length = strnlen((const char *)src, count);
+
+    memset(dst, 0, count);
+    memcpy(dst, src, length);
+}
+
+void fits_keyword_unpack(IMAGE_KEYWORD *ret, const unsigned char src[FITS_SHMKW_ROW_BYTES])
+{
+    uint64_t value;
+
+    memset(ret, 0, sizeof *ret);
+    get_text(ret->name, src, 16);
+    ret->type = (char)src[16];
+    switch (ret->type) {
+    case 'L':
+        memcpy(&value, src + 17, 8);
+        ret->value.numl = (int64_t)__builtin_bswap64(value);
+        break;
+    case 'D':
+        memcpy(&value, src + 25, 8);
+        value = __builtin_bswap64(value);
+        memcpy(&ret->value.numf, &value, 8);
+        break;
+    case 'S':
+        get_text(ret->value.valstr, src + 33, 16);
+        break;
+    default:
+        ret->type = 'N';
+        break;
+    }
+    get_text(ret->comment, src + 49, 80);
 }

@@ -22,5 +22,10 @@ void fits_keyword_clean(char *dst, const char *src, unsigned count);
 
 /* One row of SHMKW: NAME 16A, TYPE 1A, LVAL 1K, DVAL 1D, SVAL 16A, COMMENT 80A. */
 void fits_keyword_pack(unsigned char dst[FITS_SHMKW_ROW_BYTES], const IMAGE_KEYWORD *keyword);
+void fits_keyword_unpack(IMAGE_KEYWORD *ret, const unsigned char src[FITS_SHMKW_ROW_BYTES]);
+
+/* Is a name one that FITS, or a recording, has given a meaning to, so that no keyword of a segment
+ * becomes a card of that name, or the other way round? */
+bool fits_keyword_is_taken(const char *name);
 
 #endif

@@ -143,10 +143,15 @@ static int check_axes(struct reading *reading, struct dao_text *text)
 
 /* ---- the tables ---- */
 
-static int check_columns(const struct fits_bytes *header, struct dao_text *text)
+int reading_check_columns(const struct fits_unit *unit, struct dao_text *text)
 {
+    const struct fits_bytes *header = &unit->header;
     int64_t fields = 0, zero = 0;
 
+    if (!unit->is_table || strcmp(unit->extname, "FRAMES") != 0 || unit->bitpix != 8 ||
+        unit->naxis != 2 || unit->axis[0] != FITS_ROW_BYTES ||
+        unit->data_bytes != unit->axis[1] * FITS_ROW_BYTES)
+        return refuse(text, "what follows the cube is not the table FRAMES");
     if (fits_card_integer(header, "TFIELDS", &fields) < 0 || fields != FITS_ROW_COLUMNS)
         return refuse(text, "FRAMES has not the columns it should have");
     for (int i = 0; i < FITS_ROW_COLUMNS; i++) {
@@ -170,18 +175,17 @@ static int check_columns(const struct fits_bytes *header, struct dao_text *text)
 static int check_frames(struct reading *reading, struct dao_text *text)
 {
     const struct fits_unit *frames = &reading->unit[READING_FRAMES];
+    int r = reading_check_columns(frames, text);
 
-    if (!frames->is_table || strcmp(frames->extname, "FRAMES") != 0 || frames->bitpix != 8 ||
-        frames->naxis != 2 || frames->axis[0] != FITS_ROW_BYTES ||
-        frames->data_bytes != frames->axis[1] * FITS_ROW_BYTES)
-        return refuse(text, "what follows the cube is not the table FRAMES");
+    if (r < 0)
+        return r;
     reading->rows = frames->axis[1];
     reading->rows_off = frames->data_off;
     if (reading->rows == 0 || reading->rows > reading->planes)
         return refuse(text, "FRAMES has not as many rows as there are frames");
     if (read_time(&frames->header, "DATEREF", &reading->dateref_ns) < 0)
         return refuse(text, "FRAMES has no proper DATEREF");
-    return check_columns(&frames->header, text);
+    return 0;
 }
 
 static bool is_spare(const struct fits_unit *unit)

@@ -62,6 +62,9 @@ int reading_open(struct reading *ret, int fd, struct dao_text *text);
 int reading_open_anyway(struct reading *ret, int fd, struct dao_text *text);
 void reading_close(struct reading *reading); /* safe on a zeroed one; leaves fd alone */
 
+/* Is this the table FRAMES, with the columns of fits/rows.h? 0, or -EBADMSG with a text. */
+int reading_check_columns(const struct fits_unit *unit, struct dao_text *text);
+
 /* `count` rows from `first` on, packed, within the table. 0 or negative errno. */
 int reading_rows(const struct reading *reading, uint64_t first, uint64_t count,
                  unsigned char *ret_packed);

@@ -7,8 +7,9 @@
  *   row that reached the disk), rolled files joined by FILESEQ;
  *   any FITS image cube (the primary or the first image extension, tile-compressed ones too), one
  *   axis of which counts frames; BZERO, BSCALE, all BITPIX, complex numbers by CTYPE1;
- *   a file with one image HDU a frame, with cards CNT0 and ATIME: a series of such files is sorted
- *   by the numbers in their names, not by alphabet.
+ *   a file with one image HDU a frame, with cards CNT0 and ATIME.
+ * Files of others that have the same name but for a number, the same type and shape, and times that
+ * follow each other, are joined, too: sorted by that number, not by alphabet.
  *
  * What can go wrong: a file that is no FITS, or is damaged, cut short, or shrinks while it is read;
  * members of one stream whose shapes differ (parts: a recording that was reshaped); rows that are
@@ -76,11 +77,17 @@ const struct series_part *series_part_of(const struct series *series, uint64_t i
 
 struct series_reader;
 
-/* `ahead_bytes`: how much may be read ahead of the frame asked for last, in sequential order; the
- * memory taken is bounded by that and two frames. 0 or negative errno. */
+/* `ahead_bytes`: how much the kernel is asked to read ahead of the frame asked for last while frames
+ * are asked for one after the other. That is page cache; the memory taken here is some 300 KB. Two
+ * kinds take more: compressed cubes (cfitsio's: a tile or a frame), and cubes whose frame axis is
+ * not the last, of which as many frames as fit into `ahead_bytes`, but at least 64 MiB, are read in
+ * one go. 0 or negative errno. */
 int series_reader_open(struct series_reader **ret, const struct series *series,
                        uint64_t ahead_bytes, struct dao_text *text);
 void series_reader_close(struct series_reader *reader); /* NULL is allowed */
+
+/* Nothing is read ahead of the frames below `end` (by default: all of the series). */
+void series_reader_set_end(struct series_reader *reader, uint64_t end);
 
 /* The row of a frame; LOST and FLAGS 0, SLOT -1 where the file has none. RTIME is never 0. */
 int series_reader_row(struct series_reader *reader, uint64_t index, struct fits_row *ret,
@@ -88,16 +95,31 @@ int series_reader_row(struct series_reader *reader, uint64_t index, struct fits_
 
 /* A frame's pixels as the segment had them (native byte order, the part's dtype) into ret_pixels,
  * which has geometry.frame_bytes; decoded straight into it. -EBADMSG: DSUM does not fit (the pixels
- * are there nevertheless, and a caller may go on); other errno: they are not. */
+ * are there nevertheless, and a caller may go on); other errno: they are not, -ENODATA: the file
+ * has become shorter. */
 int series_reader_pixels(struct series_reader *reader, uint64_t index, void *ret_pixels,
                          struct dao_text *text);
 
-/* The first frame at or after a time (ns, POSIX), or of a count or beyond it in the first run that
- * has it; series->frames where there is none. By bisection of headers and rows; times that ran back
- * within the series are searched for as if they had not. 0 or negative errno. */
+/*
+ * Where frames are, by bisection of headers and rows: some KB a call. *ret_index is series->frames
+ * where there is no such frame. 0 or negative errno.
+ *
+ * find_time: the first frame at or after a time (POSIX ns): ATIME, or RTIME where that is bad.
+ * Times that run back within the series are searched for as if they did not. -ENOTSUP: the series
+ * has no times.
+ * find_count: from frame `from` on (find_count_from) the first frame of a count, or beyond it where
+ * that one is lost, in the first run of the source that reaches from below to beyond it; where no
+ * run does, the first frame of the first run that begins beyond it.
+ * find_gap: the frame that follows gap `number` (1, 2, ...) of the series: rows with LOST, or where
+ * there are none a count that jumps.
+ */
 int series_reader_find_time(struct series_reader *reader, int64_t atime_ns, uint64_t *ret_index,
                             struct dao_text *text);
 int series_reader_find_count(struct series_reader *reader, int64_t cnt0, uint64_t *ret_index,
                              struct dao_text *text);
+int series_reader_find_count_from(struct series_reader *reader, uint64_t from, int64_t cnt0,
+                                  uint64_t *ret_index, struct dao_text *text);
+int series_reader_find_gap(struct series_reader *reader, uint64_t number, uint64_t *ret_index,
+                           struct dao_text *text);
 
 #endif

@@ -1,0 +1,519 @@
+/* series.c - files joined to series, in their order. See series.h. */
+#include "recording/series.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "recording/find.h"
+#include "recording/series_files.h"
+
+/* ---- names ---- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* A file's name without what tells that it is FITS. */
+static void stem_of(char *ret, size_t ret_bytes, const char *name)
+{
+    static const char *const tails[] = {".part", ".fz", ".fits", ".fit", ".fts", NULL};
+
+    snprintf(ret, ret_bytes, "%s", name);
+    for (int i = 0; tails[i]; i++) {
+        size_t length = strlen(ret), tail = strlen(tails[i]);
+
+        if (length > tail && strcmp(ret + length - tail, tails[i]) == 0)
+            ret[length - tail] = '\0';
+    }
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Take the last number out of a stem. A cube's counts only where no letter is in front of it: wfs_2
+ * follows wfs_1, but dm2 is another mirror than dm1. */
+static uint64_t take_number(char *stem, bool is_any)
+{
+    size_t end = strlen(stem), from;
+    unsigned long long number;
+
+    while (end > 0 && !is_digit(stem[end - 1]))
+        end--;
+    for (from = end; from > 0 && is_digit(stem[from - 1]);)
+        from--;
+    if (from == end || (!is_any && from > 0 && !strchr("_-.+ ", stem[from - 1])))
+        return 0;
+    number = strtoull(stem + from, NULL, 10);
+    stem[from] = '#';
+    memmove(stem + from + 1, stem + end, strlen(stem + end) + 1);
+    return number;
+}
+
+/* ---- which belong together ---- */
+
+static int set_key(struct series_file *file)
+{
+    const struct dao_geometry *geometry = &file->geometry;
+    char folder[4096], stem[512];
+    int n;
+
+    if (file->is_ours) {
+        n = asprintf(&file->key, "0\n%s\n%s", file->uuid, file->stream);
+    } else {
+        find_folder_of(file->path, folder, sizeof folder);
+        stem_of(stem, sizeof stem, base_name(file->path));
+        file->number = take_number(stem, file->kind == SERIES_UNITS);
+        n = asprintf(&file->key, "1\n%s\n%s\n%s\n%u\n%u.%u.%u", folder, stem, file->stream,
+                     geometry->dtype->atype, geometry->size[0], geometry->size[1],
+                     geometry->size[2]);
+    }
+    if (n < 0)
+        file->key = NULL;
+    return n < 0 ? -ENOMEM : 0;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    const struct series_file *x = a, *y = b;
+    int order = strcmp(x->key, y->key);
+
+    if (order != 0)
+        return order;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    order = strcmp(x->path, y->path);
+    return order != 0 ? order : (int)x->run - (int)y->run;
+}
+
+static int compare_identity(const void *a, const void *b)
+{
+    const struct series_file *x = a, *y = b;
+
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    if (x->inode != y->inode)
+        return x->inode < y->inode ? -1 : 1;
+    if (x->run != y->run)
+        return x->run < y->run ? -1 : 1;
+    return strcmp(x->path, y->path);
+}
+
+static void drop_file(struct series_pile *pile, size_t at)
+{
+    series_file_free(&pile->file[at]);
+    pile->count--;
+    memmove(&pile->file[at], &pile->file[at + 1], (pile->count - at) * sizeof *pile->file);
+}
+
+/* A file that is named twice, or by a link, is one; two that call themselves the same number of a
+ * stream cannot both be it. */
+static int drop_doubles(struct series_pile *pile, struct dao_text *text)
+{
+    size_t kept = 0;
+
+    if (pile->count > 0)
+        qsort(pile->file, pile->count, sizeof *pile->file, compare_identity);
+    for (size_t i = 0; i < pile->count; i++) {
+        struct series_file *file = &pile->file[i];
+        const struct series_file *before = kept ? &pile->file[kept - 1] : NULL;
+
+        if (before && before->device == file->device && before->inode == file->inode &&
+            before->run == file->run)
+            series_file_free(file);
+        else
+            pile->file[kept++] = *file;
+    }
+    pile->count = kept;
+    if (pile->count > 0)
+        qsort(pile->file, pile->count, sizeof *pile->file, compare_files);
+    for (size_t i = 1; i < pile->count; i++) {
+        struct series_file *a = &pile->file[i - 1], *b = &pile->file[i];
+
+        if (!b->is_ours || strcmp(a->key, b->key) != 0 || a->number != b->number)
+            continue;
+        if (a->is_part != b->is_part) {
+            struct series_file *part = a->is_part ? a : b;
+
+            log_warning("%s is left out: %s is the same file of its stream, finished", part->path,
+                        (a->is_part ? b : a)->path);
+            drop_file(pile, (size_t)(part - pile->file));
+            i--;
+            continue;
+        }
+        snprintf(text->s, sizeof text->s,
+                 "%.150s and %.150s are both file %llu of one stream: give one of them", a->path,
+                 b->path, (unsigned long long)b->number);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* Files of others follow each other only where their times do. */
+static bool is_in_order(const struct series_file *file, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (!file[i].is_ours && file[i].has_times && file[i - 1].has_times &&
+            file[i].begin_ns < file[i - 1].end_ns)
+            return false;
+    return true;
+}
+
+/* ---- collecting ---- */
+
+static int take_file(struct series_pile *pile, const char *path, bool is_named, unsigned frame_axis,
+                     struct dao_text *text)
+{
+    struct dao_text what = {""};
+    int r = series_probe(pile, path, is_named, frame_axis, &what);
+
+    if (r < 0 && (is_named || r == -ENOMEM)) {
+        *text = what;
+        return r;
+    }
+    if (r < 0)
+        log_warning("%s; left out", what.s);
+    return 0;
+}
+
+static int take_folder(struct series_pile *pile, const char *path, unsigned frame_axis,
+                       struct dao_text *text)
+{
+    struct find_tree tree;
+    int r = find_tree_scan(&tree, path, FIND_FOLDERS_MAX);
+
+    if (r < 0) {
+        snprintf(text->s, sizeof text->s, "%.200s: %s", path, strerror(-r));
+        return r;
+    }
+    if (tree.error < 0)
+        log_warning("%s: %s; left out", tree.error_path, strerror(-tree.error));
+    if (tree.is_partial)
+        log_warning("%s: too many folders; the oldest are left out", path);
+    for (size_t i = 0; i < tree.folder_count && r == 0; i++) {
+        const struct find_folder *folder = &tree.folders[i];
+
+        for (size_t k = 0; k < folder->name_count && r == 0; k++) {
+            char file[4096];
+
+            if (snprintf(file, sizeof file, "%s/%s", folder->path, folder->names[k]) <
+                (int)sizeof file)
+                r = take_file(pile, file, false, frame_axis, text);
+        }
+    }
+    find_tree_free(&tree);
+    return r;
+}
+
+static int collect(struct series_pile *pile, char *const *paths, size_t path_count,
+                   unsigned frame_axis, struct dao_text *text)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < path_count && r == 0; i++) {
+        struct stat st;
+
+        if (stat(paths[i], &st) != 0) {
+            r = -errno;
+            snprintf(text->s, sizeof text->s, "%.250s: %s", paths[i], strerror(-r));
+        } else if (S_ISDIR(st.st_mode)) {
+            r = take_folder(pile, paths[i], frame_axis, text);
+        } else {
+            r = take_file(pile, paths[i], true, frame_axis, text);
+        }
+    }
+    for (size_t i = pile->count; i-- > 0;)
+        if (pile->file[i].frames == 0)
+            drop_file(pile, i);
+    for (size_t i = 0; i < pile->count && r == 0; i++)
+        r = set_key(&pile->file[i]);
+    return r;
+}
+
+/* ---- one series ---- */
+
+static void set_names(struct series *series, const struct series_file *file, bool is_joined)
+{
+    char stem[512];
+    size_t length;
+
+    snprintf(series->segment, sizeof series->segment, "%s", file->segment);
+    snprintf(series->uuid, sizeof series->uuid, "%s", file->uuid);
+    if (file->stream[0] != '\0') {
+        snprintf(series->stream, sizeof series->stream, "%s", file->stream);
+        return;
+    }
+    stem_of(stem, sizeof stem, base_name(file->path));
+    if (is_joined) {
+        take_number(stem, file->kind == SERIES_UNITS);
+        length = strcspn(stem, "#");
+        while (length > 0 && strchr("_-.+ ", stem[length - 1]))
+            length--;
+        stem[length] = '\0';
+    }
+    length = strcspn(stem, ".");
+    if (length == 0) {
+        stem_of(stem, sizeof stem, base_name(file->path));
+        length = strlen(stem);
+    }
+    snprintf(series->stream, sizeof series->stream, "%.*s", length > 100 ? 100 : (int)length, stem);
+}
+
+static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
+{
+    return a->dtype == b->dtype && a->naxis == b->naxis && a->depth == b->depth &&
+           memcmp(a->size, b->size, sizeof a->size) == 0;
+}
+
+static int add_part(struct series *series, const struct series_file *file, struct dao_text *text)
+{
+    struct series_part *grown =
+        realloc(series->parts, (series->part_count + 1) * sizeof *series->parts);
+    struct series_part *part;
+    int r;
+
+    if (!grown)
+        return -ENOMEM;
+    series->parts = grown;
+    part = &series->parts[series->part_count++];
+    *part = (struct series_part){.first = file->first, .geometry = file->geometry};
+    r = series_keywords_read(file, &part->keywords, &part->keyword_count);
+    if (r < 0)
+        snprintf(text->s, sizeof text->s, "%.200s: cannot read its keywords: %s", file->path,
+                 r == -ENODATA ? "it became shorter" : strerror(-r));
+    return r;
+}
+
+/* The pile's files become the series'. */
+static int make_series(struct series *series, struct series_file *file, size_t count,
+                       struct dao_text *text)
+{
+    int r = 0;
+
+    *series = (struct series){.files = calloc(1, sizeof *series->files)};
+    if (series->files)
+        series->files->file = calloc(count, sizeof *file);
+    if (!series->files || !series->files->file)
+        return -ENOMEM;
+    set_names(series, file, count > 1);
+    memcpy(series->files->file, file, count * sizeof *file);
+    memset(file, 0, count * sizeof *file);
+    series->files->count = count;
+    file = series->files->file;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        file[i].first = series->frames;
+        series->frames += file[i].frames;
+        series->has_times = series->has_times || file[i].has_times;
+        series->has_counts = series->has_counts || file[i].has_counts;
+        if (series->part_count == 0 ||
+            !is_same_shape(&series->parts[series->part_count - 1].geometry, &file[i].geometry))
+            r = add_part(series, &file[i], text);
+        if (r == 0)
+            series->parts[series->part_count - 1].frames += file[i].frames;
+    }
+    return r;
+}
+
+static void free_series(struct series *series)
+{
+    for (unsigned i = 0; i < series->part_count; i++)
+        free(series->parts[i].keywords);
+    free(series->parts);
+    for (size_t i = 0; series->files && i < series->files->count; i++)
+        series_file_free(&series->files->file[i]);
+    if (series->files)
+        free(series->files->file);
+    free(series->files);
+    *series = (struct series){0};
+}
+
+/* ---- all of them ---- */
+
+static int append_series(struct series_set *set, struct series_file *file, size_t count,
+                         struct dao_text *text)
+{
+    struct series *grown = realloc(set->series, (set->count + 1) * sizeof *set->series);
+
+    if (!grown)
+        return -ENOMEM;
+    set->series = grown;
+    return make_series(&set->series[set->count++], file, count, text);
+}
+
+static int join(struct series_set *set, struct series_pile *pile, struct dao_text *text)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < pile->count && r == 0;) {
+        size_t count = 1, step;
+
+        while (i + count < pile->count && strcmp(pile->file[i].key, pile->file[i + count].key) == 0)
+            count++;
+        step = is_in_order(&pile->file[i], count) ? count : 1;
+        for (size_t k = 0; k < count && r == 0; k += step)
+            r = append_series(set, &pile->file[i + k], step, text);
+        i += count;
+    }
+    return r;
+}
+
+static int compare_series(const void *a, const void *b)
+{
+    const struct series *x = a, *y = b;
+    int64_t left = x->files->file[0].begin_ns, right = y->files->file[0].begin_ns;
+
+    return left != right ? (left < right ? -1 : 1) : strcmp(x->stream, y->stream);
+}
+
+static bool is_wanted(const char *stream, const char *const *streams)
+{
+    for (size_t i = 0; streams[i]; i++)
+        if (strcmp(stream, streams[i]) == 0)
+            return true;
+    return false;
+}
+
+static int keep_streams(struct series_set *set, const char *const *streams, struct dao_text *text)
+{
+    char names[256] = "";
+    size_t kept = 0;
+
+    for (size_t i = 0; streams[i]; i++) {
+        bool is_there = false;
+
+        for (size_t k = 0; k < set->count; k++)
+            is_there = is_there || strcmp(set->series[k].stream, streams[i]) == 0;
+        for (size_t k = 0; k < set->count && !is_there; k++) {
+            size_t used = strlen(names);
+
+            snprintf(names + used, sizeof names - used, "%s%.60s", k ? ", " : "",
+                     set->series[k].stream);
+        }
+        if (is_there)
+            continue;
+        snprintf(text->s, sizeof text->s, "there is no stream '%.60s', but %s", streams[i], names);
+        return -ENOENT;
+    }
+    for (size_t k = 0; k < set->count; k++) {
+        if (is_wanted(set->series[k].stream, streams))
+            set->series[kept++] = set->series[k];
+        else
+            free_series(&set->series[k]);
+    }
+    set->count = kept;
+    return 0;
+}
+
+static int open_set(struct series_set *set, struct series_pile *pile, char *const *paths,
+                    size_t path_count, const struct series_options *options, struct dao_text *text)
+{
+    int r = collect(pile, paths, path_count, options ? options->frame_axis : 0, text);
+
+    if (r == 0)
+        r = drop_doubles(pile, text);
+    if (r == 0)
+        r = join(set, pile, text);
+    if (r == 0 && set->count == 0) {
+        snprintf(text->s, sizeof text->s,
+                 "%.250s: no frames there; give a recording, a folder with recordings or another "
+                 "FITS file",
+                 path_count > 0 ? paths[0] : "");
+        return -ENOENT;
+    }
+    if (r == 0 && options && options->streams)
+        r = keep_streams(set, options->streams, text);
+    if (r == 0)
+        qsort(set->series, set->count, sizeof *set->series, compare_series);
+    return r;
+}
+
+int series_set_open(struct series_set *ret, char *const *paths, size_t path_count,
+                    const struct series_options *options, struct dao_text *text)
+{
+    struct series_pile pile = {0};
+    int r;
+
+    *ret = (struct series_set){0};
+    text->s[0] = '\0';
+    r = open_set(ret, &pile, paths, path_count, options, text);
+    for (size_t i = 0; i < pile.count; i++)
+        series_file_free(&pile.file[i]);
+    free(pile.file);
+    if (r < 0) {
+        if (text->s[0] == '\0')
+            snprintf(text->s, sizeof text->s, "%s", strerror(-r));
+        series_set_close(ret);
+    }
+    return r;
+}
+
+void series_set_close(struct series_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        free_series(&set->series[i]);
+    free(set->series);
+    *set = (struct series_set){0};
+}
+
+/* ---- by index ---- */
+
+const struct series_part *series_part_of(const struct series *series, uint64_t index)
+{
+    for (unsigned i = series->part_count; i-- > 0;)
+        if (index >= series->parts[i].first)
+            return &series->parts[i];
+    return &series->parts[0];
+}
+
+const struct series_file *series_file_of(const struct series *series, uint64_t index)
+{
+    size_t low = 0, high = series->files->count;
+
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+
+        if (series->files->file[mid].first <= index)
+            low = mid;
+        else
+            high = mid;
+    }
+    return &series->files->file[low];
+}
+
+/* ---- opening again ---- */
+
+int series_file_open(const struct series_file *file)
+{
+    char path[4096];
+    size_t length = strlen(file->path);
+    struct stat st;
+    int fd = -1;
+
+    for (int attempt = 0; attempt < 2; attempt++) {
+        /* Closed since: the name is the one without ".part". */
+        if (attempt == 1 && (!file->is_part || length < 6 || length >= sizeof path))
+            break;
+        snprintf(path, sizeof path, "%.*s", (int)(attempt ? length - 5 : length), file->path);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd >= 0 || errno != ENOENT)
+            break;
+    }
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) != 0 || st.st_dev != file->device || st.st_ino != file->inode) {
+        close(fd);
+        return -ESTALE;
+    }
+    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    return fd;
+}

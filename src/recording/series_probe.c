@@ -188,21 +188,38 @@ static int add_recording(struct series_probe *probe, const struct reading *readi
     return 0;
 }
 
-static int probe_recording(struct series_probe *probe, bool *ret_is_cut, struct dao_text *text)
+/* Are what follows the cube, or parts of it, gone? */
+static bool is_cut_off(const struct series_probe *probe)
+{
+    struct fits_unit cube = {0}, next = {0};
+    struct dao_text ignored;
+    bool is_cut = true;
+
+    if (fits_scan_unit(&cube, probe->fd, NOWHERE, 0, &ignored) < 0)
+        return false;
+    if (fits_scan_unit(&next, probe->fd, (uint64_t)probe->st.st_size, cube.end, &ignored) == 0)
+        is_cut = false;
+    fits_unit_free(&next);
+    fits_unit_free(&cube);
+    return is_cut;
+}
+
+static int probe_recording(struct series_probe *probe, struct dao_text *text)
 {
     struct reading reading;
     struct dao_text what = {""};
     size_t before = probe->pile->count;
     int r = reading_open(&reading, probe->fd, &what);
 
-    *ret_is_cut = r == -EBADMSG || r == -ENODATA;
-    if (r < 0) {
+    if (r == -EBADMSG || r == -ENODATA) {
         char line[256];
 
         snprintf(line, sizeof line, "a damaged recording: %.120s; daorec verify tells more",
                  what.s);
-        return refuse(probe, *ret_is_cut ? -EBADMSG : r, *ret_is_cut ? line : what.s, text);
+        return refuse(probe, -EBADMSG, line, text);
     }
+    if (r < 0)
+        return refuse(probe, r, what.s, text);
     r = add_recording(probe, &reading, text);
     if (r < 0 && probe->pile->count > before)
         series_file_free(&probe->pile->file[--probe->pile->count]);
@@ -344,13 +361,13 @@ static int check_head(struct series_probe *probe, bool *ret_is_ours, bool *ret_i
 
 static int probe_open(struct series_probe *probe, struct dao_text *text)
 {
-    bool is_ours = false, is_open = false, is_cut = false;
+    bool is_ours = false, is_open = false;
     int r = check_head(probe, &is_ours, &is_open, text);
 
     if (r < 0 || !is_ours)
         return r < 0 ? r : probe_foreign(probe, text);
-    r = probe_recording(probe, &is_cut, text);
-    if (r == 0 || !is_cut || is_open || !probe->is_named)
+    r = probe_recording(probe, text);
+    if (r != -EBADMSG || is_open || !probe->is_named || !is_cut_off(probe))
         return r;
     /* Finished once, and its tables are gone: the pixels are there all the same. */
     log_warning("%s; its pixels are taken, without times and counts", text->s);

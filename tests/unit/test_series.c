@@ -1,0 +1,462 @@
+/*
+ * test_series.c - a stream's frames from files of ours: finished, rolled, crashed, damaged, being
+ * closed under the reader.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "recording/series.h"
+#include "tests/support/takes.h"
+
+#define WIDTH 97u
+
+static struct take_folder folder;
+static struct series_set set;
+static struct series_reader *reader;
+static struct dao_text text;
+
+static const char *path_of(const char *name)
+{
+    static char path[3][400];
+    static unsigned turn;
+
+    turn = (turn + 1) % 3;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", folder.path, name);
+    return path[turn];
+}
+
+static int open_paths(const char *a, const char *b)
+{
+    char *paths[2] = {(char *)(uintptr_t)a, (char *)(uintptr_t)b};
+
+    return series_set_open(&set, paths, b ? 2 : 1, NULL, &text);
+}
+
+static void open_reader(void)
+{
+    ck_assert_int_eq(series_reader_open(&reader, &set.series[0], 1u << 20, &text), 0);
+}
+
+static void begin(void)
+{
+    take_folder_make(&folder);
+    reader = NULL;
+}
+
+static void end(void)
+{
+    series_reader_close(reader);
+    series_set_close(&set);
+    take_folder_remove(&folder);
+}
+
+/* Frame `index` of the series is frame `frame` of the takes: row and pixels. */
+static void expect_frame(uint64_t index, uint64_t frame, uint32_t width)
+{
+    uint16_t pixels[2 * WIDTH];
+    struct fits_row row = {0};
+
+    ck_assert_msg(series_reader_row(reader, index, &row, &text) == 0, "%s", text.s);
+    ck_assert_int_eq(row.cnt0, take_cnt0(frame));
+    ck_assert_int_eq(row.lost, take_lost(frame));
+    ck_assert_int_eq(row.cnt2, 70000 + take_cnt0(frame));
+    ck_assert_int_ne(row.rtime_ns, 0);
+    ck_assert_msg(series_reader_pixels(reader, index, pixels, &text) == 0, "%s", text.s);
+    for (uint32_t i = 0; i < width; i++)
+        ck_assert_uint_eq(pixels[i], take_pixel(frame, i));
+}
+
+/* Three files of 8, 6 and 12 frames. */
+static void make_rolled(void)
+{
+    struct take take;
+
+    take_file(&take, folder.fd, WIDTH, 8, 8, 1, 0, true);
+    take_file(&take, folder.fd, WIDTH, 20, 6, 2, 8, true);
+    take_file(&take, folder.fd, WIDTH, 20, 12, 3, 14, false);
+}
+
+START_TEST(rolled_files_are_one_row_of_frames_in_any_order_asked_for)
+{
+    make_rolled();
+    ck_assert_msg(open_paths(folder.path, NULL) == 0, "%s", text.s);
+    ck_assert_uint_eq(set.count, 1);
+    ck_assert_str_eq(set.series[0].stream, "wfs");
+    ck_assert_str_eq(set.series[0].segment, "/tmp/wfs.im.shm");
+    ck_assert_str_eq(set.series[0].uuid, "0123-4567");
+    ck_assert_uint_eq(set.series[0].frames, 26);
+    ck_assert_uint_eq(set.series[0].part_count, 1);
+    ck_assert_uint_eq(set.series[0].parts[0].frames, 26);
+    ck_assert_uint_eq(set.series[0].parts[0].geometry.depth, TAKE_DEPTH);
+    ck_assert(set.series[0].has_times && set.series[0].has_counts);
+    open_reader();
+    for (uint64_t i = 0; i < 26; i++)
+        expect_frame(i, i, WIDTH);
+    for (uint64_t i = 26; i-- > 0;)
+        expect_frame(i, i, WIDTH);
+    for (uint64_t i = 0; i < 100; i++)
+        expect_frame(i * 7 % 26, i * 7 % 26, WIDTH);
+}
+END_TEST
+
+START_TEST(files_named_in_any_order_and_twice_come_in_theirs_and_once)
+{
+    make_rolled();
+    ck_assert_int_eq(open_paths(path_of("wfs_000003.fits"), path_of("wfs_000001.fits")), 0);
+    ck_assert_uint_eq(set.series[0].frames, 20);
+    open_reader();
+    expect_frame(7, 7, WIDTH);
+    expect_frame(8, 14, WIDTH);
+    series_reader_close(reader);
+    series_set_close(&set);
+    ck_assert_int_eq(symlink("wfs_000003.fits", path_of("link.fits")), 0);
+    ck_assert_int_eq(open_paths(path_of("wfs_000003.fits"), path_of("link.fits")), 0);
+    ck_assert_uint_eq(set.series[0].frames, 12);
+    open_reader();
+    expect_frame(0, 14, WIDTH);
+}
+END_TEST
+
+START_TEST(two_files_of_one_number_are_refused_by_name_and_a_finished_one_wins_over_its_part)
+{
+    struct take take;
+    char command[900];
+
+    make_rolled();
+    snprintf(command, sizeof command, "cp '%s' '%s'", path_of("wfs_000001.fits"),
+             path_of("copy.fits"));
+    ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(open_paths(folder.path, NULL), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(text.s, "copy.fits"));
+    ck_assert_int_eq(unlink(path_of("copy.fits")), 0);
+    ck_assert_int_eq(unlink(path_of("wfs_000002.fits")), 0);
+    take_prepare(&take, folder.fd, WIDTH, 20, 3, 14, &sink_backend_system);
+    /* A recorder would not: its name is taken. */
+    ck_assert_int_eq(rename(path_of("wfs_000003.fits"), path_of("x.fits")), 0);
+    take_publish(&take);
+    take_put_pixels(&take, 0, 3);
+    take_put_rows(&take, 0, 3);
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    ck_assert_uint_eq(set.series[0].frames, 20);
+    recording_file_discard(&take.file);
+}
+END_TEST
+
+START_TEST(of_an_unfinished_file_the_frames_whose_rows_are_there_are_read)
+{
+    struct take take;
+
+    take_prepare(&take, folder.fd, WIDTH, 3000, 1, 0, &sink_backend_system);
+    take_publish(&take);
+    take_put_pixels(&take, 0, 700);
+    take_put_rows(&take, 0, 613);
+    ck_assert_int_eq(open_paths(path_of("wfs_000001.fits.part"), NULL), 0);
+    ck_assert_uint_eq(set.series[0].frames, 613);
+    open_reader();
+    for (uint64_t i = 0; i < 613; i++)
+        expect_frame(i, i, WIDTH);
+    recording_file_discard(&take.file);
+}
+END_TEST
+
+START_TEST(an_unfinished_file_without_any_row_holds_nothing)
+{
+    struct take take;
+
+    take_prepare(&take, folder.fd, WIDTH, 30, 1, 0, &sink_backend_system);
+    take_publish(&take);
+    ck_assert_int_eq(open_paths(folder.path, NULL), -ENOENT);
+    ck_assert_uint_eq(set.count, 0);
+    recording_file_discard(&take.file);
+}
+END_TEST
+
+START_TEST(frames_whose_rows_a_power_cut_has_left_out_keep_their_place_and_are_flagged)
+{
+    uint16_t pixels[WIDTH];
+    struct fits_row row;
+    struct take take;
+
+    take_prepare(&take, folder.fd, WIDTH, 3000, 1, 0, &sink_backend_system);
+    take_publish(&take);
+    take_put_pixels(&take, 0, 200);
+    take_put_rows(&take, 3, 100); /* the first block is missing, and one in the middle */
+    take_put_rows(&take, 140, 200);
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    ck_assert_uint_eq(set.series[0].frames, 200);
+    open_reader();
+    expect_frame(99, 99, WIDTH);
+    expect_frame(140, 140, WIDTH);
+    expect_frame(199, 199, WIDTH);
+    for (uint64_t i = 0; i < 200; i += i == 2 ? 98 : 1) {
+        if (i >= 3 && (i < 100 || i >= 140))
+            continue;
+        ck_assert_int_eq(series_reader_row(reader, i, &row, &text), 0);
+        ck_assert_int_eq(row.cnt0, take_cnt0(i));
+        ck_assert_int_eq(row.flags, FITS_FLAG_TORN | FITS_FLAG_RECOVERED | FITS_FLAG_BADTIME);
+        ck_assert_int_ne(row.rtime_ns, 0);
+        ck_assert(isnan(row.time_s));
+        ck_assert_int_eq(series_reader_pixels(reader, i, pixels, &text), 0);
+        ck_assert_uint_eq(pixels[5], take_pixel(i, 5));
+    }
+    recording_file_discard(&take.file);
+}
+END_TEST
+
+/* ---- closed under the reader ---- */
+
+static unsigned steps;
+
+static void after_step(void *ctx, const char *step)
+{
+    uint64_t frames = *(uint64_t *)ctx;
+
+    (void)step;
+    steps++;
+    for (uint64_t i = frames; i-- > 0;)
+        expect_frame(i, i, WIDTH);
+}
+
+START_TEST(a_file_that_is_closed_while_it_is_read_gives_its_frames_at_every_step)
+{
+    /* All planes filled; room behind the last frame; none, so that tables go by way of SPARE. */
+    static const uint64_t frames_of[] = {400, 100, 398};
+    uint64_t frames = frames_of[_i];
+    struct recording_hooks hooks = {after_step, &frames};
+    struct take take;
+
+    take_prepare(&take, folder.fd, WIDTH, 400, 1, 0, &sink_backend_system);
+    take_publish(&take);
+    take_put_pixels(&take, 0, frames);
+    take_put_rows(&take, 0, frames);
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    ck_assert_uint_eq(set.series[0].frames, frames);
+    open_reader();
+    expect_frame(0, 0, WIDTH);
+    ck_assert_int_eq(take_close(&take, frames, "STOP", false, &hooks), 0);
+    ck_assert_uint_ge(steps, 3);
+    expect_frame(3, 3, WIDTH);
+    /* A reader that opens it only now finds it under its final name. */
+    series_reader_close(reader);
+    open_reader();
+    for (uint64_t i = 0; i < frames; i++)
+        expect_frame(i, i, WIDTH);
+    steps = 0;
+}
+END_TEST
+
+/* ---- damage ---- */
+
+static void poke(const char *name, uint64_t off, unsigned char bits)
+{
+    int fd = open(path_of(name), O_RDWR);
+    unsigned char byte;
+
+    ck_assert_int_eq(pread(fd, &byte, 1, (off_t)off), 1);
+    byte ^= bits;
+    ck_assert_int_eq(pwrite(fd, &byte, 1, (off_t)off), 1);
+    close(fd);
+}
+
+START_TEST(a_frame_that_does_not_fit_its_checksum_is_given_and_named)
+{
+    uint16_t pixels[WIDTH];
+    struct take take;
+
+    take_file(&take, folder.fd, WIDTH, 20, 20, 1, 0, false);
+    poke("wfs_000001.fits", fits_plan_frame_end(&take.file.plan, 7) + 3, 0x10);
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    open_reader();
+    expect_frame(6, 6, WIDTH);
+    ck_assert_int_eq(series_reader_pixels(reader, 7, pixels, &text), -EBADMSG);
+    ck_assert_ptr_nonnull(strstr(text.s, "frame 7 (CNT0 1010)"));
+    ck_assert_uint_eq(pixels[0], take_pixel(7, 0));
+    ck_assert_uint_ne(pixels[1], take_pixel(7, 1));
+    expect_frame(8, 8, WIDTH);
+}
+END_TEST
+
+START_TEST(a_file_that_shrinks_or_is_replaced_under_the_reader_is_an_error_that_names_it)
+{
+    uint16_t pixels[WIDTH];
+    struct fits_row row;
+
+    make_rolled();
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    open_reader();
+    expect_frame(8, 8, WIDTH);
+    ck_assert_int_eq(truncate(path_of("wfs_000001.fits"), 12000), 0);
+    ck_assert_int_eq(series_reader_pixels(reader, 7, pixels, &text), -ENODATA);
+    ck_assert_ptr_nonnull(strstr(text.s, "wfs_000001.fits"));
+    ck_assert_int_eq(series_reader_row(reader, 3, &row, &text), -ENODATA);
+    ck_assert_int_eq(rename(path_of("wfs_000003.fits"), path_of("wfs_000001.fits")), 0);
+    expect_frame(9, 9, WIDTH);
+    ck_assert_int_eq(series_reader_row(reader, 3, &row, &text), -ESTALE);
+    ck_assert_int_eq(series_reader_row(reader, 20, &row, &text), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(text.s, "wfs_000003.fits"));
+}
+END_TEST
+
+START_TEST(a_damaged_file_is_left_out_of_a_folder_and_refused_by_name)
+{
+    char *type;
+    int fd;
+
+    make_rolled();
+    fd = open(path_of("wfs_000002.fits"), O_RDWR);
+    type = mmap(NULL, 5760, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ck_assert_ptr_ne(type, MAP_FAILED);
+    memcpy(memmem(type, 5760, "'UINT16", 7), "'UINT17", 7);
+    munmap(type, 5760);
+    close(fd);
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    ck_assert_uint_eq(set.series[0].frames, 20);
+    series_set_close(&set);
+    ck_assert_int_eq(open_paths(path_of("wfs_000002.fits"), NULL), -EBADMSG);
+    ck_assert_ptr_nonnull(strstr(text.s, "wfs_000002.fits"));
+}
+END_TEST
+
+START_TEST(a_finished_file_whose_tables_are_gone_still_gives_its_pixels)
+{
+    uint16_t pixels[WIDTH];
+    struct fits_row row;
+    struct take take;
+
+    take_file(&take, folder.fd, WIDTH, 40, 40, 1, 0, false);
+    ck_assert_int_eq(
+        truncate(path_of("wfs_000001.fits"), (off_t)fits_plan_frame_end(&take.file.plan, 30) + 5),
+        0);
+    ck_assert_int_eq(open_paths(path_of("wfs_000001.fits"), NULL), 0);
+    ck_assert_uint_eq(set.series[0].frames, 30);
+    ck_assert(!set.series[0].has_times && !set.series[0].has_counts);
+    open_reader();
+    ck_assert_int_eq(series_reader_pixels(reader, 29, pixels, &text), 0);
+    ck_assert_uint_eq(pixels[9], take_pixel(29, 9));
+    ck_assert_int_eq(series_reader_row(reader, 29, &row, &text), 0);
+    ck_assert(row.cnt0 == 30 && row.atime_ns == 0 && row.rtime_ns != 0 && row.slot == -1);
+}
+END_TEST
+
+/* ---- shapes ---- */
+
+START_TEST(a_recording_that_was_reshaped_has_a_part_for_each_shape)
+{
+    const struct series *series = &set.series[0];
+    struct take take;
+
+    take_file(&take, folder.fd, WIDTH, 8, 8, 1, 0, true);
+    take_file(&take, folder.fd, 2 * WIDTH, 20, 6, 2, 8, true);
+    take_file(&take, folder.fd, 2 * WIDTH, 20, 6, 3, 14, false);
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    series = &set.series[0];
+    ck_assert_uint_eq(set.count, 1);
+    ck_assert_uint_eq(series->part_count, 2);
+    ck_assert(series->parts[0].first == 0 && series->parts[0].frames == 8);
+    ck_assert(series->parts[1].first == 8 && series->parts[1].frames == 12);
+    ck_assert_uint_eq(series_part_of(series, 7)->geometry.size[0], WIDTH);
+    ck_assert_uint_eq(series_part_of(series, 8)->geometry.size[0], 2 * WIDTH);
+    open_reader();
+    expect_frame(7, 7, WIDTH);
+    expect_frame(8, 8, 2 * WIDTH);
+    expect_frame(19, 19, 2 * WIDTH);
+}
+END_TEST
+
+/* ---- finding ---- */
+
+START_TEST(a_time_a_count_and_a_gap_are_found_in_every_file)
+{
+    uint64_t index = 0;
+
+    make_rolled();
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    open_reader();
+    for (uint64_t f = 0; f < 26; f++) {
+        int64_t at = TAKE_START_NS + (int64_t)f * 1000017;
+
+        if (f == 15)
+            continue; /* has none; it is at its RTIME */
+        ck_assert_int_eq(series_reader_find_time(reader, at, &index, &text), 0);
+        ck_assert_uint_eq(index, f);
+        ck_assert_int_eq(series_reader_find_time(reader, at + 1, &index, &text), 0);
+        ck_assert_uint_eq(index, f + 1);
+    }
+    ck_assert_int_eq(series_reader_find_time(reader, 0, &index, &text), 0);
+    ck_assert_uint_eq(index, 0);
+    for (uint64_t f = 0; f < 26; f++) { /* 1000 ... 1016, a restart, 1 ... */
+        ck_assert_int_eq(series_reader_find_count(reader, take_cnt0(f), &index, &text), 0);
+        ck_assert_uint_eq(index, f);
+    }
+    ck_assert_int_eq(series_reader_find_count(reader, 1006, &index, &text), 0);
+    ck_assert_uint_eq(index, 5); /* lost: the next one */
+    ck_assert_int_eq(series_reader_find_count(reader, 0, &index, &text), 0);
+    ck_assert_uint_eq(index, 0); /* no run reaches it: the first that begins beyond */
+    ck_assert_int_eq(series_reader_find_count(reader, 500, &index, &text), 0);
+    ck_assert_uint_eq(index, 0);
+    ck_assert_int_eq(series_reader_find_count(reader, 5000, &index, &text), 0);
+    ck_assert_uint_eq(index, 26);
+    ck_assert_int_eq(series_reader_find_count_from(reader, 13, 0, &index, &text), 0);
+    ck_assert_uint_eq(index, 13);
+    ck_assert_int_eq(series_reader_find_count_from(reader, 6, 4, &index, &text), 0);
+    ck_assert_uint_eq(index, 16);
+    for (uint64_t gap = 1; gap <= 4; gap++) {
+        static const uint64_t behind[] = {0, 5, 9, 13, 26};
+
+        ck_assert_int_eq(series_reader_find_gap(reader, gap, &index, &text), 0);
+        ck_assert_uint_eq(index, behind[gap]);
+    }
+}
+END_TEST
+
+START_TEST(a_stream_that_is_not_there_is_refused_with_those_that_are)
+{
+    const char *const wanted[] = {"dm", NULL}, *const there[] = {"wfs", NULL};
+    struct series_options options = {.streams = wanted};
+    char *paths[] = {folder.path};
+
+    make_rolled();
+    ck_assert_int_eq(series_set_open(&set, paths, 1, &options, &text), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(text.s, "wfs"));
+    options.streams = there;
+    ck_assert_int_eq(series_set_open(&set, paths, 1, &options, &text), 0);
+    ck_assert_uint_eq(set.count, 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("series");
+    TCase *tcase = tcase_create("series");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    take_base_make();
+    tcase_add_checked_fixture(tcase, begin, end);
+    tcase_add_test(tcase, rolled_files_are_one_row_of_frames_in_any_order_asked_for);
+    tcase_add_test(tcase, files_named_in_any_order_and_twice_come_in_theirs_and_once);
+    tcase_add_test(
+        tcase, two_files_of_one_number_are_refused_by_name_and_a_finished_one_wins_over_its_part);
+    tcase_add_test(tcase, of_an_unfinished_file_the_frames_whose_rows_are_there_are_read);
+    tcase_add_test(tcase, an_unfinished_file_without_any_row_holds_nothing);
+    tcase_add_test(tcase,
+                   frames_whose_rows_a_power_cut_has_left_out_keep_their_place_and_are_flagged);
+    tcase_add_loop_test(
+        tcase, a_file_that_is_closed_while_it_is_read_gives_its_frames_at_every_step, 0, 3);
+    tcase_add_test(tcase, a_frame_that_does_not_fit_its_checksum_is_given_and_named);
+    tcase_add_test(tcase,
+                   a_file_that_shrinks_or_is_replaced_under_the_reader_is_an_error_that_names_it);
+    tcase_add_test(tcase, a_damaged_file_is_left_out_of_a_folder_and_refused_by_name);
+    tcase_add_test(tcase, a_finished_file_whose_tables_are_gone_still_gives_its_pixels);
+    tcase_add_test(tcase, a_recording_that_was_reshaped_has_a_part_for_each_shape);
+    tcase_add_test(tcase, a_time_a_count_and_a_gap_are_found_in_every_file);
+    tcase_add_test(tcase, a_stream_that_is_not_there_is_refused_with_those_that_are);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -32,5 +32,6 @@ int cli_sim(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_repair(int argc, char **argv);
+int cli_extract(int argc, char **argv);
 
 #endif

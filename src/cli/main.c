@@ -23,6 +23,7 @@ static const struct verb verbs[] = {
     {"info", cli_info, "say what a segment or a file is, in a dozen lines"},
     {"verify", cli_verify, "check recordings: structure, checksums, counters, ledger"},
     {"repair", cli_repair, "finish what a crash left; says what it would do, --apply does it"},
+    {"extract", cli_extract, "take frames out of recordings into FITS or .npy"},
     {"help", cli_help, "print this, or the options of a verb"},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

@@ -66,10 +66,11 @@ bool range_needs_times(const struct range *range)
     return is_time(&range->from) || is_time(&range->until);
 }
 
-/* The first frame at or behind a point; `open` where there is no point. */
+/* The first frame at or behind a point, a count from frame `from` on; `open` where there is no
+ * point. */
 static int find_point(const struct range_point *point, const struct series *series,
-                      struct series_reader *reader, int64_t first_ns, uint64_t open, uint64_t *ret,
-                      struct dao_text *text)
+                      struct series_reader *reader, int64_t first_ns, uint64_t from, uint64_t open,
+                      uint64_t *ret, struct dao_text *text)
 {
     int64_t when_ns = point->value;
 
@@ -81,7 +82,7 @@ static int find_point(const struct range_point *point, const struct series *seri
             when_ns = INT64_MAX;
         return series_reader_find_time(reader, when_ns, ret, text);
     case RANGE_COUNT:
-        return series_reader_find_count(reader, point->value, ret, text);
+        return series_reader_find_count_from(reader, from, point->value, ret, text);
     case RANGE_INDEX:
         *ret = (uint64_t)point->value < series->frames ? (uint64_t)point->value : series->frames;
         return 0;
@@ -102,9 +103,9 @@ int range_find(const struct range *range, const struct series *series, struct se
                      series->stream);
         return -ENODATA;
     }
-    r = find_point(&range->from, series, reader, first_ns, 0, &begin, text);
+    r = find_point(&range->from, series, reader, first_ns, 0, 0, &begin, text);
     if (r == 0)
-        r = find_point(&range->until, series, reader, first_ns, series->frames, &end, text);
+        r = find_point(&range->until, series, reader, first_ns, begin, series->frames, &end, text);
     if (r < 0)
         return r;
     *ret_begin = begin;

@@ -4,7 +4,7 @@
  *     2026-11-24T02:01:08.5   UTC (a Z at the end is allowed): the first frame at or after it
  *     +10s                    so long after the first frame of all streams that are read
  *     cnt0:120000             the first frame of this count or a larger one, in the first run with
- *                             such counts
+ *                             such counts; behind --until from the first frame wanted on
  *     5000                    the frame with this index; the first one's is 0
  *
  * `from` is the first frame wanted, `until` the first one that is not, so that two ranges that meet

@@ -71,6 +71,9 @@ int series_set_open(struct series_set *ret, char *const *paths, size_t path_coun
                     const struct series_options *options, struct dao_text *text);
 void series_set_close(struct series_set *set); /* safe on a zeroed one */
 
+/* Times of the first and the last frame of all of them, POSIX ns; 0, 0: none has times. */
+void series_set_span(const struct series_set *set, int64_t *ret_begin_ns, int64_t *ret_end_ns);
+
 const struct series_part *series_part_of(const struct series *series, uint64_t index);
 
 /* ---- one thread's way through a series ---- */

@@ -3,9 +3,11 @@
  * can go wrong. Filled when a set is opened, constant afterwards.
  *
  *     series_probe.c     what a file is, and where its frames lie
+ *     series_units.c     the same, of files with a unit a frame
  *     series_image.c     an image header: shape, type, how pixels are stored
  *     series_keywords.c  the segment's keywords, from SHMKW or cards
- *     series.c           files joined to series, in their order
+ *     series_join.c      which files belong together, and in which order
+ *     series.c           series made of them
  *     series_reader.c    rows and pixels by index; series_tiles.c: of compressed ones
  *     series_find.c      by time, count and gap
  */
@@ -80,6 +82,7 @@ struct series_pile {
 
 /* A zeroed place for one more file, valid until the next call; NULL: no memory. */
 struct series_file *series_pile_add(struct series_pile *pile);
+void series_pile_drop(struct series_pile *pile, size_t at);
 void series_file_free(struct series_file *file); /* safe on a zeroed one */
 
 /*
@@ -108,6 +111,21 @@ static inline uint64_t series_store_bytes(const struct series_store *store)
 {
     return store->inner * store->outer * store->word_bytes;
 }
+
+/* ---- which belong together ---- */
+
+const char *series_base_name(const char *path);
+/* A file's name without what tells that it is FITS. */
+void series_stem(char *ret, size_t ret_bytes, const char *name);
+/* Take the last number out of a stem ('#' takes its place) and return it, 0 where there is none. A
+ * cube's counts (unless is_any) only where no letter is in front of it: wfs_2 follows wfs_1, but
+ * dm2 is another mirror than dm1. */
+uint64_t series_take_number(char *stem, bool is_any);
+int series_set_key(struct series_file *file); /* and its number; 0 or -ENOMEM */
+/* Sort the pile, and see to it that no file is in it twice. 0, or -EINVAL with a text. */
+int series_drop_doubles(struct series_pile *pile, struct dao_text *text);
+/* Files of others follow each other only where their times do. */
+bool series_is_in_order(const struct series_file *file, size_t count);
 
 /* The keywords of a file, malloc'ed: SHMKW, or what its cards could have been. 0 or errno. */
 int series_keywords_read(const struct series_file *file, IMAGE_KEYWORD **ret, unsigned *ret_count);

@@ -106,16 +106,22 @@ int series_reader_find_time(struct series_reader *reader, int64_t atime_ns, uint
     return 0;
 }
 
-int series_reader_find_count(struct series_reader *reader, int64_t cnt0, uint64_t *ret_index,
-                             struct dao_text *text)
+int series_reader_find_count_from(struct series_reader *reader, uint64_t from, int64_t cnt0,
+                                  uint64_t *ret_index, struct dao_text *text)
 {
     struct fake_series *fake = reader->fake;
 
     (void)text;
-    for (*ret_index = 0; *ret_index < fake->series.frames; (*ret_index)++)
+    for (*ret_index = from; *ret_index < fake->series.frames; (*ret_index)++)
         if (fake->rows[*ret_index].cnt0 >= cnt0)
             break;
     return 0;
+}
+
+int series_reader_find_count(struct series_reader *reader, int64_t cnt0, uint64_t *ret_index,
+                             struct dao_text *text)
+{
+    return series_reader_find_count_from(reader, 0, cnt0, ret_index, text);
 }
 
 #endif

@@ -397,6 +397,7 @@ static int write_all(struct run *run, struct dao_text *text)
 {
     int r = 0;
 
+    catch_signals(); /* until here there is nothing to clean up */
     for (size_t i = 0; i < run->count && r == 0; i++) {
         const struct extract_order *order = &run->orders[i];
 
@@ -483,7 +484,6 @@ int cli_extract(int argc, char **argv)
         return cli_status_of_parse(first);
     if (check_options(&options, argc - first) < 0)
         return EXIT_WRONG_USAGE;
-    catch_signals();
     status = run_verb(&run, argv + first, argc - first);
     series_set_close(&run.set);
     free(run.orders);

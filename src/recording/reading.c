@@ -164,7 +164,8 @@ int reading_check_columns(const struct fits_unit *unit, struct dao_text *text)
             strcmp(value, column->ttype) != 0)
             return refuse(text, "FRAMES has not the columns it should have");
         snprintf(key, sizeof key, "TFORM%d", i + 1);
-        if (fits_card_text(header, key, value, sizeof value) < 0 || strcmp(value, form) != 0)
+        if (fits_card_text(header, key, value, sizeof value) < 0 ||
+            (strcmp(value, form) != 0 && strcmp(value, form + 1) != 0)) /* "1K" is "K" */
             return refuse(text, "FRAMES has not the columns it should have");
     }
     if (fits_card_integer(header, "TZERO10", &zero) < 0 || zero != 2147483648ll)

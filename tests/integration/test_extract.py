@@ -203,7 +203,7 @@ def a_part_of_each_frame_and_every_nth():
     regions = [("2:5,3:4", np.s_[:, 2:5, 3:4]), (":,4:", np.s_[:, :, 4:]), ("6,:3", np.s_[:, 6:7, :3]),
                ("0:7,0:11", np.s_[:, :, :])]
     for number, (region, part) in enumerate(regions):
-        for every in (1, 7, 299, 1000):
+        for every in (1, 7, 299):
             path = f"{out}/{number}-{every}.fits"
             extract(session.folder, "-o", path, "--region", region, "--every", every)
             expected = cube[part][::every]
@@ -437,7 +437,7 @@ def a_second_out_of_100_gigabytes_reads_little_more_than_its_frames():
         after = io_counters()
         read = after["rchar"] - before["rchar"]
         print(f"    {' '.join(map(str, options[:2]))}: {read / 1e6:.1f} MB read for {count * frame / 1e6:.1f}")
-        assert read < count * frame + 4e6, (options, read)
+        assert read < count * frame + 2.5e6, (options, read)
         assert len(h.load([f"{out}/x.fits"])[1]) == count
 
 

@@ -12,6 +12,7 @@ from astropy.io import fits
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+import sparse  # noqa: E402
 from test_extract import extract, folder, names  # noqa: E402
 
 rng = np.random.default_rng(5)
@@ -172,6 +173,15 @@ def compressed_cubes():
                  ).writeto(f"{place}/q.fits")
     with fits.open(f"{place}/q.fits") as hdus:
         same(take(f"{place}/q.fits")[0], hdus[1].data)
+    # A recording that was compressed has its table still.
+    rows = sparse.plain_rows(12, 1000)
+    table = fits.BinTableHDU(rows, name="FRAMES")
+    table.header["TZERO10"], table.header["TSCAL10"] = 2**31, 1
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(ints, name="wfs"), table]
+                 ).writeto(f"{place}/wfs_000001.fits.fz")
+    got, got_rows = take(f"{place}/wfs_000001.fits.fz", "--from", "cnt0:1005", "--until", "+9ms")
+    same(got, ints[5:9])
+    assert (got_rows["ATIME"] == rows["ATIME"][5:9]).all() and (got_rows["SLOT"] == rows["SLOT"][5:9]).all()
     # Out of a compressed one comes a plain cube without what was said of its tiles.
     extract(f"{place}/0.fits", "-o", f"{place}/plain.fits")
     h.judge(f"{place}/plain.fits")

@@ -95,23 +95,23 @@ def check_cube(path, cube, rows, region=False, judged=True):
 
 def every_type_comes_out_in_every_format_and_goes_in_again():
     paths = {t: h.segment(f"all_{t}") for t in TYPES}
-    sims = [h.sim(p, "--size", "x".join(map(str, SHAPE)), "--type", t, "--rate", 1000, "--depth",
-                  512, "--pattern", "ramp", "-d", "60s") for t, p in paths.items()]
-    session = h.finish(h.record("--wait=20s", "-n", 300, "--roll-frames", 120, *paths.values()))
+    sims = [h.sim(p, "--size", "x".join(map(str, SHAPE)), "--type", t, "--rate", 200, "--depth",
+                  64, "--pattern", "ramp", "-d", "60s") for t, p in paths.items()]
+    session = h.finish(h.record("--wait=20s", "-n", 60, "--roll-frames", 25, *paths.values()))
     for process in sims:
         process.terminate()
         process.communicate()
     out = folder("types")
-    extract(session.folder, "-o", f"{out}/c.fits", "--from", 100, "--until", 250)
-    extract(session.folder, "-o", f"{out}/a.npy", "--from", 100, "--until", 250)
-    extract(session.folder, "-o", f"{out}/u.fits", "--from", 110, "--until", 130, "--format", "hdus")
+    extract(session.folder, "-o", f"{out}/c.fits", "--from", 20, "--until", 55)
+    extract(session.folder, "-o", f"{out}/a.npy", "--from", 20, "--until", 55)
+    extract(session.folder, "-o", f"{out}/u.fits", "--from", 30, "--until", 40, "--format", "hdus")
     assert len(names(out)) == 4 * len(TYPES)
-    h.judge(*glob.glob(f"{out}/c_*.fits"), *glob.glob(f"{out}/u_*.fits"))
+    h.judge(*glob.glob(f"{out}/c_*.fits"), *glob.glob(f"{out}/u_*64_*.fits"))
     units = []
     for dtype, path in paths.items():
         name = h.stream_name(path)
         cube, rows = h.load(session.stream(path)["files"])
-        cube, rows = cube[100:250], rows[100:250]
+        cube, rows = cube[20:55], rows[20:55]
         assert (cube == h.ramp(rows["CNT0"], SHAPE, dtype)).all()
         check_cube(f"{out}/c_{name}.fits", cube, rows, judged=False)
         array = np.load(f"{out}/a_{name}.npy")
@@ -121,14 +121,14 @@ def every_type_comes_out_in_every_format_and_goes_in_again():
         same_rows(beside, rows, region=True)
         assert (beside["DSUM"].astype(np.int64) == rows["DSUM"].astype(np.int64) + 2**31).all()
         units.append(f"{out}/u_{name}.fits")
-        check_units(units[-1], cube[10:30], rows[10:30])
+        check_units(units[-1], cube[10:20], rows[10:20])
     # And back again: units and cubes are read as series.
     extract(*units, "-o", f"{out}/back.fits")
     extract(*glob.glob(f"{out}/c_*.fits"), "-o", f"{out}/again.fits")
     for dtype, path in paths.items():
         name = h.stream_name(path)
         cube, rows = h.load(session.stream(path)["files"])
-        for kind, part in (("back", slice(110, 130)), ("again", slice(100, 250))):
+        for kind, part in (("back", slice(30, 40)), ("again", slice(20, 55))):
             got, got_rows = h.load([f"{out}/{kind}_{name}.fits"])
             assert got.dtype == cube.dtype and (got == cube[part]).all(), (kind, dtype)
             same_rows(got_rows, rows[part])
@@ -140,7 +140,7 @@ def check_units(path, cube, rows):
         with fits.open(path, memmap=False) as hdus:
             assert len(hdus) == len(rows) + 1 and hdus[0].data is None
             assert "ATIME" not in hdus[0].header
-            for i in (0, 1, 9, 10, len(rows) - 1):
+            for i in (0, 1, 7, len(rows) - 1):
                 header, data = hdus[i + 1].header, hdus[i + 1].data
                 for key in ("ATIME", "CNT0", "CNT1", "CNT2"):
                     assert header[key] == rows[key][i]
@@ -163,11 +163,9 @@ def every_way_to_say_which_frames():
     ranges = [
         ([], 0, 300),
         (["--from", 0, "--until", 1], 0, 1),
-        (["--from", 299], 299, 300),
         (["--from", 90, "--until", 271], 90, 271),
         (["--until", 100000], 0, 300),
         (["--from", f"cnt0:{rows['CNT0'][119]}", "--until", f"cnt0:{rows['CNT0'][120]}"], 119, 120),
-        (["--from", "cnt0:0"], 0, 300),
         (["--from", utc(at[118]), "--until", utc(at[122])], 118, 122),
         (["--from", utc(at[118] + 1), "--until", utc(at[122] + 1) + "Z"], 119, 123),
         (["--from", "2001-01-01T00:00:00", "--until", utc(at[3])], 0, 3),
@@ -188,7 +186,7 @@ def every_way_to_say_which_frames():
         got, got_rows = h.load([path])
         assert (got == cube[first:end]).all(), options
         same_rows(got_rows, rows[first:end])
-    check_cube(f"{out}/3.fits", cube[90:271], rows[90:271])
+    check_cube(f"{out}/2.fits", cube[90:271], rows[90:271])
     # Files instead of the folder, in any order; only some of them.
     files = sorted(glob.glob(f"{session.folder}/*/*.fits"))
     extract(*reversed(files), "-o", f"{out}/files.fits")
@@ -203,14 +201,14 @@ def a_part_of_each_frame_and_every_nth():
     regions = [("2:5,3:4", np.s_[:, 2:5, 3:4]), (":,4:", np.s_[:, :, 4:]), ("6,:3", np.s_[:, 6:7, :3]),
                ("0:7,0:11", np.s_[:, :, :])]
     for number, (region, part) in enumerate(regions):
-        for every in (1, 7, 299):
-            path = f"{out}/{number}-{every}.fits"
-            extract(session.folder, "-o", path, "--region", region, "--every", every)
-            expected = cube[part][::every]
-            if every == 7:
-                header = check_cube(path, expected, rows[::every], region=True)
-                assert header["SHMSIZ1"] == expected.shape[1]
-            assert (h.load([path])[0] == expected).all()
+        every = (7, 299, 1, 1000)[number]
+        path = f"{out}/{number}.fits"
+        extract(session.folder, "-o", path, "--region", region, "--every", every)
+        expected = cube[part][::every]
+        if every == 7:
+            header = check_cube(path, expected, rows[::every], region=True)
+            assert header["SHMSIZ1"] == expected.shape[1]
+        assert (h.load([path])[0] == expected).all()
         path = f"{out}/{number}.npy"
         extract(session.folder, "-o", path, "--region", region, "--from", 119, "--until", 130)
         assert (np.load(path) == cube[part][119:130]).all()

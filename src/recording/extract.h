@@ -3,8 +3,8 @@
  * its table beside it, or FITS with one image unit a frame. Blocking, one thread a job.
  *
  * Everything is written before anything gets its name (see extract_out.h). What can fail: a frame
- * that cannot be read ends it, nothing is left; one that does not fit its checksum is taken, flagged
- * TORN and RECOVERED, and counted. Memory: two frames and some MB, however many frames.
+ * that cannot be read ends it, nothing is left; one that does not fit its checksum is taken,
+ * flagged TORN and RECOVERED, and counted. Memory: two frames and some MB, however many frames.
  */
 #ifndef DAOREC_RECORDING_EXTRACT_H
 #define DAOREC_RECORDING_EXTRACT_H

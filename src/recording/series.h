@@ -80,7 +80,7 @@ const struct series_part *series_part_of(const struct series *series, uint64_t i
 
 struct series_reader;
 
-/* `ahead_bytes`: how much the kernel is asked to read ahead of the frame asked for last while frames
+/* `ahead_bytes`: how much the kernel is asked to read ahead of the frame asked for last, while they
  * are asked for one after the other. That is page cache; the memory taken here is some 300 KB. Two
  * kinds take more: compressed cubes (cfitsio's: a tile or a frame), and cubes whose frame axis is
  * not the last, of which as many frames as fit into `ahead_bytes`, but at least 64 MiB, are read in

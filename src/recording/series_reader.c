@@ -160,6 +160,8 @@ static int open_file(struct series_reader *reader, const struct series_file *fil
     reader->decoder = fits_decoder_select(file->geometry.dtype, FITS_ENCODE_BEST);
     if (file->is_part)
         r = find_rows(reader);
+    for (unsigned attempt = 0; r == -EBADMSG && attempt < SWITCHES_MOST; attempt++)
+        r = find_rows(reader); /* it was between two steps of closing */
     if (r < 0) {
         close_file(reader);
         return fail(file, r, text);

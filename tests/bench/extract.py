@@ -35,8 +35,8 @@ def measure(what, job, rounds=ROUNDS):
         job()
         seconds.append(time.monotonic() - begin)
         read.append(large.io_counters()["rchar"] - before)
-    print(f"{what:<66} {statistics.median(seconds):8.3f} s  {statistics.median(read) / 1e6:9.1f} MB",
-          flush=True)
+    print(f"{what:<66} {statistics.median(seconds):8.3f} s  "
+          f"{statistics.median(read) / 1e6:9.1f} MB", flush=True)
 
 
 def extract(*arguments):
@@ -77,7 +77,8 @@ def second_of_a_session():
         session, "-o", f"{out}/x.fits", *arguments))
     measure("daorec extract to .npy", lambda: extract(session, "-o", f"{out}/x.npy", *arguments))
     measure("astropy, tables searched and .section read, to FITS", lambda: write(with_tables()))
-    measure("astropy, getdata() of that file (mapped: not counted), to FITS", lambda: write(one_file()), 1)
+    measure("astropy, getdata() of that file (mapped: not counted), to FITS",
+            lambda: write(one_file()), 1)
 
 
 def fifty_thousand_units():

@@ -26,8 +26,8 @@ COLUMNS = ["ATIME", "CNT0", "CNT1", "CNT2", "RTIME", "LOST", "FLAGS", "SLOT", "D
 
 def extract(*arguments, status=0, **options):
     """Run daorec extract; (stdout, stderr)."""
-    run = subprocess.run([h.DAOREC, "extract", *map(str, arguments)], capture_output=True, text=True,
-                         timeout=100, **options)
+    run = subprocess.run([h.DAOREC, "extract", *map(str, arguments)], capture_output=True,
+                         text=True, timeout=100, **options)
     assert run.returncode == status, (arguments, run.returncode, run.stdout, run.stderr)
     return run.stdout, run.stderr
 
@@ -85,8 +85,8 @@ def check_cube(path, cube, rows, region=False, judged=True):
         assert header["CNT0BEG"] == rows["CNT0"][0] and header["CNT0END"] == rows["CNT0"][-1]
         assert header["NLOST"] == rows["LOST"].sum()
         assert "ATIME" not in header
-        stored = np.int64(np.datetime64(header["DATE-BEG"]).astype("datetime64[ns]").astype(np.int64))
-        assert stored == rows["ATIME"][0]
+        first = np.datetime64(header["DATE-BEG"]).astype("datetime64[ns]").astype(np.int64)
+        assert first == rows["ATIME"][0]
         assert "daorec" in str(header["HISTORY"])
     return header
 
@@ -115,7 +115,8 @@ def every_type_comes_out_in_every_format_and_goes_in_again():
         assert (cube == h.ramp(rows["CNT0"], SHAPE, dtype)).all()
         check_cube(f"{out}/c_{name}.fits", cube, rows, judged=False)
         array = np.load(f"{out}/a_{name}.npy")
-        assert array.dtype == np.dtype(dtype) and array.shape == cube.shape and (array == cube).all()
+        assert array.dtype == np.dtype(dtype) and array.shape == cube.shape
+        assert (array == cube).all()
         assert (np.load(f"{out}/a_{name}.npy", mmap_mode="r")[7] == cube[7]).all()
         beside = np.load(f"{out}/a_{name}.frames.npy")
         same_rows(beside, rows, region=True)
@@ -198,8 +199,8 @@ def every_way_to_say_which_frames():
 def a_part_of_each_frame_and_every_nth():
     session, _, cube, rows = record("ranges", (7, 11), "uint16")
     out = folder("parts")
-    regions = [("2:5,3:4", np.s_[:, 2:5, 3:4]), (":,4:", np.s_[:, :, 4:]), ("6,:3", np.s_[:, 6:7, :3]),
-               ("0:7,0:11", np.s_[:, :, :])]
+    regions = [("2:5,3:4", np.s_[:, 2:5, 3:4]), (":,4:", np.s_[:, :, 4:]),
+               ("6,:3", np.s_[:, 6:7, :3]), ("0:7,0:11", np.s_[:, :, :])]
     for number, (region, part) in enumerate(regions):
         every = (7, 299, 1, 1000)[number]
         path = f"{out}/{number}.fits"
@@ -223,13 +224,15 @@ def around_a_gap():
     gaps = np.flatnonzero(rows["LOST"])
     assert len(gaps) >= 1
     for number, gap in enumerate(gaps, 1):
-        extract(session.folder, "-o", f"{out}/{number}.fits", "--around-gap", number, "--context", 5)
+        extract(session.folder, "-o", f"{out}/{number}.fits", "--around-gap", number,
+                "--context", 5)
         got, got_rows = h.load([f"{out}/{number}.fits"])
         same_rows(got_rows, rows[max(gap - 5, 0):gap + 5])
         assert (got == cube[max(gap - 5, 0):gap + 5]).all()
     extract(session.folder, "-o", f"{out}/100.fits", "--around-gap", 1)
     same_rows(h.load([f"{out}/100.fits"])[1], rows[max(gaps[0] - 100, 0):gaps[0] + 100])
-    _, errors = extract(session.folder, "-o", f"{out}/no.fits", "--around-gap", len(gaps) + 1, status=1)
+    _, errors = extract(session.folder, "-o", f"{out}/no.fits", "--around-gap", len(gaps) + 1,
+                        status=1)
     assert f"no gap {len(gaps) + 1}" in errors and not os.path.exists(f"{out}/no.fits")
 
 
@@ -237,7 +240,8 @@ def around_a_gap():
 
 def a_file_that_is_being_written_and_one_that_a_crash_left():
     path, out = h.segment("open"), folder("open")
-    h.sim(path, "--size", "8x8", "--type", "uint16", "--rate", 500, "--pattern", "ramp", "-d", "60s")
+    h.sim(path, "--size", "8x8", "--type", "uint16", "--rate", 500, "--pattern", "ramp", "-d",
+          "60s")
     recorder = h.record("--wait=20s", "--roll-frames", 100000, path)
     h.wait_for(lambda: glob.glob(f"{h.output}/*/{h.stream_name(path)}/*.part"), what="a file")
     session = os.path.dirname(glob.glob(f"{h.output}/*/{h.stream_name(path)}")[0])
@@ -403,7 +407,8 @@ def a_disk_that_fails_leaves_nothing():
 
 def make_large(name, files, frames, rate, shape=(400, 400)):
     """A session of `files` x `frames` frames of uint16 at `rate` that takes no room; its folder."""
-    template_session, stream, _, _ = record("template", shape, "uint16", "--depth", "4", frames=3, roll=1000)
+    template_session, stream, _, _ = record("template", shape, "uint16", "--depth", "4", frames=3,
+                                            roll=1000)
     template = glob.glob(f"{template_session.folder}/{stream}/*.fits")[0]
     place = os.path.join(folder(name), "wfs")
     os.mkdir(place)
@@ -434,7 +439,8 @@ def a_second_out_of_100_gigabytes_reads_little_more_than_its_frames():
         extract(session, "-o", f"{out}/x.fits", "--force", *options)
         after = io_counters()
         read = after["rchar"] - before["rchar"]
-        print(f"    {' '.join(map(str, options[:2]))}: {read / 1e6:.1f} MB read for {count * frame / 1e6:.1f}")
+        print(f"    {' '.join(map(str, options[:2]))}: {read / 1e6:.1f} MB read for "
+              f"{count * frame / 1e6:.1f}")
         assert read < count * frame + 2.5e6, (options, read)
         assert len(h.load([f"{out}/x.fits"])[1]) == count
 
@@ -477,8 +483,8 @@ def ctrl_c_leaves_nothing():
         for fault in (None, {"ops": ["nameless"], "error": "EOPNOTSUPP"}):
             out = folder("stopped")
             disk = faults.Faults(out, **fault) if fault else None
-            process = h.start(h.DAOREC, "extract", session, "-o", f"{out}/x.fits", "--region", "0,0",
-                              env=disk.environment() if disk else None)
+            process = h.start(h.DAOREC, "extract", session, "-o", f"{out}/x.fits", "--region",
+                              "0,0", env=disk.environment() if disk else None)
 
             def at_work():
                 files = [os.readlink(link) for link in glob.glob(f"/proc/{process.pid}/fd/*")
@@ -496,7 +502,8 @@ if __name__ == "__main__":
     h.main([every_type_comes_out_in_every_format_and_goes_in_again, every_way_to_say_which_frames,
             a_part_of_each_frame_and_every_nth, around_a_gap,
             a_file_that_is_being_written_and_one_that_a_crash_left,
-            a_damaged_frame_is_taken_flagged_and_told, what_is_there_is_not_replaced_unless_by_force,
+            a_damaged_frame_is_taken_flagged_and_told,
+            what_is_there_is_not_replaced_unless_by_force,
             bad_input_is_one_line_and_leaves_nothing, a_disk_that_fails_leaves_nothing,
             a_second_out_of_100_gigabytes_reads_little_more_than_its_frames,
             a_gap_in_a_long_night_is_found_without_reading_all_rows, ctrl_c_leaves_nothing])

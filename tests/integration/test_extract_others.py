@@ -71,7 +71,8 @@ def scaled_values_become_doubles():
     place = folder("scaled")
     for bitpix, dtype in ((8, "u1"), (16, "i2"), (32, "i4"), (64, "i8"), (-32, "f4"), (-64, "f8")):
         stored = any_values(dtype, (9, 5, 3))
-        for bscale, bzero, blank in ((0.25, 0, None), (1, 7, None), (-2.5, 1e4, 5), (1, 32768.5, 5)):
+        for bscale, bzero, blank in ((0.25, 0, None), (1, 7, None), (-2.5, 1e4, 5),
+                                     (1, 32768.5, 5)):
             hdu = fits.PrimaryHDU(stored)
             hdu.header["BSCALE"], hdu.header["BZERO"] = bscale, bzero
             if blank is not None and bitpix > 0:
@@ -166,8 +167,8 @@ def compressed_cubes():
         same(take(path, "--frame-axis", 1, "--from", 30)[0], np.moveaxis(cube, -1, 0)[30:])
     floats = rng.normal(size=(6, 20, 30)).astype("f4")
     floats[2, 3, 4] = np.nan
-    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(floats, compression_type="GZIP_2",
-                                                       quantize_level=0)]).writeto(f"{place}/f.fits")
+    exact = fits.CompImageHDU(floats, compression_type="GZIP_2", quantize_level=0)
+    fits.HDUList([fits.PrimaryHDU(), exact]).writeto(f"{place}/f.fits")
     same(take(f"{place}/f.fits")[0], floats)
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(floats, quantize_level=16)]
                  ).writeto(f"{place}/q.fits")
@@ -181,7 +182,8 @@ def compressed_cubes():
                  ).writeto(f"{place}/wfs_000001.fits.fz")
     got, got_rows = take(f"{place}/wfs_000001.fits.fz", "--from", "cnt0:1005", "--until", "+9ms")
     same(got, ints[5:9])
-    assert (got_rows["ATIME"] == rows["ATIME"][5:9]).all() and (got_rows["SLOT"] == rows["SLOT"][5:9]).all()
+    for column in ("ATIME", "SLOT", "RTIME"):
+        assert (got_rows[column] == rows[column][5:9]).all()
     # Out of a compressed one comes a plain cube without what was said of its tiles.
     extract(f"{place}/0.fits", "-o", f"{place}/plain.fits")
     h.judge(f"{place}/plain.fits")
@@ -203,7 +205,8 @@ def cards_are_kept_where_they_are_true():
     hdu.header.add_history("made by hand")
     hdu.add_checksum()
     hdu.writeto(f"{place}/x.fits")
-    extract(f"{place}/x.fits", "-o", f"{place}/y.fits", "--region", "2:6,1:5", "--from", 3, "--every", 2)
+    extract(f"{place}/x.fits", "-o", f"{place}/y.fits", "--region", "2:6,1:5", "--from", 3,
+            "--every", 2)
     h.judge(f"{place}/y.fits")
     header = fits.getheader(f"{place}/y.fits")
     assert header["OBJECT"] == "Sirius" and header["BUNIT"] == "ADU" and header["GAIN"] == 2.5
@@ -215,7 +218,8 @@ def cards_are_kept_where_they_are_true():
     assert header["CDELT3"] == 1.0
     assert "made by hand" in str(header["HISTORY"]) and "daorec" in str(header["HISTORY"])
     with fits.open(f"{place}/y.fits") as hdus:  # a segment made of it gets them as keywords
-        assert ("GAIN" in hdus["SHMKW"].data["NAME"]) and ("OBJECT" not in hdus["SHMKW"].data["NAME"])
+        keywords = hdus["SHMKW"].data["NAME"]
+        assert "GAIN" in keywords and "OBJECT" not in keywords
     extract(f"{place}/x.fits", "-o", f"{place}/z.fits", "--frame-axis", 1)
     h.judge(f"{place}/z.fits")
     assert "CRPIX1" not in fits.getheader(f"{place}/z.fits")
@@ -232,7 +236,8 @@ def cards(*lines):
     return "".join(f"{line:80}" for line in (*lines, "END")).encode().ljust(2880)
 
 
-def write_units(path, frames, number=lambda i: str(100 + i), time=lambda i: str(BEGIN + i * 1_000_000)):
+def write_units(path, frames, number=lambda i: str(100 + i),
+                time=lambda i: str(BEGIN + i * 1_000_000)):
     """By hand, since astropy takes minutes for tens of thousands: 6 x 5 uint16 each."""
     with open(path, "wb") as f:
         f.write(cards("SIMPLE  =                    T", "BITPIX  =                    8",
@@ -337,7 +342,7 @@ def what_cannot_be_read_is_refused_by_name():
     with open(f"{place}/header.fits", "wb") as f:
         f.write(whole[:1000])
     with open(f"{place}/nan.fits", "wb") as f:
-        f.write(whole.replace(b"NAXIS2  =                    4", b"NAXIS2  =  99999999999999999999"[:30]))
+        f.write(whole.replace(b"NAXIS2  =                    4", b"NAXIS2  = 99999999999999999999"))
     for name, word, options in (
             ("x.fits.gz", "gunzip", []), ("five.fits", "three axes", []),
             ("x.fits", "axis 4", ["--frame-axis", 4]), ("nothing.fits", "no whole frame", []),

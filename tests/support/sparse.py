@@ -7,8 +7,9 @@ import os
 import numpy as np
 from astropy.io import fits
 
-ROW = np.dtype([("TIME", ">f8"), ("ATIME", ">i8"), ("CNT0", ">i8"), ("CNT1", ">i8"), ("CNT2", ">i8"),
-                ("RTIME", ">i8"), ("LOST", ">i4"), ("FLAGS", ">i4"), ("SLOT", ">i4"), ("DSUM", ">i4")])
+ROW = np.dtype([("TIME", ">f8")]
+               + [(name, ">i8") for name in ("ATIME", "CNT0", "CNT1", "CNT2", "RTIME")]
+               + [(name, ">i4") for name in ("LOST", "FLAGS", "SLOT", "DSUM")])
 
 
 def plain_rows(frames, rate, begin_ns=1_764_000_000_123_456_789, count=1000):

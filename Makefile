@@ -248,7 +248,7 @@ model: ## check the model of readers and writers exhaustively, with spin (minute
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory (takes minutes)
 	$(Q)$(PYTHON3) tests/bench/bench.py
 
-install: all ## install daorec, libdao, its headers, dao.pc and daoShm.py under $(DESTDIR)$(prefix)
+install: all ## install daorec, libdao, its headers, dao.pc and the Python modules under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
 	$(Q)install -m 755 $(B)/daorec $(DESTDIR)$(bindir)/daorec
 	$(Q)install -m 644 $(LIBDAO_SO) $(DESTDIR)$(libdir)/libdao.so.0
@@ -274,15 +274,16 @@ uninstall: ## remove what install put there
 # The module is told where the library is from there, so that it needs no linker's cache.
 define install_python
 	$(if $(1),$(Q)install -d $(DESTDIR)$(1),\
-	    @echo "no $(PYTHON3): daoShm.py is not installed (pythondir= says where to)")
+	    @echo "no $(PYTHON3): the Python modules are not installed (pythondir= says where to)")
 	$(if $(1),$(Q)sed "s|^_LIBDIR_FROM_HERE = None|_LIBDIR_FROM_HERE = '$$(realpath -ms \
 	    --relative-to=$(1) $(libdir))'|" lib/daoShm.py > $(DESTDIR)$(1)/daoShm.py)
 	$(if $(1),$(Q)chmod 644 $(DESTDIR)$(1)/daoShm.py)
-	$(if $(1),$(Q)install -m 644 lib/daoShmZmq.py $(DESTDIR)$(1)/daoShmZmq.py)
+	$(if $(1),$(Q)install -m 644 lib/daoShmZmq.py lib/daorec.py lib/daorec_file.py $(DESTDIR)$(1)/)
 endef
 
 define uninstall_python
-	$(if $(1),$(Q)rm -f $(DESTDIR)$(1)/daoShm.py $(DESTDIR)$(1)/daoShmZmq.py)
+	$(if $(1),$(Q)rm -f $(addprefix $(DESTDIR)$(1)/,daoShm.py daoShmZmq.py daorec.py \
+	    daorec_file.py))
 endef
 
 # A program finds a library in /usr/local/lib through the linker's cache only.

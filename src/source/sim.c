@@ -119,18 +119,22 @@ int sim_open(struct sim *sim, const struct sim_setup *setup, const volatile sig_
                  strerror(-r));
         goto out;
     }
+    /* Semaphores first: a path that they cannot be named by leaves no segment behind. */
+    r = dao_semset_open(&sim->semaphores, setup->path, true, text);
+    if (r < 0)
+        goto out;
     r = dao_segment_create(&sim->segment, setup->path, &setup->geometry, text);
     if (r < 0)
         goto out;
     dao_segment_close(&old); /* the lock belongs to the file: the old handle must let it go first */
     r = take_lock(&sim->segment, text);
-    if (r < 0)
-        goto out;
-    r = dao_semset_open(&sim->semaphores, setup->path, true, text);
 out:
     dao_segment_close(&old);
-    if (r < 0)
+    if (r < 0) {
+        if (!sim->segment.map)
+            dao_semset_undo(&sim->semaphores);
         sim_close(sim, false);
+    }
     return r;
 }
 

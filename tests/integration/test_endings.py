@@ -132,6 +132,18 @@ def wrong_usage_is_one_line_and_status_two():
     fails("recrod", good, status=2, says=["recrod", "record"])
 
 
+def a_source_that_cannot_be_set_up_leaves_nothing():
+    nameless = os.path.join(h.segments, ".im.shm")
+    fails("sim", nameless, "-n", 1, status=1, says=[nameless, "semaphores"])
+    assert not os.path.exists(nameless)
+    under = os.path.join(h.segments, "no-folder", os.path.basename(h.segment("under")))
+    fails("sim", under, "-n", 1, status=1, says=[under])
+    left = glob.glob(f"/dev/shm/sem.{h.stream_name(under)}_sem*")
+    for semaphore in left:
+        os.unlink(semaphore)
+    assert not left, left
+
+
 def an_output_folder_that_cannot_be_made_is_named():
     good = h.segment("folder")
     h.sim(good, "--size", "8x8", "--rate", 0, "--depth", 4, "-n", 4).wait(timeout=30)
@@ -167,5 +179,6 @@ if __name__ == "__main__":
     h.main([a_signal_in_the_middle_leaves_only_complete_files,
             frames_and_duration_count_per_stream, backlog_takes_what_is_already_there,
             a_source_that_stops_is_no_loss, what_is_no_segment_is_named_in_one_line,
-            wrong_usage_is_one_line_and_status_two, an_output_folder_that_cannot_be_made_is_named,
+            wrong_usage_is_one_line_and_status_two, a_source_that_cannot_be_set_up_leaves_nothing,
+            an_output_folder_that_cannot_be_made_is_named,
             help_and_version_are_on_stdout, info_tells_what_a_file_and_a_segment_are])

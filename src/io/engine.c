@@ -189,6 +189,17 @@ void io_engine_submit(struct io_engine *engine, struct io_request *request)
     prepare(engine, request);
 }
 
+static int result_of(const struct io_request *request, int result)
+{
+    const struct sink_backend *backend = request->sink->backend;
+    bool is_write = request->kind == IO_REQUEST_WRITE;
+
+    if (backend->completed)
+        result = backend->completed(backend->ctx, request->sink->fd,
+                                    is_write ? (off_t)request->off : -1, result);
+    return result;
+}
+
 unsigned io_engine_reap(struct io_engine *engine)
 {
     struct io_uring_cqe *cqe;
@@ -207,7 +218,7 @@ unsigned io_engine_reap(struct io_engine *engine)
             engine->event_poll_pending = false;
             continue;
         }
-        if (!advance(request, result)) {
+        if (!advance(request, result_of(request, result))) {
             prepare(engine, request);
             io_uring_submit(&engine->ring);
             continue;

@@ -23,6 +23,9 @@ struct sink_backend {
     int (*datasync)(void *ctx, int fd);
     int (*truncate)(void *ctx, int fd, off_t bytes);
     void *ctx;
+    /* What a request of a ring came to (bytes or negative errno; off -1: a sync), and what is to be
+     * made of that: io_uring calls none of the above. NULL: nothing. */
+    int (*completed)(void *ctx, int fd, off_t off, int result);
 };
 
 extern const struct sink_backend sink_backend_system; /* pwrite, pread, fdatasync, ftruncate */

@@ -77,7 +77,11 @@ static inline int cut_truncate(void *ctx, int fd, off_t bytes)
 
 static inline struct sink_backend cut_backend(struct cut_log *log)
 {
-    return (struct sink_backend){cut_write_at, cut_read_at, cut_datasync, cut_truncate, log};
+    return (struct sink_backend){.write_at = cut_write_at,
+                                 .read_at = cut_read_at,
+                                 .datasync = cut_datasync,
+                                 .truncate = cut_truncate,
+                                 .ctx = log};
 }
 
 static inline void cut_log_free(struct cut_log *log)

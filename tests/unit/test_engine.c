@@ -26,7 +26,7 @@ static struct sink sink;
 static struct io_request requests[REQUESTS + 1];
 static unsigned finished[REQUESTS + 1]; /* how often each was done */
 
-/* What completions are taken for; counted from 1. */
+/* What completions are taken for; counted from 1. What is not told as written is zeros then. */
 static struct plan {
     int result;      /* given to .. */
     unsigned first;  /* .. this one and .. */
@@ -49,6 +49,10 @@ static int spoil(void *ctx, int fd, off_t off, int result)
         return plan.result;
     }
     if (plan.short_to && off >= 0 && result > plan.short_to) {
+        static const unsigned char zeros[BYTES];
+        size_t rest = (size_t)(result - plan.short_to);
+
+        ck_assert_int_eq(pwrite(fd, zeros, rest, off + plan.short_to), (ssize_t)rest);
         plan.spoilt++;
         return plan.short_to;
     }

@@ -325,20 +325,28 @@ int sink_open(struct sink *sink, int dir_fd, const char *name, bool want_write,
     return r;
 }
 
-int sink_publish(struct sink *sink, const char *name)
+int sink_link(int fd, int dir_fd, const char *name)
 {
     char self[64];
 
-    if (sink->unnamed) {
-        snprintf(self, sizeof self, "/proc/self/fd/%d", sink->fd);
-        /* The second way needs a capability, the first a /proc. */
-        if (linkat(AT_FDCWD, self, sink->dir_fd, name, AT_SYMLINK_FOLLOW) != 0 &&
-            (errno != ENOENT || linkat(sink->fd, "", sink->dir_fd, name, AT_EMPTY_PATH) != 0))
-            return -errno;
-        sink->unnamed = false;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    /* The second way needs a capability, the first a /proc. */
+    if (linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) == 0 ||
+        (errno == ENOENT && linkat(fd, "", dir_fd, name, AT_EMPTY_PATH) == 0))
         return 0;
-    }
-    return sink_rename(sink, sink->temp_name, name);
+    return -errno;
+}
+
+int sink_publish(struct sink *sink, const char *name)
+{
+    int r;
+
+    if (!sink->unnamed)
+        return sink_rename(sink, sink->temp_name, name);
+    r = sink_link(sink->fd, sink->dir_fd, name);
+    if (r == 0)
+        sink->unnamed = false;
+    return r;
 }
 
 int sink_rename(struct sink *sink, const char *from, const char *to)

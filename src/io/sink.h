@@ -58,6 +58,9 @@ int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes,
 int sink_open(struct sink *sink, int dir_fd, const char *name, bool want_write,
               const struct sink_backend *backend);
 
+/* Give a file that was made without a name (O_TMPFILE) one; never over another (-EEXIST). */
+int sink_link(int fd, int dir_fd, const char *name);
+
 /* Give the file its name; never over another (-EEXIST). */
 int sink_publish(struct sink *sink, const char *name);
 

@@ -32,6 +32,7 @@ void account_begin_shape(struct account *account, const struct dao_geometry *geo
 
 void account_begin_run(struct account *account, int64_t first_cnt0)
 {
+    account->now.waiting.count = 0;
     ledger_begin_run(&account->now.counts, account->runs, first_cnt0);
 }
 
@@ -41,11 +42,24 @@ void account_lose(struct account *account, enum ledger_cause cause, int64_t firs
     struct ledger_gap gap = {
         .first_cnt0 = first_cnt0, .count = count, .time_ns = time_ns, .cause = cause};
 
+    account->now.waiting.count = 0;
     ledger_lose(&account->now.counts, account->gaps, &gap);
+}
+
+void account_wait(struct account *account, const struct ledger_gap *gap)
+{
+    struct ledger_gap *waiting = &account->now.waiting;
+    bool is_same = gap && waiting->count > 0 && waiting->first_cnt0 == gap->first_cnt0;
+    int64_t noticed_ns = is_same ? waiting->time_ns : 0;
+
+    *waiting = gap ? *gap : (struct ledger_gap){0};
+    if (is_same)
+        waiting->time_ns = noticed_ns;
 }
 
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes)
 {
+    account->now.waiting.count = 0;
     ledger_take(&account->now.counts, cnt0, torn);
     account->now.bytes += bytes;
 }
@@ -87,4 +101,9 @@ void account_read(struct account *account, struct account_view *ret)
         failed = ret->counts.recorded;
     ret->counts.recorded -= failed;
     ret->counts.lost_by[LEDGER_DISK] += failed;
+    if (ret->waiting.count > 0) {
+        ret->counts.lost_by[ret->waiting.cause] += ret->waiting.count;
+        ret->counts.run.last_cnt0 =
+            (int64_t)((uint64_t)ret->waiting.first_cnt0 + ret->waiting.count - 1);
+    }
 }

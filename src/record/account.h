@@ -16,13 +16,15 @@
 /* What others may see of a stream. */
 struct account_view {
     struct ledger_counts counts;
-    uint64_t bytes;        /* pixels taken */
-    uint64_t backlog;      /* frames in the FIFO and not yet taken */
-    double rate_hz;        /* 0: not known yet */
-    bool starved;          /* waiting for the disk now */
-    uint32_t depth;        /* of the FIFO */
-    uint32_t full_percent; /* of the staging memory */
-    uint64_t failed_count; /* entries of `failed` (and more): filled by account_read() */
+    uint64_t bytes;            /* pixels taken */
+    uint64_t backlog;          /* frames in the FIFO and not yet taken */
+    double rate_hz;            /* 0: not known yet */
+    bool starved;              /* waiting for the disk now */
+    uint32_t depth;            /* of the FIFO */
+    uint32_t full_percent;     /* of the staging memory */
+    uint64_t failed_count;     /* entries of `failed` (and more): filled by account_read() */
+    struct ledger_gap waiting; /* lost, as far as is known, while the drain waits for the disk: not
+                                  booked yet; of count 0: none */
 };
 
 struct account {
@@ -54,6 +56,10 @@ void account_begin_run(struct account *account, int64_t first_cnt0);
 void account_lose(struct account *account, enum ledger_cause cause, int64_t first_cnt0,
                   uint64_t count, int64_t time_ns);
 
+/* Drain: so much is lost at least, and is booked once it is known how much. Others see it as lost
+ * already, until anything is booked or this is called with NULL. */
+void account_wait(struct account *account, const struct ledger_gap *gap);
+
 /* Drain: a frame was taken. */
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes);
 
@@ -63,7 +69,8 @@ void account_publish(struct account *account, bool wait);
 /* Anyone: frames that the drain had counted never reached the disk. */
 void account_fail(struct account *account, int64_t first_cnt0, uint64_t frames, int64_t time_ns);
 
-/* Anyone: the numbers as last published, with failures moved from recorded to lost. */
+/* Anyone: the numbers as last published, with failures moved from recorded to lost, and what waits
+ * to be booked among what is lost. */
 void account_read(struct account *account, struct account_view *ret);
 
 #endif

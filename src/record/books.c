@@ -10,6 +10,8 @@
 int books_init(struct books *books, struct record_stream *const *streams, unsigned count)
 {
     pthread_mutex_init(&books->lock, NULL);
+    pthread_mutex_init(&books->write_lock, NULL);
+    rewrite_init(&books->rewrite, -1, "session.json");
     books->streams = streams;
     books->count = count;
     books->files = calloc(count, sizeof(struct ledger_file *));
@@ -25,8 +27,15 @@ void books_fini(struct books *books)
         free(books->files[i]);
     free(books->files);
     free(books->file_counts);
+    rewrite_close(&books->rewrite);
     pthread_mutex_destroy(&books->lock);
+    pthread_mutex_destroy(&books->write_lock);
     *books = (struct books){0};
+}
+
+void books_place(struct books *books, int dir_fd)
+{
+    rewrite_init(&books->rewrite, dir_fd, "session.json");
 }
 
 static unsigned stream_index(const struct books *books, const struct record_stream *stream)
@@ -97,6 +106,7 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
             .gaps = s->account.gaps,
             .failed = s->account.failed,
             .failed_count = account.failed_count,
+            .waiting = account.waiting,
             .runs = s->account.runs,
             .shapes = s->account.shapes,
             .files = books->files[i],
@@ -117,34 +127,69 @@ int books_view(struct books *books, struct ledger *ret)
     return 0;
 }
 
-static void write_locked(struct books *books)
+/* The ledger as it stands, as text; NULL without memory. */
+static char *compose(struct books *books, uint64_t *ret_lost)
 {
     struct ledger_stream *entries = calloc(books->count, sizeof *entries);
     struct ledger ledger;
-    char *json = NULL;
+    char *json;
+
+    if (!entries)
+        return NULL;
+    pthread_mutex_lock(&books->lock);
+    view(books, &ledger, entries);
+    json = ledger_to_json(&ledger, false);
+    pthread_mutex_unlock(&books->lock);
+    *ret_lost = 0;
+    for (unsigned i = 0; i < books->count; i++)
+        *ret_lost += entries[i].counts.lost_by[LEDGER_DISK];
+    free(entries);
+    return json;
+}
+
+static void write_it(struct books *books, bool is_last)
+{
+    uint64_t lost = 0;
+    char *json;
     int r = -ENOMEM;
 
-    if (entries) {
-        view(books, &ledger, entries);
-        json = ledger_to_json(&ledger, false);
-    }
+    pthread_mutex_lock(&books->write_lock);
+    json = compose(books, &lost);
     if (json)
-        r = tree_replace_file(books->dir_fd, "session.json", json, strlen(json));
+        r = is_last ? rewrite_end(&books->rewrite, json, strlen(json))
+                    : rewrite_put(&books->rewrite, json, strlen(json));
     books->is_written = r == 0;
-    if (r < 0 && !books->trouble_said)
-        log_error("%s/%s/session.json: cannot write the ledger: %s; it is tried again at every "
-                  "file's end",
-                  books->root, books->session, strerror(-r));
+    if (r == 0)
+        atomic_store(&books->told_lost, lost);
+    if (r < 0 && !books->trouble_said && !tree_is_gone(books->rewrite.dir_fd))
+        log_error("%s/%s/session.json: cannot write the ledger: %s; it is tried again", books->root,
+                  books->session, strerror(-r));
     books->trouble_said = r < 0;
+    pthread_mutex_unlock(&books->write_lock);
     free(json);
-    free(entries);
 }
 
 void books_write(struct books *books)
 {
-    pthread_mutex_lock(&books->lock);
-    write_locked(books);
-    pthread_mutex_unlock(&books->lock);
+    write_it(books, false);
+}
+
+void books_end(struct books *books)
+{
+    write_it(books, true);
+}
+
+bool books_is_behind(struct books *books)
+{
+    uint64_t lost = 0;
+
+    for (unsigned i = 0; i < books->count; i++) {
+        struct account_view account;
+
+        account_read(&books->streams[i]->account, &account);
+        lost += account.counts.lost_by[LEDGER_DISK];
+    }
+    return lost != atomic_load(&books->told_lost);
 }
 
 static void drop_file(struct books *books, unsigned stream, struct ledger_file *file)
@@ -171,7 +216,8 @@ void books_file_closed(struct books *books, const struct record_file *f, int res
         file->end_ns = f->last_ns;
         file->end_cause = f->end_cause;
     }
-    books->failed = books->failed || result < 0 || atomic_load(&f->error) != 0;
-    write_locked(books);
+    if (result < 0 || atomic_load(&f->error) != 0)
+        books->failed = true;
     pthread_mutex_unlock(&books->lock);
+    write_it(books, false);
 }

@@ -1,20 +1,21 @@
 /*
  * books.h - a session's ledger while it is kept: which files there are, what the streams say, and
- * session.json. Keepers call books_file_*(); one lock serialises everything.
+ * session.json. Keepers call books_file_*() and books_write(), the session's thread the others.
  */
 #ifndef DAOREC_RECORD_BOOKS_H
 #define DAOREC_RECORD_BOOKS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "record/stream.h"
 #include "recording/ledger.h"
+#include "recording/rewrite.h"
 
 struct books {
     /* facts, set by the session before anything is booked; strings are borrowed */
     const char *session, *uuid, *host, *root;
-    int dir_fd;
     int64_t start_ns, end_ns; /* POSIX */
     struct record_stream *const *streams;
     unsigned count;
@@ -22,22 +23,35 @@ struct books {
     pthread_mutex_t lock;
     struct ledger_file **files; /* [count], each growing */
     size_t *file_counts;
-    bool is_written;   /* session.json is as it should be since the last try */
-    bool trouble_said; /* that it could not be written */
-    bool failed;       /* a file could not be written as it should */
+    atomic_bool failed; /* a file could not be written as it should */
+    /* session.json: one writes at a time, and does not hold up those who book */
+    pthread_mutex_t write_lock;
+    struct rewrite rewrite;
+    bool is_written;            /* it is as it should be since the last try */
+    bool trouble_said;          /* that it could not be written */
+    _Atomic uint64_t told_lost; /* frames lost to the disk that it tells of */
 };
 
 /* For `count` streams. 0 or -ENOMEM. books_fini() is safe on zeroed and half-built books. */
 int books_init(struct books *books, struct record_stream *const *streams, unsigned count);
 void books_fini(struct books *books);
 
+/* Where session.json is; the folder is borrowed. Before anything is written. */
+void books_place(struct books *books, int dir_fd);
+
 void books_file_opened(struct books *books, const struct record_file *f);
 /* Books the end of a file and writes session.json; result as recording_file_close() gave it. A
  * file that was removed is not listed any more. */
 void books_file_closed(struct books *books, const struct record_file *f, int result);
 
-/* Write session.json as things stand; a failure is said once and remembered. */
+/* Write session.json as things stand, with room kept for the next time; a failure is said once and
+ * remembered. Blocks as long as the disk does. */
 void books_write(struct books *books);
+/* The same for the last time. */
+void books_end(struct books *books);
+
+/* Are frames known to be lost to the disk that session.json does not tell of? */
+bool books_is_behind(struct books *books);
 
 /* Everything as it stands, for printing; valid while nothing is booked. Release with
  * free(ledger.streams). 0 or -ENOMEM. */

@@ -198,6 +198,22 @@ static bool is_beyond_stop(struct record_stream *s, const struct dao_take *take)
     return true;
 }
 
+/* No block or file for this candidate. What was lapped before it is lost, and is to be known before
+ * there is a row to tell it. */
+static enum step starve(struct record_stream *s, const struct dao_take *take)
+{
+    s->starved = true;
+    if (take->missing > 0) {
+        struct ledger_gap gap = {.first_cnt0 = (int64_t)(s->reader.cnt0 + 1),
+                                 .count = take->missing,
+                                 .time_ns = dao_clock_real_ns(),
+                                 .cause = cause_of(s, take)};
+
+        account_wait(&s->account, &gap);
+    }
+    return STEP_STARVED;
+}
+
 static enum step take_frame(struct record_stream *s, int64_t now_ns)
 {
     struct dao_take take;
@@ -220,10 +236,8 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     if (is_beyond_stop(s, &take))
         return STEP_AGAIN;
     if (!handover_ensure_file(s) || !staging_reserve(&s->data, s->shape->parts.frame_bytes) ||
-        !staging_reserve(&s->rows, FITS_ROW_BYTES)) {
-        s->starved = true;
-        return STEP_STARVED;
-    }
+        !staging_reserve(&s->rows, FITS_ROW_BYTES))
+        return starve(s, &take);
     rtime_ns = dao_clock_real_ns();
     dsum = stage_frame(s, &take);
     if (dao_reader_finish(&s->reader, &take) != 1)
@@ -419,6 +433,7 @@ static void finish(struct record_stream *s)
     handover_retire(s, s->stop_cause, dao_clock_mono_ns());
     if (s->ending)
         handover_end_pending(s, false);
+    account_wait(&s->account, NULL);
     account_publish(&s->account, true);
     handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
 }

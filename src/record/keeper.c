@@ -223,6 +223,9 @@ static int run_job(struct keeper *keeper, const struct keeper_job *job)
         recording_file_discard(&job->file->file);
         free_file(keeper, job->file);
         return 0;
+    case KEEPER_LEDGER:
+        keeper->events->ledger(keeper->events->ctx);
+        return 0;
     }
     return 0;
 }
@@ -252,7 +255,7 @@ static bool take_job(struct keeper *keeper, struct keeper_job *ret, int64_t *ret
 
 static void put_job(struct keeper *keeper, struct keeper_job job)
 {
-    /* There are at most two jobs a file: PREPARE, and one of the others. */
+    /* There are at most two jobs a file, PREPARE and one of the others, and one for the ledger. */
     if (keeper->job_count < keeper->job_max)
         keeper->jobs[keeper->job_count++] = job;
 }
@@ -302,7 +305,7 @@ int keeper_start(struct keeper *keeper, unsigned streams, const struct keeper_ev
     int r;
 
     *keeper = (struct keeper){.events = events, .files_lock = files_lock};
-    keeper->job_max = streams * STREAM_FILES * 2;
+    keeper->job_max = streams * STREAM_FILES * 2 + 1;
     keeper->jobs = calloc(keeper->job_max, sizeof *keeper->jobs);
     if (!keeper->jobs)
         return -ENOMEM;

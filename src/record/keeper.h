@@ -13,7 +13,13 @@
 
 #include "record/stream.h"
 
-enum keeper_job_kind { KEEPER_PREPARE, KEEPER_OPEN, KEEPER_CLOSE, KEEPER_DISCARD };
+enum keeper_job_kind {
+    KEEPER_PREPARE,
+    KEEPER_OPEN,
+    KEEPER_CLOSE,
+    KEEPER_DISCARD,
+    KEEPER_LEDGER, /* no file; not posted again before it was done */
+};
 
 struct keeper_job {
     enum keeper_job_kind kind;
@@ -27,6 +33,7 @@ struct keeper_events {
     /* `text` is empty where all went well; it may not be although the file was closed. */
     void (*closed)(void *ctx, struct record_file *file, int result, const char *text);
     void (*trouble)(void *ctx, struct record_file *file, const char *text);
+    void (*ledger)(void *ctx); /* it is to be written */
     void *ctx;
 };
 

@@ -19,6 +19,7 @@
 #include "base/units.h"
 #include "lib/clock.h"
 #include "record/books.h"
+#include "record/disk.h"
 #include "record/drain.h"
 #include "record/live.h"
 #include "record/setup.h"
@@ -46,7 +47,7 @@ struct session {
     int signal_fd;
     bool stopping;
     struct room room;
-    bool has_run_out; /* of room: the end was told and asked for */
+    struct disk disk;
     unsigned drains_started;
     bool writer_started;
     struct live live;
@@ -229,6 +230,13 @@ static void on_closed(void *ctx, struct record_file *f, int result, const char *
     f->stream->removal_said = f->removed;
 }
 
+static void on_ledger(void *ctx)
+{
+    struct session *session = ctx;
+
+    disk_write_ledger(&session->disk);
+}
+
 static void on_trouble(void *ctx, struct record_file *f, const char *text)
 {
     struct session *session = ctx;
@@ -256,7 +264,15 @@ static int make_folders(struct session *session)
     session->books.uuid = session->uuid;
     session->books.host = session->host;
     session->books.root = session->config->root;
-    session->books.dir_fd = session->dir_fd;
+    books_place(&session->books, session->dir_fd);
+    session->disk = (struct disk){.room = &session->room,
+                                  .books = &session->books,
+                                  .keeper = &session->closer,
+                                  .streams = session->streams,
+                                  .count = session->count,
+                                  .root = session->config->root,
+                                  .session = session->id,
+                                  .dir_fd = session->dir_fd};
     return start_make_folders(session->streams, session->count, session->dir_fd);
 }
 
@@ -321,7 +337,7 @@ static int start_threads(struct session *session)
 {
     int r, w;
 
-    session->events = (struct keeper_events){on_opened, on_closed, on_trouble, session};
+    session->events = (struct keeper_events){on_opened, on_closed, on_trouble, on_ledger, session};
     r = keeper_start(&session->opener, session->count, &session->events, &session->files_lock);
     if (r == 0)
         r = keeper_start(&session->closer, session->count, &session->events, &session->files_lock);
@@ -354,25 +370,12 @@ static bool all_over(const struct session *session)
     return true;
 }
 
-/* Once a stream has found no room for its next file, all end: a clean end beats a full disk. */
-static void check_room(struct session *session)
+static void look_at_disk(struct session *session)
 {
-    char kept[32];
-    bool ran_out = false;
+    const char *cause = disk_look(&session->disk, dao_clock_mono_ns());
 
-    room_look(&session->room, session->dir_fd);
-    for (unsigned i = 0; i < session->count; i++)
-        ran_out = ran_out || atomic_load(&session->streams[i]->ran_out);
-    if (!ran_out || session->has_run_out)
-        return;
-    session->has_run_out = true;
-    session->books.failed = 1;
-    log_error("%s: no room for another file beside the %s to be kept free: the recording ends "
-              "here; make room, or lower --keep-free",
-              session->config->root,
-              units_format_bytes(kept, sizeof kept, room_kept(&session->room)));
-    if (!session->stopping)
-        ask_to_stop(session, "ERROR");
+    if (cause && !session->stopping)
+        ask_to_stop(session, cause);
 }
 
 static void report_progress(struct session *session)
@@ -404,7 +407,7 @@ static void watch(struct session *session)
         if (now >= next_ns) {
             teller_look(&session->teller, now, false);
             report_progress(session);
-            check_room(session);
+            look_at_disk(session);
             next_ns = now + TICK_NS;
         }
         /* Short while streams end, so that the end is not waited for. */
@@ -416,7 +419,7 @@ static void watch(struct session *session)
             ask_to_stop(session, "SIGNAL");
     }
     teller_look(&session->teller, dao_clock_mono_ns(), true);
-    check_room(session);
+    look_at_disk(session);
     log_live(NULL);
 }
 
@@ -469,7 +472,7 @@ static int conclude(struct session *session)
     bool lost = false, balanced, printed;
 
     session->books.end_ns = dao_clock_real_ns();
-    books_write(&session->books);
+    books_end(&session->books);
     if (books_view(&session->books, &ledger) < 0)
         return 1;
     for (size_t i = 0; i < ledger.stream_count; i++)

@@ -167,7 +167,8 @@ static void append_gaps(json_t *array, const struct ledger_gap *gaps, uint64_t c
                              ledger_cause_names[gaps[i].cause], "time", utc(gaps[i].time_ns)));
 }
 
-/* The gaps of the recording in their order, then what was lost behind it. */
+/* The gaps of the recording in their order, the one that is growing, then what was taken and lost
+ * behind it. */
 static void put_gaps(json_t *object, const struct ledger_stream *stream)
 {
     uint64_t all = stream->counts.gap_count, failed_all = stream->failed_count;
@@ -176,6 +177,13 @@ static void put_gaps(json_t *object, const struct ledger_stream *stream)
     json_t *array = json_array();
 
     append_gaps(array, stream->gaps, listed);
+    if (stream->waiting.count > 0) {
+        all++;
+        if (listed < LEDGER_GAPS_MAX) {
+            append_gaps(array, &stream->waiting, 1);
+            listed++;
+        }
+    }
     append_gaps(array, stream->failed, failed);
     json_object_set_new(object, "gaps", array);
     json_object_set_new(object, "gaps_left_out", integer(all - listed + failed_all - failed));

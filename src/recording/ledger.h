@@ -70,7 +70,9 @@ struct ledger_stream {
     struct ledger_counts counts;
     const struct ledger_gap *gaps;   /* min(gap_count, LEDGER_GAPS_MAX) entries */
     const struct ledger_gap *failed; /* frames that were taken, and then lost by a failing disk */
-    uint64_t gaps_listed;            /* of a ledger that was read: entries of gaps */
+    struct ledger_gap waiting; /* the gap that is still growing; counted, but not one of gaps; of
+                                  count 0: none */
+    uint64_t gaps_listed;      /* of a ledger that was read: entries of gaps */
     struct dao_geometry
         geometry_told;             /* of such a one: "geometry", which is to be the last shape */
     uint64_t failed_count;         /* all; min(failed_count, LEDGER_FAILED_MAX) entries */

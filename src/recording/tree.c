@@ -152,9 +152,18 @@ static void remove_leftover(int dir_fd, const char *name)
     close(fd);
 }
 
+/* What a ledger was written into, see rewrite.h. */
+static void remove_ledgers(int session_fd)
+{
+    if (tree_session_is_alive(session_fd))
+        return;
+    unlinkat(session_fd, ".session.json.new", 0);
+    unlinkat(session_fd, ".session.json.spare", 0);
+}
+
 /* As deep as a session's files lie. A link that somebody has put there leads out of the root: none
  * is followed. Takes dir_fd. */
-static void remove_leftovers_in(int dir_fd, unsigned levels_left)
+static void remove_leftovers_in(int dir_fd, unsigned levels_left, bool is_session)
 {
     DIR *dir = fdopendir(dir_fd);
     struct dirent *entry;
@@ -163,6 +172,8 @@ static void remove_leftovers_in(int dir_fd, unsigned levels_left)
         close(dir_fd);
         return;
     }
+    if (is_session)
+        remove_ledgers(dir_fd);
     while ((entry = readdir(dir))) {
         const char *name = entry->d_name;
         int fd;
@@ -173,7 +184,8 @@ static void remove_leftovers_in(int dir_fd, unsigned levels_left)
         } else if (name[0] != '.') {
             fd = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
             if (fd >= 0)
-                remove_leftovers_in(fd, levels_left - 1);
+                remove_leftovers_in(fd, levels_left - 1,
+                                    levels_left == 2 && tree_session_start(name) != 0);
         }
     }
     closedir(dir);
@@ -184,7 +196,14 @@ void tree_remove_leftovers(const char *root)
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd >= 0)
-        remove_leftovers_in(fd, 2);
+        remove_leftovers_in(fd, 2, false);
+}
+
+bool tree_is_gone(int dir_fd)
+{
+    struct stat st;
+
+    return fstat(dir_fd, &st) != 0 ? errno == ESTALE : st.st_nlink == 0;
 }
 
 int tree_create_stream(int session_fd, const char *stream, struct dao_text *text)
@@ -235,6 +254,9 @@ int tree_replace_file(int dir_fd, const char *name, const char *content, size_t 
     if (r == 0 && fsync(dir_fd) != 0 && errno != EINVAL)
         r = -errno;
     if (r < 0)
+        unlinkat(dir_fd, temp, 0);
+    snprintf(temp, sizeof temp, ".%.50s.spare", name);
+    if (r == 0) /* of a recorder that died: see rewrite.h */
         unlinkat(dir_fd, temp, 0);
     return r;
 }

@@ -43,8 +43,12 @@ int64_t tree_session_start(const char *name);
 bool tree_session_is_alive(int session_fd);
 
 /* Remove files below root that were prepared and never named (dot-files, where the file system has
- * no nameless ones) and whose recorder does not live any more. Never anything else. */
+ * no nameless ones), and what a ledger was written into, where their recorder does not live any
+ * more. Never anything else. */
 void tree_remove_leftovers(const char *root);
+
+/* Was this folder removed, so that nothing can be put into it any more? */
+bool tree_is_gone(int dir_fd);
 
 /* Make and open a stream's folder in a session. A descriptor or negative errno with a text. */
 int tree_create_stream(int session_fd, const char *stream, struct dao_text *text);

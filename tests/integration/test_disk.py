@@ -105,11 +105,25 @@ def short_writes_are_continued():
                                 STILL, faults=faults), streams(STILL))
         assert session.status == 0 and session.stream(STILL)["recorded"] == 63, session.errors
         assert faults.get("hits") > 0
-    jobs = [(1, ["write"], []), (4096, ["pwrite"], []), (5000, ["pwrite"], []),
+    jobs = [(7, ["pwrite"], ["--no-direct"]), (4096, ["pwrite"], []), (5000, ["pwrite"], []),
             (4095, ["pwrite"], ["--no-direct"]), (100, ["pwrite"], ["--no-direct"])]
     global tried
     f.sweep(record, jobs)
     tried += len(jobs)
+
+
+def killed_while_it_waits_for_the_disk_the_ledger_tells_what_was_lost():
+    """Nothing new can be had of the disk: no file, no room."""
+    def record(error):
+        root = f.new_root()
+        faults = f.Faults(root)
+        recorder = f.start(root, "--buffer", "1MiB", "--roll-frames", 100, CAMERA, ACTUATORS,
+                           faults=faults)
+        recorder.has_files(CAMERA, 1)
+        faults.set(ops=["allocate", "create"], error=error)
+        f.killed_while_it_waits(recorder, streams(CAMERA, ACTUATORS), faults.set)
+    global tried
+    tried += len(f.sweep(record, ("ENOSPC", "EDQUOT")))
 
 
 def one_stream_s_trouble_is_not_the_other_s():
@@ -272,6 +286,7 @@ if __name__ == "__main__":
     begin_sources()
     h.main([a_call_that_fails_once_costs_at_most_what_is_counted,
             calls_that_fail_for_ever_cost_what_is_counted, short_writes_are_continued,
+            killed_while_it_waits_for_the_disk_the_ledger_tells_what_was_lost,
             one_stream_s_trouble_is_not_the_other_s,
             a_disk_that_stays_broken_is_said_once_and_not_filled_with_files,
             a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit,

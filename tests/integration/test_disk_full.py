@@ -101,6 +101,18 @@ def full_in_the_middle_is_waited_for_and_recording_resumes():
     f.sweep(record, WAYS.values(), at_once=3)
 
 
+def killed_while_the_disk_is_full_the_ledger_tells_what_was_lost():
+    def record(options):
+        root = mount(24)
+        recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
+                           150, *STREAMS)
+        recorder.has_files(CAMERA, 1)
+        other = fill(root)
+        recorder.says("make room")
+        f.killed_while_it_waits(recorder, STREAMS, lambda: os.unlink(other))
+    f.sweep(record, WAYS.values(), at_once=3)
+
+
 def the_end_comes_before_less_is_free_than_is_to_be_kept():
     def record(job):
         options, keep, kept = job
@@ -156,6 +168,7 @@ if __name__ == "__main__":
     begin_sources()
     h.main([full_from_the_start_is_one_line_and_nothing_is_left,
             full_in_the_middle_is_waited_for_and_recording_resumes,
+            killed_while_the_disk_is_full_the_ledger_tells_what_was_lost,
             the_end_comes_before_less_is_free_than_is_to_be_kept,
             without_a_way_to_reserve_what_was_written_stays_valid,
             no_room_for_a_segment_is_one_line_and_nothing_is_left,

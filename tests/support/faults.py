@@ -118,6 +118,25 @@ class Recorder:
                    seconds, f"{count} files")
         assert len(glob.glob(pattern)) >= count, self.errors()
 
+    def ledger(self):
+        """session.json as it is now, {} while there is none; it is whole at each instant."""
+        try:
+            with open(os.path.join(self.folder(), "session.json"), encoding="utf-8") as f:
+                ledger = json.load(f)
+        except FileNotFoundError:
+            return {}
+        for stream in ledger["streams"]:
+            assert stream["expected"] == stream["recorded"] + stream["lost"], stream
+            assert stream["lost"] == sum(stream["lost_by"].values()), stream
+            assert stream["lost"] == sum(g["count"] for g in stream["gaps"]) or (
+                stream["gaps_left_out"]), stream
+        return ledger
+
+    def known_lost(self, path):
+        """Frames lost to the disk, as session.json has it now."""
+        return sum(s["lost_by"]["disk"] for s in self.ledger().get("streams", ())
+                   if s["name"] == h.stream_name(path))
+
     def part_number(self, path):
         """Of the file that is being written, 0 while none is."""
         files = glob.glob(os.path.join(self.root, "*", h.stream_name(path), "*.part"))
@@ -207,6 +226,39 @@ def end(recorder, streams, seconds=60, allow_part=False):
         os.path.join(session.folder, "*", ".*"))
     assert not hidden, hidden
     return session
+
+
+def killed_while_it_waits(recorder, streams, mend):
+    """Kill a recorder that waits for the disk, call mend() to make that well, repair: what the
+    ledger told of losses stays told. streams as for end()."""
+    path = next(iter(streams))
+    h.wait_for(lambda: recorder.known_lost(path) > 0, what="a ledger that tells a loss")
+    for _ in range(2):  # it is written anew again and again
+        before = recorder.known_lost(path)
+        h.wait_for(lambda b=before: recorder.known_lost(path) > b, what="the next ledger")
+    before = recorder.known_lost(path)
+    recorder.process.kill()
+    recorder.process.communicate(timeout=60)
+    told = recorder.ledger()
+    assert told["end"] is None and recorder.known_lost(path) >= before
+    mend()
+    run = subprocess.run([h.DAOREC, "repair", "--apply", recorder.root], capture_output=True,
+                         text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    h.verified(recorder.folder())
+    ledger = recorder.ledger()
+    assert ledger["recovered"] is True
+    for stream, was in zip(ledger["streams"], told["streams"]):
+        assert stream["expected"] >= was["expected"], (stream, was)
+        assert stream["lost_by"]["disk"] >= was["lost_by"]["disk"], (stream, was)
+        gaps = {(g["first_cnt0"], g["count"], g["cause"]) for g in stream["gaps"]}
+        assert all((g["first_cnt0"], g["count"], g["cause"]) in gaps for g in was["gaps"]), (
+            stream, was)
+    left = glob.glob(os.path.join(recorder.folder(), ".*"))
+    assert not left, left
+    files = glob.glob(os.path.join(recorder.folder(), "*", "*.fits"))
+    assert files
+    _collected.extend(files)
 
 
 def new_root():

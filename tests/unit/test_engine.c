@@ -14,12 +14,12 @@
 #include "io/engine.h"
 #include "io/pool.h"
 #include "io/sink.h"
+#include "tests/support/takes.h"
 
 #define REQUESTS 8u
 #define BYTES    65536u
 
-static char folder[200];
-static int dir;
+static struct take_folder folder;
 static struct io_engine *engine;
 static struct io_pool pool;
 static struct sink sink;
@@ -68,7 +68,6 @@ static void done(struct io_request *request)
 static bool begin(struct plan how, bool direct)
 {
     static struct sink_backend backend;
-    const char *temp = getenv("TMPDIR");
     struct io_pool *pools[] = {&pool};
     int r = io_engine_create(&engine, IO_ENGINE_URING, 16, NULL);
 
@@ -80,13 +79,10 @@ static bool begin(struct plan how, bool direct)
     backend = sink_backend_system;
     backend.completed = spoil;
     backend.ctx = &plan;
-    snprintf(folder, sizeof folder, "%s/daorec-test-XXXXXX", temp ? temp : "/tmp");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ck_assert_int_ge(dir, 0);
+    take_folder_make(&folder);
     ck_assert_int_eq(io_pool_init(&pool, REQUESTS, BYTES), 0);
     io_engine_register(engine, pools, 1);
-    ck_assert_int_eq(sink_create(&sink, dir, "file", REQUESTS * BYTES, false, &backend), 0);
+    ck_assert_int_eq(sink_create(&sink, folder.fd, "file", REQUESTS * BYTES, false, &backend), 0);
     sink.direct = direct; /* as far as counts go */
     return true;
 }
@@ -96,8 +92,7 @@ static void end(void)
     sink_close(&sink);
     io_engine_destroy(engine);
     io_pool_fini(&pool);
-    close(dir);
-    ck_assert_int_eq(rmdir(folder), 0);
+    take_folder_remove(&folder);
 }
 
 static void submit(unsigned i, enum io_request_kind kind)
@@ -245,6 +240,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    take_base_make();
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, an_error_is_that_of_its_request_alone_and_told_once, 0, ERRORS);
     tcase_add_loop_test(tcase, a_sync_that_fails_is_told_and_costs_no_write, 0, ERRORS);

@@ -355,6 +355,108 @@ START_TEST(frames_that_failed_on_disk_move_from_recorded_to_lost)
 }
 END_TEST
 
+static struct ledger_gap disk_gap(int64_t first, uint64_t count, int64_t time_ns)
+{
+    return (struct ledger_gap){first, count, time_ns, LEDGER_DISK};
+}
+
+static struct account_view publish_and_read(struct account *account)
+{
+    struct account_view view;
+
+    account_publish(account, true);
+    account_read(account, &view);
+    ck_assert(ledger_balances(&view.counts));
+    return view;
+}
+
+START_TEST(what_is_lost_while_the_disk_is_waited_for_is_told_and_booked_once)
+{
+    static struct account account;
+    struct account_view view;
+    struct ledger_gap gap = disk_gap(3, 10, 77);
+
+    account_init(&account);
+    account_begin_run(&account, 1);
+    account_take(&account, 1, false, 10);
+    account_take(&account, 2, false, 10);
+    account_wait(&account, &gap);
+    view = publish_and_read(&account);
+    ck_assert_uint_eq(view.counts.lost_by[LEDGER_DISK], 10);
+    ck_assert_uint_eq(ledger_expected(&view.counts), 12);
+    ck_assert_int_eq(view.counts.run.last_cnt0, 12);
+    ck_assert_uint_eq(view.counts.gap_count, 0);
+    gap = disk_gap(3, 25, 99); /* it grows, and has the time at which it was noticed */
+    account_wait(&account, &gap);
+    view = publish_and_read(&account);
+    ck_assert_uint_eq(view.counts.lost_by[LEDGER_DISK], 25);
+    ck_assert_int_eq(view.waiting.time_ns, 77);
+    account_lose(&account, LEDGER_DISK, 3, 30, 100);
+    view = publish_and_read(&account);
+    ck_assert_uint_eq(view.counts.lost_by[LEDGER_DISK], 30);
+    account_take(&account, 33, false, 10);
+    view = publish_and_read(&account);
+    ck_assert_uint_eq(ledger_expected(&view.counts), 33);
+    ck_assert_uint_eq(view.counts.lost_by[LEDGER_DISK], 30);
+    ck_assert_uint_eq(view.counts.gap_count, 1);
+    gap = disk_gap(34, 2, 101);
+    account_wait(&account, &gap);
+    ck_assert_uint_eq(publish_and_read(&account).counts.lost_by[LEDGER_DISK], 32);
+    if (_i == 0)
+        account_wait(&account, NULL);
+    else if (_i == 1)
+        account_take(&account, 34, false, 10); /* it was still to be had */
+    else
+        account_begin_run(&account, 1);
+    ck_assert_uint_eq(publish_and_read(&account).counts.lost_by[LEDGER_DISK], 30);
+    account_fini(&account);
+}
+END_TEST
+
+static unsigned count_of(const char *text, const char *what)
+{
+    unsigned n = 0;
+
+    for (text = strstr(text, what); text; text = strstr(text + 1, what))
+        n++;
+    return n;
+}
+
+/* Behind the others; where the list is full it is one that is left out. */
+START_TEST(the_gap_that_is_growing_is_one_of_the_ledger_s)
+{
+    static struct account account;
+    struct dao_geometry geometry;
+    uint32_t size[] = {4, 2};
+    uint64_t gaps = _i ? LEDGER_GAPS_MAX : 2;
+    struct ledger_gap gap = disk_gap(1000000, 5, 1);
+    struct account_view view;
+    struct ledger_stream stream = {.name = "wfs", .shm_path = "/tmp/wfs.im.shm"};
+    struct ledger ledger = {
+        .session = "", .uuid = "", .host = "", .root = "", .streams = &stream, .stream_count = 1};
+    char *text;
+
+    ck_assert_int_eq(dao_geometry_make(&geometry, 2, size, _DATATYPE_UINT16, 4, 0, NULL), 0);
+    account_init(&account);
+    account_begin_shape(&account, &geometry, 1);
+    account_begin_run(&account, 1);
+    for (uint64_t i = 0; i < gaps; i++)
+        account_lose(&account, LEDGER_LAPPED, (int64_t)i + 1, 1, 1);
+    gap.first_cnt0 = (int64_t)gaps + 1;
+    account_wait(&account, &gap);
+    view = publish_and_read(&account);
+    stream.counts = view.counts;
+    stream.gaps = account.gaps;
+    stream.waiting = view.waiting;
+    text = ledger_to_json(&ledger, false);
+    ck_assert_uint_eq(count_of(text, "\"cause\": \"lapped\""), (unsigned)gaps);
+    ck_assert_uint_eq(count_of(text, "\"cause\": \"disk\""), _i ? 0 : 1);
+    ck_assert_uint_eq(count_of(text, "\"gaps_left_out\": 1"), _i ? 1 : 0);
+    free(text);
+    account_fini(&account);
+}
+END_TEST
+
 START_TEST(a_wrong_book_is_noticed)
 {
     static struct account account;
@@ -433,6 +535,9 @@ int main(void)
     tcase_add_test(tcase, counts_may_pass_the_sign_bit);
     tcase_add_test(tcase, expected_is_recorded_and_lost_over_every_run);
     tcase_add_test(tcase, frames_that_failed_on_disk_move_from_recorded_to_lost);
+    tcase_add_loop_test(tcase, what_is_lost_while_the_disk_is_waited_for_is_told_and_booked_once, 0,
+                        3);
+    tcase_add_loop_test(tcase, the_gap_that_is_growing_is_one_of_the_ledger_s, 0, 2);
     tcase_add_test(tcase, a_wrong_book_is_noticed);
     tcase_add_test(tcase, gaps_beyond_the_list_are_counted);
     tcase_add_test(tcase, a_shape_that_got_no_file_is_left_out);

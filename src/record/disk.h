@@ -1,0 +1,41 @@
+/*
+ * disk.h - what the session's thread looks at on the disk twice a second: is there room for what is
+ * to come, is the folder still there, does the ledger tell what was lost meanwhile?
+ *
+ * A stream that waits for the disk closes no file, so that nobody would write the ledger: then it
+ * is written once a second, and a recorder that is killed meanwhile leaves one that tells all but
+ * the last two seconds. It is a keeper that writes it; nothing here waits for a disk.
+ */
+#ifndef DAOREC_RECORD_DISK_H
+#define DAOREC_RECORD_DISK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "record/books.h"
+#include "record/keeper.h"
+
+struct disk {
+    /* set by the session; borrowed */
+    struct room *room;
+    struct books *books;
+    struct keeper *keeper; /* to write the ledger */
+    struct record_stream *const *streams;
+    unsigned count;
+    const char *root, *session;
+    int dir_fd;
+    /* kept here */
+    bool has_ended;       /* why the recording is to end was said */
+    int64_t written_ns;   /* monotonic: when the ledger was asked for last */
+    atomic_bool is_asked; /* for the ledger, and it is not written yet */
+};
+
+/* Look. Returns the ENDCAUSE with which the recording is to end now, said once and counted as a
+ * failure; else NULL. */
+const char *disk_look(struct disk *disk, int64_t now_ns);
+
+/* The keeper that was asked for the ledger: write it. */
+void disk_write_ledger(struct disk *disk);
+
+#endif

@@ -263,8 +263,8 @@ static int reserve(struct sink *sink, uint64_t bytes)
     return ftruncate(sink->fd, (off_t)bytes) == 0 ? 0 : -errno;
 }
 
-int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes, bool want_direct,
-                const struct sink_backend *backend)
+static int create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes, bool want_direct,
+                  const struct sink_backend *backend, bool is_sparse)
 {
     int r;
 
@@ -273,13 +273,34 @@ int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes,
     if (!sink->scratch)
         return -ENOMEM;
     r = open_direct_or_not(sink, name, want_direct);
-    if (r == 0)
+    if (r == 0 && is_sparse)
+        r = ftruncate(sink->fd, (off_t)bytes) == 0 ? 0 : -errno;
+    else if (r == 0)
         r = reserve(sink, bytes);
     if (r == 0 && flock(sink->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         r = -EWOULDBLOCK;
     if (r < 0)
         sink_close(sink);
     return r;
+}
+
+int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes, bool want_direct,
+                const struct sink_backend *backend)
+{
+    return create(sink, dir_fd, name, bytes, want_direct, backend, false);
+}
+
+int sink_create_sparse(struct sink *sink, int dir_fd, const char *name, uint64_t bytes,
+                       bool want_direct, const struct sink_backend *backend)
+{
+    return create(sink, dir_fd, name, bytes, want_direct, backend, true);
+}
+
+int sink_reserve(struct sink *sink, uint64_t off, uint64_t bytes)
+{
+    if (fallocate(sink->fd, 0, (off_t)off, (off_t)bytes) == 0)
+        return 0;
+    return errno == EOPNOTSUPP || errno == ENOSYS ? 0 : -errno;
 }
 
 #define LOCK_TRIES 5 /* who only asks whether it is locked holds it for an instant */

@@ -50,6 +50,14 @@ struct sink {
 int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes, bool want_direct,
                 const struct sink_backend *backend);
 
+/* The same with nothing allocated: sink_reserve() says where it is needed. */
+int sink_create_sparse(struct sink *sink, int dir_fd, const char *name, uint64_t bytes,
+                       bool want_direct, const struct sink_backend *backend);
+
+/* Blocks for these bytes of the file, which are within its length; 0 also where the file system has
+ * no such call. -ENOSPC, -EDQUOT, ... */
+int sink_reserve(struct sink *sink, uint64_t off, uint64_t bytes);
+
 /*
  * An existing file of this name, locked by flock, written through the page cache. `want_write`:
  * else it may only be read. -EWOULDBLOCK: somebody holds its lock; -ELOOP: it is a link; -EINVAL:

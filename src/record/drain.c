@@ -331,6 +331,7 @@ static uint32_t full_percent(struct io_pool *pool)
 
 static void housekeeping(struct record_stream *s, int64_t now_ns)
 {
+    handover_heed(s);
     handover_roll_if_due(s, now_ns);
     if (s->current && s->current->frames > 0 && now_ns - s->last_flush_ns >= FLUSH_NS) {
         handover_flush(s);

@@ -56,12 +56,35 @@ void handover_flush(struct record_stream *s)
 /* A smaller file is better than none, but not one of a few frames after the other. */
 #define CAPACITY_PART 64u
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t least_of(uint64_t capacity)
+{
+    if (capacity / CAPACITY_PART >= 2)
+        return capacity / CAPACITY_PART;
+    return capacity < 2 ? 1 : 2;
+}
+
+/* While no file can be made, what is in memory is cut into pieces of a quarter of it: so much room
+ * is enough to go on. */
+static uint64_t modest_of(const struct record_stream *s, uint64_t least)
+{
+    uint64_t bytes = (uint64_t)s->data_pool.count * s->data_pool.block_bytes;
+    uint64_t frames = bytes / 4 / s->shape->parts.frame_bytes;
+
+    return frames > least ? frames : least;
+}
+
 /* Frames in the next file, as the limits have it and as far as there is room; 0: there is not. */
-static uint64_t plan_capacity(struct record_stream *s)
+static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
 {
     const struct fits_parts *parts = &s->shape->parts;
     uint64_t capacity = rolling_capacity(&s->config.rolling, parts, s->rate_hz), granted;
-    uint64_t most = s->room->limits.file_bytes_max;
+    uint64_t most = smaller(s->room->limits.file_bytes_max,
+                            atomic_load_explicit(&s->file_bytes_most, memory_order_relaxed));
     struct fits_plan wanted, least;
 
     fits_plan_make(&wanted, parts, capacity);
@@ -70,9 +93,13 @@ static uint64_t plan_capacity(struct record_stream *s)
         if (capacity == 0)
             return 0;
     }
+    *ret_least = least_of(capacity);
+    if (atomic_load_explicit(&s->is_waiting, memory_order_relaxed))
+        capacity = smaller(capacity, modest_of(s, *ret_least));
     fits_plan_make(&wanted, parts, capacity);
-    fits_plan_make(&least, parts,
-                   capacity / CAPACITY_PART < 2 ? capacity < 2 ? 1 : 2 : capacity / CAPACITY_PART);
+    fits_plan_make(&least, parts, *ret_least);
+    if (room_keeps_nothing(s->room)) /* then opener.c finds out how much there is room for */
+        least = wanted;
     granted = room_claim(s->room, least.file_bytes, wanted.file_bytes);
     return granted == wanted.file_bytes ? capacity : fits_plan_capacity_of(parts, granted);
 }
@@ -81,11 +108,11 @@ void handover_plan(struct record_stream *s)
 {
     struct record_file *const *free_file = io_queue_peek(&s->free_files);
     struct record_file *f;
-    uint64_t capacity;
+    uint64_t capacity, least = 1;
 
     if (!free_file)
         return;
-    capacity = plan_capacity(s);
+    capacity = plan_capacity(s, &least);
     s->no_room = capacity == 0;
     if (s->no_room)
         return;
@@ -95,16 +122,21 @@ void handover_plan(struct record_stream *s)
     f->shape = s->shape;
     atomic_fetch_add_explicit(&f->shape->file_count, 1, memory_order_relaxed);
     f->capacity = capacity;
+    f->least = smaller(least, capacity);
+    f->modest = modest_of(s, f->least);
     f->frames = 0;
     f->data_sum = f->rows_sum = 0;
     f->lost = f->gaps = f->torn = 0;
     f->end_cause = "";
-    f->has_next = f->trouble_said = f->removed = false;
+    f->has_next = f->asked = f->trouble_said = f->removed = false;
     f->consumed = f->written = f->rows_written = 0;
     f->writes_in_flight = 0;
     f->sync_in_flight = false;
     atomic_store_explicit(&f->state, RECORD_FILE_IDLE, memory_order_relaxed);
     atomic_store_explicit(&f->error, 0, memory_order_relaxed);
+    atomic_store_explicit(&f->most, capacity, memory_order_relaxed);
+    atomic_store_explicit(&f->is_complete, false, memory_order_relaxed);
+    atomic_store_explicit(&f->wish, 0, memory_order_relaxed);
     fits_plan_make(&f->file.plan, &f->shape->parts, f->capacity);
     f->file.facts = &f->shape->facts;
     f->file.state =
@@ -144,9 +176,14 @@ void handover_end_pending(struct record_stream *s, bool has_next)
 
 void handover_end_current(struct record_stream *s, const char *cause, int64_t now_ns)
 {
+    struct record_file *f = s->current;
+
     handover_blocks(s, true);
-    s->current->end_cause = cause;
-    s->ending = s->current;
+    f->end_cause = cause;
+    atomic_store_explicit(&f->most, f->frames, memory_order_relaxed);
+    /* release: pairs with the acquire in agree() of opener.c, which then reads `most` */
+    atomic_store_explicit(&f->is_complete, true, memory_order_release);
+    s->ending = f;
     s->ending_since_ns = now_ns;
     s->current = NULL;
 }
@@ -169,6 +206,25 @@ void handover_retire(struct record_stream *s, const char *cause, int64_t now_ns)
     s->no_room = false;
     staging_drop(&s->data);
     staging_drop(&s->rows);
+}
+
+static void heed_wish(struct record_file *f)
+{
+    uint64_t wish = f ? atomic_load_explicit(&f->wish, memory_order_relaxed) : 0;
+
+    if (wish == 0)
+        return;
+    if (wish < f->capacity)
+        f->capacity = wish > f->frames ? wish : f->frames;
+    atomic_store_explicit(&f->most, f->capacity, memory_order_relaxed);
+    /* release: pairs with the acquire in agree() of opener.c */
+    atomic_store_explicit(&f->wish, 0, memory_order_release);
+}
+
+void handover_heed(struct record_stream *s)
+{
+    heed_wish(s->current);
+    heed_wish(s->next);
 }
 
 void handover_roll_if_due(struct record_stream *s, int64_t now_ns)

@@ -33,6 +33,9 @@ void handover_retire(struct record_stream *s, const char *cause, int64_t now_ns)
 /* The file that was ending may be closed now; has_next: another one follows it. */
 void handover_end_pending(struct record_stream *s, bool has_next);
 
+/* Do files have to be smaller than they were planned? Once in a while, between two frames. */
+void handover_heed(struct record_stream *s);
+
 /* End the current file where a limit, a signal or an error says so; plan the next one in time;
  * close an ended one that nothing follows. */
 void handover_roll_if_due(struct record_stream *s, int64_t now_ns);

@@ -8,8 +8,10 @@
 
 #include "base/units.h"
 #include "lib/clock.h"
+#include "record/opener.h"
 
 #define RETRY_NS    250000000ll
+#define ANSWER_NS   5000000ll /* for a drain that was asked something */
 #define PATIENCE_NS 1000000000ll
 
 /* ---- jobs ---- */
@@ -30,40 +32,6 @@ static void free_file(struct keeper *keeper, struct record_file *f)
     pthread_mutex_lock(keeper->files_lock);
     io_queue_push(queue, &f);
     pthread_mutex_unlock(keeper->files_lock);
-}
-
-int keeper_prepare_now(struct record_file *f, struct dao_text *text)
-{
-    int r = recording_file_prepare(&f->file, f->stream->dir_fd, f->stream->config.want_direct,
-                                   &sink_backend_system, text);
-
-    if (r == 0)
-        atomic_store_explicit(&f->state, RECORD_FILE_PREPARED, memory_order_release);
-    return r;
-}
-
-static int prepare_if_needed(struct record_file *f, struct dao_text *text)
-{
-    if (atomic_load_explicit(&f->state, memory_order_relaxed) != RECORD_FILE_IDLE)
-        return 0;
-    return keeper_prepare_now(f, text);
-}
-
-static int publish(struct record_file *f, struct dao_text *text)
-{
-    struct fits_state *state = &f->file.state;
-    char previous[TREE_FILE_BYTES] = "";
-    int r;
-
-    if (state->file_seq > 1)
-        tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
-    state->previous = previous;
-    state->frame0 = f->index0;
-    state->cnt0_begin = f->first_cnt0;
-    state->begin_ns = f->first_ns;
-    r = recording_file_publish(&f->file, text);
-    state->previous = "";
-    return r;
 }
 
 /* At the end of a recording a file is not waited for as long as it takes, but for a moment: the
@@ -88,14 +56,16 @@ static int open_file(struct keeper *keeper, struct record_file *f)
 
     if (!last_try && dao_clock_mono_ns() < atomic_load(&f->stream->not_before_ns))
         return -EAGAIN;
-    r = prepare_if_needed(f, &text);
-    if (r == 0)
-        r = publish(f, &text);
+    r = opener_open(f, last_try, &text);
+    if (r == -EBUSY)
+        return r;
+    atomic_store(&f->stream->is_waiting, r < 0);
     if (r < 0) {
         if (!f->trouble_said)
             keeper->events->trouble(keeper->events->ctx, f, text.s);
         f->trouble_said = true;
-        if (!last_try && r != -EEXIST) /* a foreign file of its name stays there */
+        /* A foreign file of its name stays there; a file of its length cannot be had. */
+        if (!last_try && r != -EEXIST && r != -EFBIG)
             return r;
         atomic_store(&f->error, r);
         io_engine_kick(f->stream->engine);
@@ -212,7 +182,7 @@ static int run_job(struct keeper *keeper, const struct keeper_job *job)
 
     switch (job->kind) {
     case KEEPER_PREPARE: /* if it fails, opening tries again and reports */
-        prepare_if_needed(job->file, &text);
+        opener_prepare(job->file, &text);
         return 0;
     case KEEPER_OPEN:
         return open_file(keeper, job->file);
@@ -285,7 +255,7 @@ static void *keeper_run(void *arg)
             r = run_job(keeper, &job);
             pthread_mutex_lock(&keeper->lock);
             if (r < 0) {
-                job.not_before_ns = dao_clock_mono_ns() + RETRY_NS;
+                job.not_before_ns = dao_clock_mono_ns() + (r == -EBUSY ? ANSWER_NS : RETRY_NS);
                 put_job(keeper, job);
             }
             continue;

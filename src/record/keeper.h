@@ -55,7 +55,4 @@ void keeper_post(struct keeper *keeper, enum keeper_job_kind kind, struct record
 /* Do what was posted, then end the thread. */
 void keeper_stop(struct keeper *keeper);
 
-/* Prepare a planned file now, in the caller's thread (before the threads run). */
-int keeper_prepare_now(struct record_file *file, struct dao_text *text);
-
 #endif

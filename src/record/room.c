@@ -2,7 +2,6 @@
 #include "record/room.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
@@ -47,9 +46,9 @@ uint64_t room_kept(const struct room *room)
     return fstatvfs(room->dir_fd, &fs) == 0 ? kept_of(&room->limits, &fs) : room->limits.keep_bytes;
 }
 
-static bool keeps_nothing(const struct room_limits *limits)
+bool room_keeps_nothing(const struct room *room)
 {
-    return limits->keep_bytes == 0 && limits->keep_percent <= 0.0;
+    return room->limits.keep_bytes == 0 && room->limits.keep_percent <= 0.0;
 }
 
 uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes)
@@ -61,7 +60,7 @@ uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes)
     do {
         granted = bytes < left ? bytes : left;
         if (granted < least)
-            return keeps_nothing(&room->limits) && least <= bytes ? least : 0;
+            return room_keeps_nothing(room) && least <= bytes ? least : 0;
         if (left == UINT64_MAX)
             break;
     } while (!atomic_compare_exchange_weak_explicit(&room->left_bytes, &left, left - granted,

@@ -10,6 +10,7 @@
 #ifndef DAOREC_RECORD_ROOM_H
 #define DAOREC_RECORD_ROOM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct room_limits {
@@ -33,6 +34,9 @@ void room_look(struct room *room, int dir_fd);
 
 /* Bytes to be kept free there; for messages. */
 uint64_t room_kept(const struct room *room);
+
+/* Is nothing to be kept free there? Then a disk that is full is waited for. */
+bool room_keeps_nothing(const struct room *room);
 
 /*
  * Claim up to `bytes`, at least `least`: how much was granted, 0 where there is less. Where nothing

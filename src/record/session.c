@@ -107,6 +107,7 @@ static struct record_stream *make_stream(const struct session_config *config, co
     s->fresh.guard_index = -1;
     s->dir_fd = -1;
     s->stop_cause = "STOP";
+    atomic_store(&s->file_bytes_most, UINT64_MAX);
     atomic_store(&s->stop_cause_requested, "STOP");
     account_init(&s->account);
     return s;

@@ -12,7 +12,7 @@
 #include "base/units.h"
 #include "lib/clock.h"
 #include "record/handover.h"
-#include "record/keeper.h"
+#include "record/opener.h"
 #include "record/setup.h"
 #include "recording/find.h"
 
@@ -246,12 +246,13 @@ int start_first_files(struct record_stream *const *streams, unsigned count)
                       streams[i]->name, kept);
             return -ENOSPC;
         }
-        r = keeper_prepare_now(streams[i]->next, &text);
+        r = opener_prepare(streams[i]->next, &text);
         if (r < 0) {
             log_error("stream %s: %s; make room or choose another folder with --output",
                       streams[i]->name, text.s);
             return r;
         }
+        opener_settle(streams[i]->next);
     }
     return 0;
 }

@@ -51,7 +51,10 @@ struct record_file {
     struct recording_file file;
     struct record_stream *stream;
     struct stream_shape *shape;
-    uint64_t capacity;
+    /* drain, when it is planned */
+    uint64_t capacity; /* frames that it will hold at most; the drain makes it less if asked to */
+    uint64_t least;    /* with room for fewer it is not worth making */
+    uint64_t modest;   /* enough, while the disk is waited for */
     /* drain, handed over with the END message */
     uint64_t frames;
     uint32_t data_sum, rows_sum;
@@ -68,11 +71,16 @@ struct record_file {
     uint64_t rows_written; /* file offset: rows before it are written */
     uint32_t writes_in_flight;
     bool sync_in_flight;
-    bool trouble_said; /* keeper: that it could not be opened was reported */
-    bool removed;      /* keeper: it is not there any more, or never was */
+    /* keeper */
+    bool asked;        /* to hold less: see opener.c */
+    bool trouble_said; /* that it could not be opened was reported */
+    bool removed;      /* it is not there any more, or never was */
     /* shared */
-    _Atomic int state; /* enum record_file_state; keepers write, writer and drain read */
-    _Atomic int error; /* first negative errno of a write, a sync or of publishing */
+    _Atomic uint64_t most;   /* drain: its capacity, for others */
+    atomic_bool is_complete; /* drain: all of its frames are staged */
+    _Atomic uint64_t wish;   /* keeper: a capacity to be had; drain: 0, once it has heeded it */
+    _Atomic int state;       /* enum record_file_state; keepers write, writer and drain read */
+    _Atomic int error;       /* first negative errno of a write, a sync or of publishing */
 };
 
 enum record_file_state {
@@ -194,8 +202,10 @@ struct record_stream {
     unsigned char *data_page, *row_page; /* for flushed last pages */
     uint32_t flushes_in_flight;          /* data writes whose block the drain still fills */
     bool drain_done;
-    int64_t failed_ns;             /* monotonic: when a file failed last, 0: none did */
-    _Atomic int64_t not_before_ns; /* monotonic: no file is opened before */
+    int64_t failed_ns;                /* monotonic: when a file failed last, 0: none did */
+    _Atomic int64_t not_before_ns;    /* monotonic: no file is opened before */
+    _Atomic uint64_t file_bytes_most; /* keeper: longer files are refused here */
+    atomic_bool is_waiting;           /* keeper: no file can be made at present */
 
     /* keeper */
     int64_t patience_ends_ns; /* monotonic, once it stops: until then files are tried again */

@@ -68,6 +68,85 @@ static int write_headers(struct recording_file *file)
     return r == 0 ? sink_sync(sink) : r;
 }
 
+/* ---- room on the disk ---- */
+
+struct range {
+    uint64_t off, end;
+};
+
+/* What is written of a file that gets no more than `frames` frames: the cube up to the end of the
+ * final tables and the header of FILLER behind them, and the rows. The units behind the rows have
+ * little in them, and are written before the file is used. */
+static unsigned find_ranges(const struct fits_plan *plan, uint64_t frames, struct range ret[2])
+{
+    uint64_t end = fits_plan_closed_bytes(plan, frames) + FITS_BLOCK;
+    uint64_t rows_end = plan->rows_off + frames * 64u;
+
+    ret[0] = (struct range){0, plan->file_bytes};
+    /* Where closing would go by way of SPARE, all of it is needed. */
+    if (frames >= plan->capacity || fits_plan_detour_planes(plan, frames) > 0)
+        return 1;
+    ret[0].end = (end + SINK_PAGE - 1) / SINK_PAGE * SINK_PAGE;
+    ret[1] = (struct range){plan->frames_header_off / SINK_PAGE * SINK_PAGE,
+                            (rows_end + SINK_PAGE - 1) / SINK_PAGE * SINK_PAGE};
+    if (ret[0].end < ret[1].off)
+        return 2;
+    ret[0].end = ret[1].end;
+    return 1;
+}
+
+uint64_t recording_file_room_bytes(const struct fits_plan *plan, uint64_t frames)
+{
+    struct range ranges[2];
+    uint64_t bytes = 0;
+
+    for (unsigned i = find_ranges(plan, frames, ranges); i-- > 0;)
+        bytes += ranges[i].end - ranges[i].off;
+    return bytes;
+}
+
+static int reserve_ranges(struct recording_file *file, uint64_t frames)
+{
+    struct range ranges[2];
+    unsigned count = find_ranges(&file->plan, frames, ranges);
+    int r = 0;
+
+    for (unsigned i = 0; i < count && r == 0; i++)
+        r = sink_reserve(&file->sink, ranges[i].off, ranges[i].end - ranges[i].off);
+    return r;
+}
+
+static void say_room(const struct recording_file *file, uint64_t frames, int error,
+                     struct dao_text *text)
+{
+    snprintf(text->s, sizeof text->s, "%s: cannot prepare a file of %llu bytes: %s",
+             file->part_name, (unsigned long long)recording_file_room_bytes(&file->plan, frames),
+             strerror(-error));
+}
+
+int recording_file_reserve(struct recording_file *file, uint64_t frames, struct dao_text *text)
+{
+    int r = reserve_ranges(file, frames);
+
+    if (r < 0)
+        say_room(file, frames, r, text);
+    else if (frames > file->room_frames)
+        file->room_frames = frames;
+    return r;
+}
+
+static int create_file(struct recording_file *file, int dir_fd, bool want_direct,
+                       const struct sink_backend *backend)
+{
+    uint64_t bytes = file->plan.file_bytes;
+    int r;
+
+    if (file->room_frames == file->plan.capacity)
+        return sink_create(&file->sink, dir_fd, file->name, bytes, want_direct, backend);
+    r = sink_create_sparse(&file->sink, dir_fd, file->name, bytes, want_direct, backend);
+    return r == 0 ? reserve_ranges(file, file->room_frames) : r;
+}
+
 int recording_file_prepare(struct recording_file *file, int dir_fd, bool want_direct,
                            const struct sink_backend *backend, struct dao_text *text)
 {
@@ -75,19 +154,18 @@ int recording_file_prepare(struct recording_file *file, int dir_fd, bool want_di
     int r;
 
     snprintf(file->stream, sizeof file->stream, "%s", stream);
-
+    if (file->room_frames == 0 || file->room_frames > file->plan.capacity)
+        file->room_frames = file->plan.capacity;
     file->sink.fd = -1;
     tree_file_name(file->name, stream, file->state.file_seq, 0);
     tree_file_name(file->part_name, stream, file->state.file_seq, 1);
     r = build_headers(file, text);
     if (r == 0) {
-        r = sink_create(&file->sink, dir_fd, file->name, file->plan.file_bytes, want_direct,
-                        backend);
+        r = create_file(file, dir_fd, want_direct, backend);
         if (r == 0)
             r = write_headers(file);
         if (r < 0)
-            snprintf(text->s, sizeof text->s, "%s: cannot prepare a file of %llu bytes: %s",
-                     file->part_name, (unsigned long long)file->plan.file_bytes, strerror(-r));
+            say_room(file, file->room_frames, r, text);
     }
     if (r < 0)
         recording_file_discard(file);

@@ -25,6 +25,7 @@ struct recording_file {
     const struct fits_facts *facts; /* borrowed */
     char stream[FITS_STREAM_NAME_MAX + 1];
     struct fits_plan plan;
+    uint64_t room_frames; /* frames that there is room for on the disk; before prepare 0: all */
     struct fits_state state;
     int64_t dateref_ns; /* a whole second */
     struct sink sink;
@@ -38,11 +39,20 @@ int recording_measure_parts(struct fits_parts *ret, const struct fits_facts *fac
                             struct dao_text *text);
 
 /*
- * Prepare a file of `capacity` frames in dir_fd. Sets the plan; file->facts, file->dateref_ns and
- * file->state.file_seq are the caller's to set before. 0 or negative errno; nothing is left behind.
+ * Prepare a file in dir_fd as file->plan has it, with room on the disk for file->room_frames frames
+ * and for closing with so many: where those are fewer than the capacity, the planes and rows behind
+ * them are a hole. file->facts, file->dateref_ns and file->state.file_seq are the caller's to set
+ * before, too. 0 or negative errno; nothing is left behind.
  */
 int recording_file_prepare(struct recording_file *file, int dir_fd, bool want_direct,
                            const struct sink_backend *backend, struct dao_text *text);
+
+/* Room for so many frames in a file that was prepared with less. 0 or negative errno (then it has
+ * what it had). */
+int recording_file_reserve(struct recording_file *file, uint64_t frames, struct dao_text *text);
+
+/* Bytes on the disk of a file with room for so many of its frames, nearly. */
+uint64_t recording_file_room_bytes(const struct fits_plan *plan, uint64_t frames);
 
 /* Put file->state (first frame, PREVFILE, ...) into the header and give the file its .part name. */
 int recording_file_publish(struct recording_file *file, struct dao_text *text);

@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 
+from astropy.io import fits
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
@@ -124,6 +126,34 @@ def killed_while_it_waits_for_the_disk_the_ledger_tells_what_was_lost():
         f.killed_while_it_waits(recorder, streams(CAMERA, ACTUATORS), faults.set)
     global tried
     tried += len(f.sweep(record, ("ENOSPC", "EDQUOT")))
+
+
+def a_disk_that_grants_little_gets_small_files():
+    """A quota, say: nobody is told how much is left. From the start, or later; files of 400 frames
+    are planned, 2.6 MB, and a MiB is granted, which is some 150 frames."""
+    def record(job):
+        when, error = job
+        root, little = f.new_root(), {"ops": ["allocate"], "bytes_min": 1 << 20, "error": error}
+        faults = f.Faults(root, **little) if when == "from the start" else f.Faults(root)
+        recorder = f.start(root, "--roll-frames", 400, CAMERA, faults=faults)
+        if when == "later":
+            recorder.has_files(CAMERA, 1)
+            faults.set(**little)
+            h.wait_for(lambda: faults.get("hits") > 0, what="a refusal")
+        before = len(glob.glob(os.path.join(recorder.folder(), h.stream_name(CAMERA), "*.fits")))
+        recorder.has_files(CAMERA, before + 4)
+        faults.set()
+        recorder.has_files(CAMERA, before + 8)
+        recorder.stop()
+        session = f.end(recorder, streams(CAMERA))
+        assert session.stream(CAMERA)["lost_by"]["disk"] == 0, session.summary
+        assert "cannot prepare" not in session.errors, session.errors
+        frames = [fits.getheader(file)["NFRAMES"] for file in session.stream(CAMERA)["files"]]
+        assert 100 in frames and 400 in frames, frames
+        assert frames[0] == (100 if when == "from the start" else 400), frames
+    global tried
+    tried += len(f.sweep(record, [("from the start", "EDQUOT"), ("later", "EDQUOT"),
+                                  ("later", "ENOSPC")]))
 
 
 def one_stream_s_trouble_is_not_the_other_s():
@@ -287,6 +317,7 @@ if __name__ == "__main__":
     h.main([a_call_that_fails_once_costs_at_most_what_is_counted,
             calls_that_fail_for_ever_cost_what_is_counted, short_writes_are_continued,
             killed_while_it_waits_for_the_disk_the_ledger_tells_what_was_lost,
+            a_disk_that_grants_little_gets_small_files,
             one_stream_s_trouble_is_not_the_other_s,
             a_disk_that_stays_broken_is_said_once_and_not_filled_with_files,
             a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit,

@@ -21,6 +21,8 @@ if MARK not in os.environ:
         sys.exit(77)
     os.execvpe("unshare", [*enter, sys.executable, *sys.argv], {**os.environ, MARK: "1"})
 
+from astropy.io import fits  # noqa: E402
+
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
 
@@ -113,6 +115,40 @@ def killed_while_the_disk_is_full_the_ledger_tells_what_was_lost():
     f.sweep(record, WAYS.values(), at_once=3)
 
 
+def frames_of(session, path):
+    return [fits.getheader(file)["NFRAMES"] for file in session.stream(path)["files"]]
+
+
+def what_others_leave_of_the_disk_is_used_by_smaller_files():
+    """Files of 600 frames are planned, 4 MB; when two are there the disk is filled but for 2 MiB."""
+    def record(options):
+        root = mount(16)
+        recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
+                           600, CAMERA)
+        recorder.has_files(CAMERA, 1, ".part")
+        h.wait_for(lambda: free(root) < 9 << 20, what="the next file to be prepared")
+        other = fill(root, but=2 << 20)
+        recorder.has_files(CAMERA, 3)
+        assert "make room" not in recorder.errors() or recorder.part_number(CAMERA) > 3
+        recorder.says("make room")
+        assert free(root) < 512 << 10, free(root)  # it is used up
+        # A little room, for less than there is in memory by now, is enough to go on.
+        h.wait_for(lambda: recorder.known_lost(CAMERA) > 0, what="memory to be full")
+        before = len(os.listdir(os.path.join(recorder.folder(), h.stream_name(CAMERA))))
+        os.truncate(other, os.path.getsize(other) - (700 << 10))
+        recorder.has_files(CAMERA, before + 1)
+        os.unlink(other)
+        recorder.says("the disk is back")
+        before = len(os.listdir(os.path.join(recorder.folder(), h.stream_name(CAMERA))))
+        recorder.has_files(CAMERA, before + 1)
+        recorder.stop()
+        session = f.end(recorder, {CAMERA: STREAMS[CAMERA]}, allow_part=True)
+        frames = frames_of(session, CAMERA)
+        assert frames[:2] == [600, 600] and 9 <= frames[2] <= 350, frames
+        assert len({n for n in frames[2:] if n < 350}) > 1, frames  # smaller and smaller
+    f.sweep(record, WAYS.values(), at_once=3)
+
+
 def the_end_comes_before_less_is_free_than_is_to_be_kept():
     def record(job):
         options, keep, kept = job
@@ -169,6 +205,7 @@ if __name__ == "__main__":
     h.main([full_from_the_start_is_one_line_and_nothing_is_left,
             full_in_the_middle_is_waited_for_and_recording_resumes,
             killed_while_the_disk_is_full_the_ledger_tells_what_was_lost,
+            what_others_leave_of_the_disk_is_used_by_smaller_files,
             the_end_comes_before_less_is_free_than_is_to_be_kept,
             without_a_way_to_reserve_what_was_written_stays_valid,
             no_room_for_a_segment_is_one_line_and_nothing_is_left,

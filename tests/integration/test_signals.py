@@ -158,6 +158,23 @@ def a_small_file_limit_makes_small_files():
     f.sweep(record, [[], ["--io", "pwrite"], ["--no-direct"]])
 
 
+def a_file_limit_that_sinks_while_it_records_makes_smaller_files():
+    """As with a quota, what a file system grants is found out by trying; 200 frames take 1.3 MB."""
+    def record(options):
+        root = f.new_root()
+        recorder = f.start(root, *options, "--roll-frames", 200, CAMERA)
+        recorder.has_files(CAMERA, 1)
+        resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE, (900_000, 900_000))
+        before = len(glob.glob(os.path.join(root, "*", h.stream_name(CAMERA), "*.fits")))
+        recorder.has_files(CAMERA, before + 6)
+        recorder.stop()
+        session = f.end(recorder, {CAMERA: SHAPE})
+        frames = [fits.getheader(file)["NFRAMES"] for file in session.stream(CAMERA)["files"]]
+        assert frames[0] == 200 and max(frames[-3:]) <= 100, frames
+        assert "File too large" in session.errors, session.errors
+    f.sweep(record, [[], ["--io", "pwrite"], ["--no-direct"]])
+
+
 def fails_in_one_line(root, *arguments, says, **options):
     recorder = f.start(root, *arguments, CAMERA, **options)
     assert recorder.process.wait(timeout=60) == 1, recorder.errors()
@@ -250,7 +267,8 @@ if __name__ == "__main__":
             nobody_who_reads_the_summary_is_status_one_and_the_files_are_fine,
             before_there_is_a_segment_a_signal_ends_the_wait,
             a_time_to_wait_without_its_sign_is_told_from_a_segment,
-            a_small_file_limit_makes_small_files, limits_that_are_too_small_are_named_in_one_line,
+            a_small_file_limit_makes_small_files,
+            a_file_limit_that_sinks_while_it_records_makes_smaller_files, limits_that_are_too_small_are_named_in_one_line,
             few_descriptors_are_enough_or_named_in_one_line,
             no_locked_memory_and_no_priority_cost_one_warning_at_most,
             a_wall_clock_that_jumps_flags_frames_and_changes_nothing_else,

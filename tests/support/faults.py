@@ -29,7 +29,7 @@ PRELOAD_CLOCK = os.path.join(h.BUILD, "tests", "support", "preload_clock.so")
 OPS = {name: 1 << bit for bit, name in enumerate(
     "pwrite sync allocate name create truncate pread write nameless folder".split())}
 FOREVER = -1
-_MEMBERS = "calls hits ops first count error short_to stall_ms off_min off_max".split()
+_MEMBERS = "calls hits ops first count error short_to stall_ms off_min off_max bytes_min".split()
 
 
 class Faults:
@@ -45,13 +45,13 @@ class Faults:
         self.set(**members)
 
     def set(self, ops=(), first=1, count=FOREVER, error=0, short_to=0, stall_ms=0, off_min=0,
-            off_max=0):
+            off_max=0, bytes_min=0):
         """What is to go wrong from now on; without arguments: nothing. Counts from the first call
         of these ops after this."""
         if error and isinstance(error, str):
             error = getattr(errno, error)
         mask = sum(OPS[op] for op in ops)
-        values = (0, 0, mask, first, count, error, short_to, stall_ms, off_min, off_max)
+        values = (0, 0, mask, first, count, error, short_to, stall_ms, off_min, off_max, bytes_min)
         struct.pack_into("=q", self._page, 16, 0)  # no op while the others change
         for index, value in enumerate(values):
             if index != 2:

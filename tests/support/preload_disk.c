@@ -46,6 +46,7 @@ struct fault_control {
     _Atomic int64_t short_to;         /* bytes at most in a write; 0: any */
     _Atomic int64_t stall_ms;         /* sleep before it is done */
     _Atomic int64_t off_min, off_max; /* of pread and pwrite; off_max 0: any */
+    _Atomic int64_t bytes_min;        /* of fallocate: it asks for so many at least */
 };
 
 static struct fault_control *control;
@@ -176,7 +177,9 @@ int fsync(int fd)
 
 int fallocate(int fd, int mode, off_t off, off_t bytes)
 {
-    return interfere(FAULT_ALLOCATE, fd, -1, NULL) ? -1 : REAL(fallocate)(fd, mode, off, bytes);
+    if (control && bytes >= control->bytes_min && interfere(FAULT_ALLOCATE, fd, -1, NULL))
+        return -1;
+    return REAL(fallocate)(fd, mode, off, bytes);
 }
 
 int ftruncate(int fd, off_t bytes)

@@ -95,6 +95,8 @@ static void put_frames(struct trial *trial, uint64_t from, uint64_t to)
     free(stored);
 }
 
+static uint64_t room_frames; /* of trials that are opened from here on; 0: all */
+
 static void open_trial(struct trial *trial, uint32_t width, uint64_t capacity, bool direct)
 {
     struct dao_text text;
@@ -114,6 +116,7 @@ static void open_trial(struct trial *trial, uint32_t width, uint64_t capacity, b
     trial->file.dateref_ns = 1000000000;
     ck_assert_int_eq(recording_measure_parts(&parts, &trial->facts, &text), 0);
     fits_plan_make(&trial->file.plan, &parts, capacity);
+    trial->file.room_frames = room_frames;
     ck_assert_int_eq(
         recording_file_prepare(&trial->file, folder_fd, direct, &sink_backend_system, &text), 0);
 }
@@ -244,6 +247,98 @@ START_TEST(final_tables_never_reach_into_the_fill_of_the_ruling_cube)
 }
 END_TEST
 
+/* ---- less room than planned ---- */
+
+#define TREE_BYTES 8192u /* what a file system may need to note where the parts of a file are */
+
+static struct {
+    int fd;
+    uint64_t bytes; /* on the disk */
+} room;
+
+static uint64_t bytes_on_disk(int fd)
+{
+    struct stat st;
+
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    return (uint64_t)st.st_blocks * 512u;
+}
+
+static void no_more_is_needed(void *ctx, const char *step)
+{
+    uint64_t now = bytes_on_disk(room.fd);
+
+    ck_assert_msg(now <= room.bytes + TREE_BYTES, "%llu bytes instead of %llu after %s",
+                  (unsigned long long)now, (unsigned long long)room.bytes, step);
+    after_step(ctx, step);
+}
+
+/* A file of 1000 frames with room for some, filled with `frames` of them and closed. */
+static void live_with_little_room(uint32_t width, uint64_t some, uint64_t frames, bool direct)
+{
+    struct trial trial;
+    struct recording_hooks hooks = {no_more_is_needed, &trial};
+    struct dao_text text = {""};
+
+    make_folder();
+    room_frames = some;
+    open_trial(&trial, width, 1000, direct);
+    room_frames = 0;
+    room.fd = dup(trial.file.sink.fd); /* closing closes its own */
+    room.bytes = bytes_on_disk(room.fd);
+    ck_assert_uint_le(room.bytes, recording_file_room_bytes(&trial.file.plan, some) + 65536);
+    publish(&trial);
+    put_frames(&trial, 0, frames);
+    judge("wfs_000001.fits.part", "when filled");
+    ck_assert_msg(recording_file_close(&trial.file, frames, trial.data_sum, trial.rows_sum,
+                                       "CLOSED", &hooks, &text) == 0,
+                  "%s", text.s);
+    close(room.fd);
+    check_closed(width, frames);
+    remove_folder();
+}
+
+START_TEST(a_file_with_less_room_is_filled_and_closed_within_it)
+{
+    static const uint64_t rooms[] = {2, 63, 900};
+
+    for (unsigned i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+        live_with_little_room(3000, rooms[i], rooms[i], _i);
+        if (_i == 0)
+            live_with_little_room(97, rooms[i], rooms[i] - 1, false);
+    }
+}
+END_TEST
+
+START_TEST(less_room_is_less_on_the_disk_and_can_be_made_more)
+{
+    struct trial trial;
+    struct dao_text text = {""};
+    uint64_t all, some, more;
+
+    make_folder();
+    open_trial(&trial, 3000, 1000, false);
+    all = bytes_on_disk(trial.file.sink.fd);
+    ck_assert_uint_eq(trial.file.room_frames, 1000);
+    ck_assert_uint_ge(all, recording_file_room_bytes(&trial.file.plan, 1000));
+    recording_file_discard(&trial.file);
+    room_frames = 100;
+    open_trial(&trial, 3000, 1000, false);
+    some = bytes_on_disk(trial.file.sink.fd);
+    ck_assert_uint_lt(some, all / 8);
+    ck_assert_int_eq(recording_file_reserve(&trial.file, 300, &text), 0);
+    ck_assert_uint_eq(trial.file.room_frames, 300);
+    more = bytes_on_disk(trial.file.sink.fd);
+    ck_assert_uint_ge(more, some + 200 * 6000);
+    ck_assert_uint_lt(more, all / 2);
+    ck_assert_int_eq(recording_file_reserve(&trial.file, 1000, &text), 0);
+    ck_assert_uint_ge(bytes_on_disk(trial.file.sink.fd), all - 4096);
+    recording_file_discard(&trial.file);
+    room_frames = 0;
+    remove_folder();
+}
+END_TEST
+
 START_TEST(a_prepared_file_that_got_no_frame_leaves_nothing_behind)
 {
     struct trial trial;
@@ -322,6 +417,8 @@ int main(void)
     tcase_add_loop_test(tcase, a_file_ended_early_gets_its_tables_behind_the_last_frame, 0, 2);
     tcase_add_loop_test(tcase, a_file_ended_almost_full_goes_by_way_of_spare, 0, 2);
     tcase_add_loop_test(tcase, final_tables_never_reach_into_the_fill_of_the_ruling_cube, 0, 2);
+    tcase_add_loop_test(tcase, a_file_with_less_room_is_filled_and_closed_within_it, 0, 2);
+    tcase_add_test(tcase, less_room_is_less_on_the_disk_and_can_be_made_more);
     tcase_add_test(tcase, a_prepared_file_that_got_no_frame_leaves_nothing_behind);
     tcase_add_test(tcase, a_file_never_replaces_another);
     tcase_add_test(tcase, rows_on_disk_give_the_sums_again);

@@ -1,0 +1,158 @@
+/*
+ * opener.c - see opener.h.
+ *
+ * A disk may have less room than a file was planned for: a quota, or somebody else who fills it.
+ * The plan stays then, since frames are staged by its offsets; only as much of the file is
+ * allocated as there is room for, and the drain is asked to end it that early:
+ *
+ *     keeper                                 drain, between two frames
+ *     room for M of N frames: wish = M  -->  capacity = max(M, frames staged already)
+ *     most <= M: good, else more room   <--  most = capacity, wish = 0
+ *
+ * A drain that has ended the file does not answer any more; is_complete tells, and `most` is what
+ * it holds. If there is no room for even the least, the drain is asked to make the file a modest
+ * one, so that a little room will do.
+ */
+#include "record/opener.h"
+
+#include <errno.h>
+#include <sys/statvfs.h>
+
+static uint64_t most_of(const struct record_file *f)
+{
+    return atomic_load_explicit(&f->most, memory_order_acquire);
+}
+
+static bool is_complete(const struct record_file *f)
+{
+    return atomic_load_explicit(&f->is_complete, memory_order_acquire);
+}
+
+static bool is_for_want_of_room(int r)
+{
+    return r == -ENOSPC || r == -EDQUOT;
+}
+
+/* ---- room ---- */
+
+/* Not more than the file system says it has: to try would take it away from others for a moment. */
+static uint64_t fit(const struct record_file *f, uint64_t frames, uint64_t least)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(f->stream->dir_fd, &fs) != 0 || fs.f_blocks == 0)
+        return frames;
+    while (frames / 2 >= least &&
+           recording_file_room_bytes(&f->file.plan, frames) / fs.f_frsize >= fs.f_bavail)
+        frames /= 2;
+    return frames;
+}
+
+static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
+{
+    struct record_stream *s = f->stream;
+    uint64_t frames = fit(f, most_of(f), least);
+    int r;
+
+    for (;; frames /= 2) {
+        f->file.room_frames = frames;
+        r = recording_file_prepare(&f->file, s->dir_fd, s->config.want_direct, &sink_backend_system,
+                                   text);
+        if (!is_for_want_of_room(r) || frames / 2 < least)
+            break;
+    }
+    if (r == 0)
+        atomic_store_explicit(&f->state, RECORD_FILE_PREPARED, memory_order_release);
+    else if (r == -EFBIG)
+        atomic_store(&s->file_bytes_most, f->file.plan.file_bytes / 2);
+    return r;
+}
+
+static void ask_for(struct record_file *f, uint64_t frames)
+{
+    if (f->asked || is_complete(f) || frames >= most_of(f))
+        return;
+    f->asked = true;
+    atomic_store_explicit(&f->wish, frames, memory_order_relaxed);
+}
+
+/* Is there room for all that the drain will put in? It is prepared. */
+static int agree(struct record_file *f, struct dao_text *text)
+{
+    uint64_t most;
+    int r;
+
+    if (most_of(f) <= f->file.room_frames)
+        return 0;
+    if (!f->asked && !is_complete(f)) {
+        ask_for(f, f->file.room_frames);
+        return -EBUSY;
+    }
+    /* acquire: pairs with the release in heed_wish() and handover_end_current() */
+    if (atomic_load_explicit(&f->wish, memory_order_acquire) != 0 && !is_complete(f))
+        return -EBUSY;
+    most = most_of(f);
+    r = most <= f->file.room_frames ? 0 : recording_file_reserve(&f->file, most, text);
+    if (r < 0) {
+        recording_file_discard(&f->file);
+        f->asked = false;
+        atomic_store_explicit(&f->state, RECORD_FILE_IDLE, memory_order_release);
+    }
+    return r;
+}
+
+/* ---- the two steps ---- */
+
+int opener_prepare(struct record_file *f, struct dao_text *text)
+{
+    int r;
+
+    if (atomic_load_explicit(&f->state, memory_order_relaxed) != RECORD_FILE_IDLE)
+        return 0;
+    r = prepare(f, f->least, text);
+    if (r == 0)
+        ask_for(f, f->file.room_frames);
+    else
+        ask_for(f, f->modest);
+    return r;
+}
+
+void opener_settle(struct record_file *f)
+{
+    if (f->file.room_frames < f->capacity)
+        f->capacity = f->file.room_frames;
+    atomic_store(&f->most, f->capacity);
+    atomic_store(&f->wish, 0);
+}
+
+static int publish(struct record_file *f, struct dao_text *text)
+{
+    struct fits_state *state = &f->file.state;
+    char previous[TREE_FILE_BYTES] = "";
+    int r;
+
+    if (state->file_seq > 1)
+        tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
+    state->previous = previous;
+    state->frame0 = f->index0;
+    state->cnt0_begin = f->first_cnt0;
+    state->begin_ns = f->first_ns;
+    r = recording_file_publish(&f->file, text);
+    state->previous = "";
+    return r;
+}
+
+int opener_open(struct record_file *f, bool is_last, struct dao_text *text)
+{
+    int r = 0;
+
+    if (atomic_load_explicit(&f->state, memory_order_relaxed) == RECORD_FILE_IDLE) {
+        /* What is staged is wanted whole; what is still to come may be less. */
+        r = prepare(f, is_complete(f) ? most_of(f) : is_last ? 1 : f->least, text);
+        if (r < 0)
+            ask_for(f, f->modest);
+    }
+    if (r == 0)
+        r = agree(f, text);
+    return r == 0 ? publish(f, text) : r;
+}

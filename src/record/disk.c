@@ -24,7 +24,6 @@ static void look_at_ledger(struct disk *disk, int64_t now_ns)
     keeper_post(disk->keeper, KEEPER_LEDGER, NULL);
 }
 
-/* Once a stream has found no room for its next file, all end: a clean end beats a full disk. */
 static bool has_run_out(struct disk *disk)
 {
     bool ran_out = false;
@@ -35,17 +34,36 @@ static bool has_run_out(struct disk *disk)
     return ran_out;
 }
 
-const char *disk_look(struct disk *disk, int64_t now_ns)
+/* Nothing can be put into a folder that was removed, and it does not come back. */
+static const char *end_without_folder(const struct disk *disk)
+{
+    log_error("%s/%s: the session's folder was removed: what was not closed in it is lost to the "
+              "disk, and the recording ends here; record anew",
+              disk->root, disk->session);
+    return "ERROR";
+}
+
+/* Once a stream has found no room for its next file, all end: a clean end beats a full disk. The
+ * files are as whole as after any end that was asked for. */
+static const char *end_for_room(const struct disk *disk)
 {
     char kept[32];
 
-    look_at_ledger(disk, now_ns);
-    if (!has_run_out(disk) || disk->has_ended)
-        return NULL;
-    disk->has_ended = true;
-    disk->books->failed = true;
     log_error("%s: no room for another file beside the %s to be kept free: the recording ends "
               "here; make room, or lower --keep-free",
               disk->root, units_format_bytes(kept, sizeof kept, room_kept(disk->room)));
-    return "ERROR";
+    return "STOP";
+}
+
+const char *disk_look(struct disk *disk, int64_t now_ns)
+{
+    bool is_gone = tree_is_gone(disk->dir_fd), ran_out = has_run_out(disk);
+
+    if (!is_gone)
+        look_at_ledger(disk, now_ns);
+    if (disk->has_ended || (!is_gone && !ran_out))
+        return NULL;
+    disk->has_ended = true;
+    disk->books->failed = true;
+    return is_gone ? end_without_folder(disk) : end_for_room(disk);
 }

@@ -272,11 +272,14 @@ static void begin_stop(struct record_stream *s, const char *cause)
     s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 && !dao_reader_is_ready(&s->reader);
 }
 
-/* The disk is as full as it may get: the recording ends with the last frame that had room. */
+/* The disk is as full as it may get: the recording ends with the last frame that had room, as was
+ * asked for. The file that was filled waits for its successor still. */
 static void end_for_room(struct record_stream *s)
 {
     s->stopping = s->finished = true;
-    s->stop_cause = "ERROR";
+    s->stop_cause = "STOP";
+    if (s->ending)
+        s->ending->end_cause = s->stop_cause;
     s->last_wanted_cnt0 = s->reader.cnt0;
     atomic_store(&s->is_stopping, true);
     atomic_store(&s->ran_out, true);

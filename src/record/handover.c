@@ -128,7 +128,7 @@ void handover_plan(struct record_stream *s)
     f->data_sum = f->rows_sum = 0;
     f->lost = f->gaps = f->torn = 0;
     f->end_cause = "";
-    f->has_next = f->asked = f->trouble_said = f->removed = false;
+    f->has_next = f->asked = f->removed = false;
     f->consumed = f->written = f->rows_written = 0;
     f->writes_in_flight = 0;
     f->sync_in_flight = false;

@@ -44,7 +44,7 @@ static bool is_last_try(struct record_stream *s)
         return false;
     if (s->patience_ends_ns == 0)
         s->patience_ends_ns = now + PATIENCE_NS;
-    return now >= s->patience_ends_ns || atomic_load(&s->hurry);
+    return now >= s->patience_ends_ns || atomic_load(&s->hurry) || tree_is_gone(s->dir_fd);
 }
 
 /* 0: done, for good or ill; else the job is to be tried again, while its frames wait in memory. */
@@ -61,9 +61,7 @@ static int open_file(struct keeper *keeper, struct record_file *f)
         return r;
     atomic_store(&f->stream->is_waiting, r < 0);
     if (r < 0) {
-        if (!f->trouble_said)
-            keeper->events->trouble(keeper->events->ctx, f, text.s);
-        f->trouble_said = true;
+        keeper->events->trouble(keeper->events->ctx, f, text.s);
         /* A foreign file of its name stays there; a file of its length cannot be had. */
         if (!last_try && r != -EEXIST && r != -EFBIG)
             return r;

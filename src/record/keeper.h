@@ -32,6 +32,7 @@ struct keeper_events {
     void (*opened)(void *ctx, struct record_file *file);
     /* `text` is empty where all went well; it may not be although the file was closed. */
     void (*closed)(void *ctx, struct record_file *file, int result, const char *text);
+    /* A file could not be opened, and is tried again; at each try. */
     void (*trouble)(void *ctx, struct record_file *file, const char *text);
     void (*ledger)(void *ctx); /* it is to be written */
     void *ctx;

@@ -22,6 +22,7 @@
 #include "record/disk.h"
 #include "record/drain.h"
 #include "record/live.h"
+#include "record/report.h"
 #include "record/setup.h"
 #include "record/start.h"
 #include "record/tell.h"
@@ -29,6 +30,7 @@
 
 #define TICK_NS       500000000ll
 #define PLAIN_LINE_NS 60000000000ll /* not on a terminal: one line a minute */
+#define WAIT_SAID_NS  50000000ll
 
 struct session {
     const struct session_config *config;
@@ -41,6 +43,7 @@ struct session {
     struct io_engine *engine;
     struct keeper opener, closer;
     struct keeper_events events;
+    struct report report;
     struct writer writer;
     struct books books;
     pthread_mutex_t files_lock; /* free_files' producers */
@@ -121,6 +124,9 @@ static int create(struct session *session, const struct session_config *config)
     session->room.limits = config->room;
     room_read_limits(&session->room.limits);
     pthread_mutex_init(&session->files_lock, NULL);
+    r = start_check_descriptors(config->path_count);
+    if (r < 0)
+        return r;
     session->streams = calloc(config->path_count, sizeof(struct record_stream *));
     if (!session->streams)
         return -ENOMEM;
@@ -201,59 +207,20 @@ static void hurry(struct session *session)
         atomic_store(&session->streams[i]->hurry, true);
 }
 
-/* ---- what keepers report ---- */
-
-static void on_opened(void *ctx, struct record_file *f)
-{
-    struct session *session = ctx;
-
-    books_file_opened(&session->books, f);
-    if (f->trouble_said)
-        log_info("%s: the disk is back, recording goes on", f->file.name);
-}
-
-static void on_closed(void *ctx, struct record_file *f, int result, const char *text)
-{
-    struct session *session = ctx;
-    char size[32];
-
-    books_file_closed(&session->books, f, result);
-    if (text[0] != '\0') {
-        /* A disk that is broken for a night says so once. */
-        if (!f->removed || !f->stream->removal_said)
-            log_error("%s/%s: %s", session->id, f->stream->name, text);
-    } else if (!session->config->quiet)
-        log_info(
-            "%s: %llu frame%s, %s%s, %s", f->file.name, (unsigned long long)f->frames,
-            units_plural(f->frames),
-            units_format_bytes(size, sizeof size, fits_plan_closed_bytes(&f->file.plan, f->frames)),
-            f->lost ? ", frames lost before or in it" : "", f->end_cause);
-    f->stream->removal_said = f->removed;
-}
-
-static void on_ledger(void *ctx)
-{
-    struct session *session = ctx;
-
-    disk_write_ledger(&session->disk);
-}
-
-static void on_trouble(void *ctx, struct record_file *f, const char *text)
-{
-    struct session *session = ctx;
-
-    /* What it costs is counted as lost to the disk, and told by the exit status. */
-    log_error("%s/%s: %s; make room or check the folder, recording goes on as soon as it can",
-              session->id, f->stream->name, text);
-}
-
 /* ---- start ---- */
+
+static void say_waiting(const char *taken, int64_t ns)
+{
+    if (ns > WAIT_SAID_NS)
+        log_info("session %s is there already: waiting %d ms for the next second", taken,
+                 (int)(ns / 1000000));
+}
 
 static int make_folders(struct session *session)
 {
     struct dao_text text = {""};
 
-    session->dir_fd = tree_create_session(session->config->root, session->id, &text);
+    session->dir_fd = tree_create_session(session->config->root, session->id, say_waiting, &text);
     if (session->dir_fd < 0) {
         log_error("%s", text.s);
         return session->dir_fd;
@@ -338,7 +305,12 @@ static int start_threads(struct session *session)
 {
     int r, w;
 
-    session->events = (struct keeper_events){on_opened, on_closed, on_trouble, on_ledger, session};
+    session->report = (struct report){.books = &session->books,
+                                      .disk = &session->disk,
+                                      .session = session->id,
+                                      .dir_fd = session->dir_fd,
+                                      .quiet = session->config->quiet};
+    session->events = report_events(&session->report);
     r = keeper_start(&session->opener, session->count, &session->events, &session->files_lock);
     if (r == 0)
         r = keeper_start(&session->closer, session->count, &session->events, &session->files_lock);

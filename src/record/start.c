@@ -1,10 +1,12 @@
 /* start.c - see start.h. */
 #include "record/start.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -26,6 +28,49 @@
 /* A stream takes no more than the larger of these, unless --buffer says so. */
 #define BUFFER_FRAMES_MOST 512u
 #define BUFFER_BYTES_MOST  (64ull << 20)
+
+/* ---- open files ---- */
+
+/* Signals, wake-ups, the ring, the session's folder, the ledger, its spare, and one in passing. */
+#define DESCRIPTORS_OF_SESSION 7u
+/* The segment, what comes back in its place, the folder, and files: one is being filled, one ready
+ * for what follows, one being closed. */
+#define DESCRIPTORS_OF_STREAM 6u
+
+static unsigned count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned count = 0;
+    struct dirent *entry;
+
+    if (!dir)
+        return 3;
+    while ((entry = readdir(dir)))
+        count += entry->d_name[0] != '.';
+    closedir(dir);
+    return count - 1; /* its own */
+}
+
+int start_check_descriptors(unsigned streams)
+{
+    unsigned long long need = DESCRIPTORS_OF_SESSION + DESCRIPTORS_OF_STREAM * (uint64_t)streams;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return 0;
+    need += count_descriptors();
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= need)
+        return 0;
+    log_error("recording %u stream%s takes %llu open files, and this process may have %llu; allow "
+              "more with ulimit -n or LimitNOFILE",
+              streams, streams == 1 ? "" : "s", need, (unsigned long long)limit.rlim_cur);
+    return -EMFILE;
+}
 
 /* ---- segments ---- */
 
@@ -230,22 +275,37 @@ int start_make_folders(struct record_stream *const *streams, unsigned count, int
     return 0;
 }
 
+/* Why there is not even a plan for its first file. */
+static int say_no_room(const struct record_stream *s)
+{
+    uint64_t most = s->room->limits.file_bytes_max;
+    char bytes[32], limit[32];
+    struct fits_plan plan;
+
+    fits_plan_make(&plan, &s->shape->parts, 1);
+    if (plan.file_bytes > most) {
+        log_error(
+            "stream %s: a file of one frame takes %s, and this process may write no more than "
+            "%s into one; allow more with ulimit -f or LimitFSIZE",
+            s->name, units_format_bytes(bytes, sizeof bytes, plan.file_bytes),
+            units_format_bytes(limit, sizeof limit, most));
+        return -EFBIG;
+    }
+    log_error("stream %s: no room for its first file beside the %s to be kept free; make room, "
+              "lower --keep-free, or choose another folder with --output",
+              s->name, units_format_bytes(bytes, sizeof bytes, room_kept(s->room)));
+    return -ENOSPC;
+}
+
 int start_first_files(struct record_stream *const *streams, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct dao_text text;
-        char kept[32];
         int r;
 
         handover_plan(streams[i]);
-        if (!streams[i]->next) {
-            units_format_bytes(kept, sizeof kept, room_kept(streams[i]->room));
-            log_error("stream %s: no room for its first file beside the %s to be kept free, or "
-                      "within the limit of this process (ulimit -f); make room, lower --keep-free, "
-                      "or choose another folder with --output",
-                      streams[i]->name, kept);
-            return -ENOSPC;
-        }
+        if (!streams[i]->next)
+            return say_no_room(streams[i]);
         r = opener_prepare(streams[i]->next, &text);
         if (r < 0) {
             log_error("stream %s: %s; make room or choose another folder with --output",

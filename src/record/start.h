@@ -16,6 +16,10 @@ struct start_interrupt {
     void *ctx;
 };
 
+/* May this process have as many files open as so many streams take? Its soft limit is raised as far
+ * as that is allowed. Before anything is opened. */
+int start_check_descriptors(unsigned streams);
+
 /* Open all, waiting for them to appear where that was asked for. -EINTR: interrupted. -EEXIST: two
  * of them would be streams of one name. */
 int start_open_segments(struct record_stream *const *streams, unsigned count,

@@ -72,9 +72,8 @@ struct record_file {
     uint32_t writes_in_flight;
     bool sync_in_flight;
     /* keeper */
-    bool asked;        /* to hold less: see opener.c */
-    bool trouble_said; /* that it could not be opened was reported */
-    bool removed;      /* it is not there any more, or never was */
+    bool asked;   /* to hold less: see opener.c */
+    bool removed; /* it is not there any more, or never was */
     /* shared */
     _Atomic uint64_t most;   /* drain: its capacity, for others */
     atomic_bool is_complete; /* drain: all of its frames are staged */
@@ -208,8 +207,12 @@ struct record_stream {
     atomic_bool is_waiting;           /* keeper: no file can be made at present */
 
     /* keeper */
-    int64_t patience_ends_ns; /* monotonic, once it stops: until then files are tried again */
-    bool removal_said;        /* that a file was removed was said, and no other was closed since */
+    int64_t patience_ends_ns;  /* monotonic, once it stops: until then files are tried again */
+    bool removal_said;         /* that a file was removed was said, and no other was closed since */
+    bool trouble_said;         /* that no file can be made was said, and none was made since */
+    int64_t trouble_ns;        /* monotonic: when it was said last, 0: never */
+    _Atomic uint64_t troubles; /* how often it was said */
+    atomic_bool gone_said;     /* that its folder was removed */
 
     /* requests from outside */
     atomic_bool stop_requested, roll_requested;

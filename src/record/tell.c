@@ -8,7 +8,8 @@
 #include "base/log.h"
 #include "base/units.h"
 
-#define AGAIN_NS    10000000000ll /* the same is not said more often */
+#define AGAIN_NS    10000000000ll /* the same is not said more often .. */
+#define AT_ONCE     4u            /* .. but for so many at a time */
 #define PATIENCE_NS 5000000000ll
 
 int teller_init(struct teller *teller, struct record_stream *const *streams, unsigned count,
@@ -69,13 +70,51 @@ static void look_at_events(struct record_stream *s, struct tell_stream *told, in
     for (int i = 0; i < STREAM_EVENTS; i++) {
         uint64_t count = atomic_load_explicit(&s->events[i], memory_order_relaxed);
 
-        if (count == told->events[i] ||
-            (told->said_ns[i] && now_ns - told->said_ns[i] < AGAIN_NS && !is_last))
+        while (told->lately[i] > 0 && now_ns - told->said_ns[i] >= AGAIN_NS) {
+            told->lately[i]--;
+            told->said_ns[i] += AGAIN_NS;
+        }
+        if (count == told->events[i] || (told->lately[i] >= AT_ONCE && !is_last))
             continue;
         if (!quiet || i == STREAM_EVENT_RESHAPED)
             say_event(s, (enum stream_event)i, count - told->events[i]);
         told->events[i] = count;
-        told->said_ns[i] = now_ns;
+        if (told->lately[i]++ == 0)
+            told->said_ns[i] = now_ns;
+    }
+}
+
+static void say_disk(const struct record_stream *s, uint64_t lost, bool is_back)
+{
+    char cost[64] = "nothing was lost";
+
+    if (lost > 0)
+        snprintf(cost, sizeof cost, "%llu frames were lost to it", (unsigned long long)lost);
+    if (is_back)
+        log_warning("stream %s: the disk is back, recording goes on; %s", s->name, cost);
+    else
+        log_error("stream %s: the recording has ended before the disk was back; %s", s->name, cost);
+}
+
+/* report.c says that no file can be made; once the frames behind that are being recorded, it is
+ * known what it has cost. */
+static void look_at_disk(struct record_stream *s, struct tell_stream *told, bool is_last)
+{
+    uint64_t troubles = atomic_load(&s->troubles), lost;
+    bool is_waiting = atomic_load(&s->is_waiting);
+    struct account_view view;
+
+    account_read(&s->account, &view);
+    lost = view.counts.lost_by[LEDGER_DISK];
+    if (troubles != told->troubles)
+        told->is_in_trouble = true;
+    told->troubles = troubles;
+    if (!told->is_in_trouble) {
+        told->disk_lost = lost;
+    } else if ((!is_waiting && !view.starved) || is_last) {
+        say_disk(s, lost - told->disk_lost, !is_waiting);
+        told->is_in_trouble = false;
+        told->disk_lost = lost;
     }
 }
 
@@ -134,6 +173,7 @@ void teller_look(struct teller *teller, int64_t now_ns, bool is_last)
 
         look_at_condition(teller, s, told, now_ns);
         look_at_events(s, told, now_ns, teller->quiet, is_last);
+        look_at_disk(s, told, is_last);
         if (!teller->quiet)
             look_at_silence(s, told, now_ns);
     }

@@ -1,6 +1,7 @@
 /*
  * tell.h - what happens to the sources of a session, in lines on stderr: each thing is said once,
- * and a source that does the same again and again does not fill the screen. Session thread only.
+ * and a source that does the same again and again does not fill the screen. And that the disk is
+ * back, with what its absence has cost. Session thread only.
  */
 #ifndef DAOREC_RECORD_TELL_H
 #define DAOREC_RECORD_TELL_H
@@ -14,6 +15,10 @@ struct tell_stream {
     int condition; /* last said */
     uint64_t events[STREAM_EVENTS];
     int64_t said_ns[STREAM_EVENTS], gone_ns; /* monotonic, 0: never */
+    unsigned lately[STREAM_EVENTS]; /* how often it was said, less one for each AGAIN_NS since */
+    uint64_t troubles;              /* of the disk: how many are known */
+    bool is_in_trouble;
+    uint64_t disk_lost; /* frames, before the trouble */
     uint64_t recorded;
     int64_t frame_ns;    /* monotonic: when `recorded` was last seen to change */
     int64_t patience_ns; /* silence of this length is said; doubled each time */

@@ -63,7 +63,8 @@ static int make_folders(const char *path)
     return 0;
 }
 
-static void wait_for_next_second(void)
+static void wait_for_next_second(const char *session,
+                                 void (*waiting)(const char *taken, int64_t ns))
 {
     struct timespec now, rest = {0};
 
@@ -71,10 +72,13 @@ static void wait_for_next_second(void)
     rest.tv_nsec = 1000000000L - now.tv_nsec;
     if (rest.tv_nsec == 1000000000L)
         rest.tv_nsec = 999999999L;
+    if (waiting)
+        waiting(session, rest.tv_nsec);
     nanosleep(&rest, NULL);
 }
 
-int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], struct dao_text *text)
+int tree_create_session(const char *root, char session[TREE_SESSION_BYTES],
+                        void (*waiting)(const char *taken, int64_t ns), struct dao_text *text)
 {
     int r = make_folders(root), root_fd, fd;
 
@@ -103,7 +107,7 @@ int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], stru
             close(root_fd);
             return r;
         }
-        wait_for_next_second();
+        wait_for_next_second(session, waiting);
     }
     fd = openat(root_fd, session, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     r = fd < 0 ? -errno : fd;

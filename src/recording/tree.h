@@ -30,10 +30,11 @@ void tree_file_name(char *dst, const char *stream, uint64_t seq, int part);
 
 /*
  * Make a new session folder below root (which is made too, with its parents). A second that is
- * taken is waited out. Fills the session's name; returns a descriptor of the folder, or negative
- * errno with a text.
+ * taken is waited out, in `ns`, of which waiting() is told before (NULL: nobody). Fills the
+ * session's name; returns a descriptor of the folder, or negative errno with a text.
  */
-int tree_create_session(const char *root, char session[TREE_SESSION_BYTES], struct dao_text *text);
+int tree_create_session(const char *root, char session[TREE_SESSION_BYTES],
+                        void (*waiting)(const char *taken, int64_t ns), struct dao_text *text);
 
 /* When a session of this name (of its folder) began, POSIX ns; 0: it is no session's name. */
 int64_t tree_session_start(const char *name);

@@ -5,6 +5,7 @@ Mounting needs root, or a user namespace that may be had; the test runs itself a
 namespace of its own, so that nothing is ever left mounted."""
 import atexit
 import os
+import re
 import subprocess
 import sys
 import time
@@ -99,7 +100,14 @@ def full_in_the_middle_is_waited_for_and_recording_resumes():
         session = f.end(recorder, STREAMS, allow_part=True)
         mine = session.stream(CAMERA)
         assert session.status == 3 and mine["lost_by"]["disk"] > 0, (mine, session.errors)
-        assert session.errors.count("make room") <= 6, session.errors
+        # Said once when it begins, and once when it is over, with what it has cost.
+        told = dict(re.findall(r"stream (\w+): the disk is back.*; (\d+) frames were lost",
+                               session.errors))
+        for stream in session.summary["streams"]:
+            name = stream["name"]
+            assert session.errors.count(f"/{name}: ") == 1, session.errors
+            assert session.errors.count(f"stream {name}: the disk is back") == 1, session.errors
+            assert int(told.get(name, 0)) == stream["lost_by"]["disk"], (told, stream)
     f.sweep(record, WAYS.values(), at_once=3)
 
 
@@ -160,6 +168,9 @@ def the_end_comes_before_less_is_free_than_is_to_be_kept():
         assert session.errors.count("the recording ends here") == 1, session.errors
         assert free(root) >= kept, (free(root), kept)
         assert session.stream(CAMERA)["recorded"] > 300, session.summary
+        for stream in session.summary["streams"]:  # it ends as if by --duration
+            causes = [fits.getheader(file)["ENDCAUSE"] for file in stream["files"]]
+            assert causes[-1] == "STOP" and set(causes[:-1]) <= {"ROLL"}, causes
     jobs = [(options, "3MiB", 3 << 20) for options in WAYS.values()]
     f.sweep(record, [jobs[0], jobs[2], ([], "25%", 3 << 20)])
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -55,6 +56,23 @@ def frames_and_duration_count_per_stream():
     check_two(session, camera, actuators)
     for stream in session.summary["streams"]:
         assert stream["recorded"] > 50, stream
+
+
+def a_session_s_name_that_is_taken_is_said_and_waited_for():
+    path = h.segment("taken")
+    h.sim(path, "--size", "8x8", "--rate", 0, "--depth", 4, "-n", 4).wait(timeout=30)
+    for _ in range(5):  # until it comes in one of three seconds, not later
+        root, now = tempfile.mkdtemp(dir=h.output), int(time.time())
+        taken = [time.strftime("%Y-%m-%d_%H-%M-%S", time.gmtime(now + s)) for s in range(3)]
+        for name in taken:
+            os.mkdir(os.path.join(root, name))
+        run = subprocess.run([h.DAOREC, "record", "--json", "-o", root, "-d", "10ms", path],
+                             capture_output=True, text=True, timeout=60)
+        assert run.returncode == 0 and json.loads(run.stdout)["session"] not in taken, run
+        said = [line for line in run.stderr.splitlines() if "is there already: waiting" in line]
+        if said:
+            break
+    assert said and all(any(name in line for name in taken) for line in said), run.stderr
 
 
 def backlog_takes_what_is_already_there():
@@ -177,7 +195,8 @@ def info_tells_what_a_file_and_a_segment_are():
 
 if __name__ == "__main__":
     h.main([a_signal_in_the_middle_leaves_only_complete_files,
-            frames_and_duration_count_per_stream, backlog_takes_what_is_already_there,
+            frames_and_duration_count_per_stream,
+            a_session_s_name_that_is_taken_is_said_and_waited_for, backlog_takes_what_is_already_there,
             a_source_that_stops_is_no_loss, what_is_no_segment_is_named_in_one_line,
             wrong_usage_is_one_line_and_status_two, a_source_that_cannot_be_set_up_leaves_nothing,
             an_output_folder_that_cannot_be_made_is_named,

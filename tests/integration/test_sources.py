@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Sources that misbehave: replaced, truncated in place, dead in mid-frame. Reshaping: test_writers."""
+import json
 import os
 import struct
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import faults as f  # noqa: E402
 import harness as h  # noqa: E402
 from test_layouts import SHAPE, Segment  # noqa: E402
 
@@ -79,6 +81,24 @@ def a_segment_truncated_in_place_balances_and_goes_on():
     assert "is back" in session.errors
 
 
+def every_new_shape_is_said():
+    path = h.segment("shapes")
+    recorder = f.start(f.new_root(), "--wait=20s", path)
+    for number, size in enumerate(("8x8", "9x9", "10x10", "8x8", "9x9")):
+        source = h.sim(path, "--size", size, "--rate", 500, "--pattern", "ramp", "--remove")
+        if number:
+            h.wait_for(lambda: recorder.errors().count("another shape") == number, what=size)
+            said = [line for line in recorder.errors().splitlines() if "another shape" in line]
+            assert f"(uint16 {size}, " in said[-1], said
+        recorder.has_files(path, number + 1, ".fits*")
+        source.terminate()
+        source.wait(timeout=60)
+    recorder.stop()
+    out, _ = recorder.process.communicate(timeout=60)
+    mine, = json.loads(out)["streams"]
+    assert mine["expected"] == mine["recorded"] + mine["lost"] and len(mine["files"]) == 5, mine
+
+
 def a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns():
     path = h.segment("dead")
     segment = fifo(path)
@@ -144,5 +164,5 @@ def what_the_disk_costs_is_booked_to_the_disk_and_flagged():
 if __name__ == "__main__":
     h.main([what_the_disk_costs_is_booked_to_the_disk_and_flagged, bad_times_and_missing_packets_are_flagged,
             what_a_replaced_segment_published_unseen_is_counted_from_one,
-            a_segment_truncated_in_place_balances_and_goes_on,
+            a_segment_truncated_in_place_balances_and_goes_on, every_new_shape_is_said,
             a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns])

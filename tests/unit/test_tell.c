@@ -1,0 +1,176 @@
+/* test_tell.c - which lines are said when sources and the disk come and go: a clock by hand. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "record/tell.h"
+
+#define SECOND 1000000000ll
+
+static struct record_stream *stream;
+static struct teller teller;
+static FILE *said;
+static int64_t now_ns;
+
+static void begin(bool quiet)
+{
+    uint32_t size[] = {4, 2};
+    struct dao_geometry geometry;
+
+    stream = aligned_alloc(64, (sizeof *stream + 63) / 64 * 64);
+    ck_assert_ptr_nonnull(stream);
+    memset(stream, 0, sizeof *stream);
+    strcpy(stream->name, "wfs");
+    stream->path = "/tmp/wfs.im.shm";
+    ck_assert_int_eq(dao_geometry_make(&geometry, 2, size, _DATATYPE_UINT16, 8, 0, NULL), 0);
+    account_init(&stream->account);
+    account_begin_shape(&stream->account, &geometry, 1);
+    account_begin_run(&stream->account, 1);
+    account_publish(&stream->account, true);
+    ck_assert_int_eq(teller_init(&teller, &stream, 1, quiet), 0);
+    said = tmpfile();
+    ck_assert_ptr_nonnull(said);
+    ck_assert_int_ge(dup2(fileno(said), STDERR_FILENO), 0); /* each test is a process of its own */
+    now_ns = 100 * SECOND;
+}
+
+static void end(void)
+{
+    teller_fini(&teller);
+    account_fini(&stream->account);
+    free(stream);
+    fclose(said);
+}
+
+/* What is said at this look; good until the next. */
+static const char *look(bool is_last)
+{
+    static char text[4096];
+    ssize_t n;
+
+    ck_assert_int_eq(ftruncate(fileno(said), 0), 0);
+    ck_assert_int_eq(lseek(fileno(said), 0, SEEK_SET), 0);
+    teller_look(&teller, now_ns, is_last);
+    n = pread(fileno(said), text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    now_ns += SECOND / 2;
+    return text;
+}
+
+static void expect_said(const char *text, const char *words)
+{
+    ck_assert_msg(strstr(text, words), "'%s' is not in '%s'", words, text);
+}
+
+static void reshape(void)
+{
+    atomic_fetch_add(&stream->events[STREAM_EVENT_RESHAPED], 1);
+}
+
+START_TEST(shapes_that_follow_each_other_are_each_said)
+{
+    begin(_i);
+    ck_assert_str_eq(look(false), "");
+    for (int i = 0; i < 4; i++) {
+        reshape();
+        expect_said(look(false), "another shape (uint16 4x2, depth 8)");
+        ck_assert_str_eq(look(false), "");
+    }
+    end();
+}
+END_TEST
+
+START_TEST(a_source_that_comes_and_goes_does_not_fill_the_screen)
+{
+    unsigned lines = 0;
+
+    begin(false);
+    for (int i = 0; i < 200; i++) { /* 100 s */
+        reshape();
+        lines += strlen(look(false)) > 0;
+    }
+    ck_assert_uint_ge(lines, 4 + 9);
+    ck_assert_uint_le(lines, 4 + 11);
+    reshape();
+    expect_said(look(true), "times since this was said last)");
+    end();
+}
+END_TEST
+
+/* ---- the disk ---- */
+
+static int64_t next_cnt0;
+
+static void take(uint64_t count)
+{
+    while (count-- > 0)
+        account_take(&stream->account, ++next_cnt0, false, 1);
+    account_publish(&stream->account, true);
+}
+
+static void lose(uint64_t count)
+{
+    account_lose(&stream->account, LEDGER_DISK, next_cnt0 + 1, count, 1);
+    next_cnt0 += (int64_t)count;
+    account_publish(&stream->account, true);
+}
+
+static void set_starved(bool starved)
+{
+    stream->account.now.starved = starved;
+    account_publish(&stream->account, true);
+}
+
+static void begin_trouble(void)
+{
+    atomic_store(&stream->is_waiting, true);
+    atomic_fetch_add(&stream->troubles, 1);
+}
+
+START_TEST(that_the_disk_is_back_is_said_once_with_what_it_has_cost)
+{
+    begin(_i);
+    next_cnt0 = 0;
+    take(5);
+    lose(3); /* of a slow disk, before */
+    ck_assert_str_eq(look(false), "");
+    begin_trouble();
+    ck_assert_str_eq(look(false), "");
+    set_starved(true);
+    ck_assert_str_eq(look(false), "");
+    atomic_store(&stream->is_waiting, false); /* what was lapped is not booked yet */
+    ck_assert_str_eq(look(false), "");
+    lose(70);
+    take(1);
+    set_starved(false);
+    expect_said(look(false),
+                "stream wfs: the disk is back, recording goes on; 70 frames were lost");
+    ck_assert_str_eq(look(false), "");
+    begin_trouble();
+    atomic_store(&stream->is_waiting, false); /* over before anybody looked */
+    expect_said(look(false), "the disk is back, recording goes on; nothing was lost");
+    begin_trouble();
+    lose(2);
+    expect_said(look(true), "ended before the disk was back; 2 frames were lost");
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tell");
+    TCase *tcase = tcase_create("tell");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_loop_test(tcase, shapes_that_follow_each_other_are_each_said, 0, 2);
+    tcase_add_test(tcase, a_source_that_comes_and_goes_does_not_fill_the_screen);
+    tcase_add_loop_test(tcase, that_the_disk_is_back_is_said_once_with_what_it_has_cost, 0, 2);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -51,13 +51,14 @@ static uint64_t fit(const struct record_file *f, uint64_t frames, uint64_t least
 static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
 {
     struct record_stream *s = f->stream;
+    const struct sink_backend *backend =
+        s->config.backend ? s->config.backend : &sink_backend_system;
     uint64_t frames = fit(f, most_of(f), least);
     int r;
 
     for (;; frames /= 2) {
         f->file.room_frames = frames;
-        r = recording_file_prepare(&f->file, s->dir_fd, s->config.want_direct, &sink_backend_system,
-                                   text);
+        r = recording_file_prepare(&f->file, s->dir_fd, s->config.want_direct, backend, text);
         if (!is_for_want_of_room(r) || frames / 2 < least)
             break;
     }

@@ -141,6 +141,7 @@ struct stream_config {
     int cpu;      /* -1: anywhere */
     int priority; /* SCHED_FIFO, 0: none */
     bool want_direct;
+    const struct sink_backend *backend; /* NULL: the system's; for tests of a failing disk */
 };
 
 struct record_stream {
@@ -193,9 +194,9 @@ struct record_stream {
     /* writer */
     struct record_write writes[STREAM_WRITES_MAX]; /* a ring in file order */
     uint32_t write_head, write_tail;
-    struct record_write row_writes[2]; /* whole pages, last page */
-    uint32_t row_writes_in_flight;
-    bool row_sync_after; /* a datasync follows these rows */
+    struct record_write row_write; /* one at a time: no row before an earlier one */
+    bool row_write_in_flight;
+    unsigned flush_step; /* of the flush of rows at the head of row_queue */
     struct io_request sync_request;
     bool sync_in_flight;
     unsigned char *data_page, *row_page; /* for flushed last pages */

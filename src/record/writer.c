@@ -224,26 +224,24 @@ static void start_sync(struct record_stream *s, struct record_file *f)
 static void rows_done(struct io_request *request)
 {
     struct record_stream *s = request->owner;
-    struct record_write *w = (struct record_write *)(void *)request;
+    struct record_write *w = &s->row_write;
 
     note_error(w->file, request->result);
     if (w->give_back)
         io_pool_give(&s->row_pool, w->give_back);
-    if (--s->row_writes_in_flight > 0)
-        return;
+    s->row_write_in_flight = false;
     if (!has_failed(w->file))
         w->file->rows_written = w->to;
 }
 
-static void start_rows(struct record_stream *s, const struct record_message *m, unsigned which,
-                       const unsigned char *data, uint64_t off, uint64_t bytes,
+static void start_rows(struct record_stream *s, const struct record_message *m,
+                       const unsigned char *data, uint64_t off, uint64_t bytes, uint64_t to,
                        struct io_block *give_back, int buffer_index)
 {
-    struct record_write *w = &s->row_writes[which];
-
-    w->give_back = give_back;
-    w->to = m->to;
-    submit(s, w, m->file, data, off, bytes, buffer_index, rows_done);
+    s->row_write.give_back = give_back;
+    s->row_write.to = to;
+    s->row_write_in_flight = true;
+    submit(s, &s->row_write, m->file, data, off, bytes, buffer_index, rows_done);
 }
 
 static void write_rows(struct record_stream *s, const struct record_message *m)
@@ -255,26 +253,32 @@ static void write_rows(struct record_stream *s, const struct record_message *m)
         return;
     }
     complete_block(m);
-    s->row_writes_in_flight = 1;
-    start_rows(s, m, 0, data, m->from, page_ceil(m->to) - m->from, m->block,
+    start_rows(s, m, data, m->from, page_ceil(m->to) - m->from, m->to, m->block,
                m->block->buffer_index);
 }
 
-static void flush_rows(struct record_stream *s, const struct record_message *m)
+/* The whole pages of a flush; then, once they are written, its last one. So whoever is killed leaves
+ * no row without the rows before it. After a power cut one page may be there and the other not: for
+ * frames without a row whose pixels are there repair makes one up (see recording/mend.c). */
+static void flush_whole_rows(struct record_stream *s, const struct record_message *m)
 {
     unsigned char *data = m->block->data + (m->from - m->block->file_off);
     uint64_t last = page_floor(m->to);
-    bool whole = last > m->from, rest = last < m->to;
 
-    s->row_writes_in_flight = (uint32_t)whole + (uint32_t)rest;
-    if (whole)
-        recording_file_overlay(&m->file->file, m->from, data, (size_t)(last - m->from));
-    if (rest)
-        complete_page(m, s->row_page);
-    if (whole)
-        start_rows(s, m, 0, data, m->from, last - m->from, NULL, m->block->buffer_index);
-    if (rest)
-        start_rows(s, m, 1, s->row_page, last, SINK_PAGE, NULL, -1);
+    if (last == m->from)
+        return;
+    recording_file_overlay(&m->file->file, m->from, data, (size_t)(last - m->from));
+    start_rows(s, m, data, m->from, last - m->from, last, NULL, m->block->buffer_index);
+}
+
+static void flush_last_rows(struct record_stream *s, const struct record_message *m)
+{
+    uint64_t last = page_floor(m->to);
+
+    if (last == m->to)
+        return;
+    complete_page(m, s->row_page);
+    start_rows(s, m, s->row_page, last, SINK_PAGE, m->to, NULL, -1);
 }
 
 /* Is the file quiet and all that was sent for it dealt with? */
@@ -283,7 +287,7 @@ static bool is_settled(const struct record_stream *s, const struct record_messag
     const struct record_file *f = end->file;
     uint64_t rows_to = f->file.plan.rows_off + f->frames * 64u;
 
-    if (f->consumed < end->need || f->writes_in_flight > 0 || s->row_writes_in_flight > 0 ||
+    if (f->consumed < end->need || f->writes_in_flight > 0 || s->row_write_in_flight ||
         f->sync_in_flight)
         return false;
     return has_failed(f) || (f->written >= end->need && f->rows_written >= rows_to);
@@ -297,15 +301,20 @@ static bool step_flush_rows(struct record_stream *s, const struct record_message
 
     if (f->written < m->need || io_engine_room(s->engine) < 3)
         return false;
-    if (!s->row_sync_after) {
-        s->row_sync_after = true;
-        flush_rows(s, m);
-        return true;
+    switch (s->flush_step++) {
+    case 0:
+        flush_whole_rows(s, m);
+        break;
+    case 1:
+        flush_last_rows(s, m);
+        break;
+    default:
+        s->flush_step = 0;
+        if (!s->sync_in_flight && !has_failed(f)) /* else the next second's will do */
+            start_sync(s, f);
+        io_queue_pop(&s->row_queue);
+        break;
     }
-    s->row_sync_after = false;
-    if (!s->sync_in_flight && !has_failed(f)) /* else the next second's will do */
-        start_sync(s, f);
-    io_queue_pop(&s->row_queue);
     return true;
 }
 
@@ -313,7 +322,7 @@ static bool step_rows(struct record_stream *s, struct writer *writer)
 {
     const struct record_message *m = io_queue_peek(&s->row_queue);
 
-    if (!m || s->row_writes_in_flight > 0)
+    if (!m || s->row_write_in_flight)
         return false;
     switch (m->kind) {
     case RECORD_ROWS:
@@ -326,7 +335,7 @@ static bool step_rows(struct record_stream *s, struct writer *writer)
         break;
     case RECORD_FLUSH_ROWS:
         if (has_failed(m->file)) {
-            s->row_sync_after = false;
+            s->flush_step = 0;
             break;
         }
         return step_flush_rows(s, m);

@@ -1,0 +1,126 @@
+/*
+ * recorder.h - a whole recorder in a thread of the test's own process, so that its disk may be one
+ * that the test makes: see stream_config.backend. One a process; a test of Check is one.
+ */
+#ifndef TESTS_RECORDER_H
+#define TESTS_RECORDER_H
+
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/writer.h"
+#include "record/session.h"
+#include "tests/support/ramp.h"
+#include "tests/support/takes.h"
+
+#define WIDTH_MAX 3000u
+#define DEPTH     1024u
+#define HANG_S    60 /* then something hangs */
+
+static struct take_folder folder, place; /* of the recording; of images */
+static struct dao_segment segment;
+static uint32_t width; /* pixels of a frame */
+static struct session_config config;
+static char *path;
+static pthread_t thread;
+static atomic_int status; /* -1: it runs */
+
+static inline void rest(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+/* ---- a source and a recorder ---- */
+
+static inline void begin(uint32_t pixels)
+{
+    struct dao_geometry geometry;
+    struct dao_text text = {""};
+
+    width = pixels;
+    take_folder_make(&folder);
+    take_folder_make(&place);
+    ck_assert_int_ge(asprintf(&path, "%s/wfs.im.shm", place.path), 0);
+    ck_assert_int_eq(dao_geometry_make(&geometry, 1, &width, _DATATYPE_UINT16, DEPTH, 0, &text), 0);
+    ck_assert_msg(dao_segment_create(&segment, path, &geometry, &text) == 0, "%s", text.s);
+    config = (struct session_config){
+        .paths = &path, .path_count = 1, .root = folder.path, .quiet = true};
+    config.stream.cpu = -1;
+    config.stream.backlog = true;
+    config.buffer_bytes = 1 << 20;
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stdout)); /* each test is its own process */
+}
+
+static inline void end(void)
+{
+    dao_segment_close(&segment);
+    take_folder_remove(&folder);
+    take_folder_remove(&place);
+    free(path);
+}
+
+static inline void publish(unsigned count)
+{
+    while (count-- > 0) {
+        struct dao_write w;
+
+        ck_assert_int_eq(dao_writer_begin(&segment, &w), 0);
+        ramp_fill(w.pixels, _DATATYPE_UINT16, w.cnt0, width);
+        dao_writer_publish(&segment, &w, 0);
+    }
+}
+
+static inline void *run_session(void *arg)
+{
+    int r = session_run(&config);
+
+    (void)arg;
+    atomic_store(&status, r);
+    return NULL;
+}
+
+static inline void start(enum io_engine_kind engine, uint64_t frames,
+                         const struct sink_backend *backend)
+{
+    config.engine = engine;
+    config.stream.frames_wanted = frames;
+    config.stream.backend = backend;
+    atomic_store(&status, -1);
+    ck_assert_int_eq(pthread_create(&thread, NULL, run_session, NULL), 0);
+}
+
+static inline int wait_for_end(void)
+{
+    pthread_join(thread, NULL);
+    return atomic_load(&status);
+}
+
+/* The session's folder, as a descriptor; waited for. */
+static inline int open_session(void)
+{
+    for (int i = 0; i < HANG_S * 500; i++) {
+        DIR *dir = opendir(folder.path);
+        struct dirent *entry;
+        int fd = -1;
+
+        while (fd < 0 && (entry = readdir(dir)))
+            if (entry->d_name[0] != '.')
+                fd = openat(folder.fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        closedir(dir);
+        if (fd >= 0)
+            return fd;
+        rest();
+    }
+    ck_abort_msg("no session in %d s", HANG_S);
+    return -1;
+}
+
+#endif

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Sources that misbehave: replaced, truncated in place, dead in mid-frame. Reshaping: test_writers."""
+import ctypes
 import json
 import os
 import struct
@@ -59,6 +60,67 @@ def what_a_replaced_segment_published_unseen_is_counted_from_one():
     assert session.status == 3 and session.stream(path)["lost"] >= 92
     again = rows[rows["FLAGS"] & h.FLAG["RESET"] != 0]
     assert len(again) == 1 and again["LOST"][0] == again["CNT0"][0] - 1
+
+
+def what_was_seen_before_a_restart_in_place_and_not_taken_is_lost_to_it():
+    """A writer dies when its frame 21 is there but for its flag, and begins again at 1. How often the
+    recorder has looked in between is a matter of chance; most times it has."""
+    path, rounds = h.segment("restarts"), 8
+    segment = fifo(path)
+    recorder = recording(path)
+    for _ in range(rounds):
+        publish(segment, 20)
+        segment.slot = (segment.slot + 1) % segment.depth
+        at = segment.slot * segment.md_bytes
+        segment.map[at + 176] = 1
+        segment.store(ctypes.c_uint64, at + 152, 21)
+        segment.store(ctypes.c_uint32, segment.fifo_off + 4, segment.slot)
+        h.time.sleep(0.1)
+        segment.count = 0
+    publish(segment, 20)
+    h.wait_for(lambda: taken(path), what="the first file")
+    h.time.sleep(0.2)
+    recorder.terminate()
+    session = h.finish(recorder)
+    _cube, rows = h.check_stream(session, path, SHAPE, "uint16")
+    mine, ledger = session.stream(path), session.ledger_of(path)
+    lost = mine["lost_by"]["restart"]
+    assert 0 < lost <= rounds and session.status == 3, mine
+    gaps = [gap for gap in ledger["gaps"] if gap["cause"] == "restart"]
+    assert len(gaps) == lost and all(g["first_cnt0"] == 21 and g["count"] == 1 for g in gaps), gaps
+    assert ledger["restarts"] == rounds, ledger
+    again = rows[rows["FLAGS"] & h.FLAG["RESET"] != 0]
+    assert len(again) == rounds and again["LOST"].sum() >= lost, again
+
+
+def what_was_waiting_when_a_segment_is_cut_off_is_lost_to_the_restart():
+    """A disk that stalls: frames wait in the FIFO, are seen there, and go with the segment's bytes."""
+    path, root = h.segment("waiting"), f.new_root()
+    size = ["--size", "64x48", "--type", "uint16", "--depth", 64, "--pattern", "ramp"]
+    first = h.sim(path, *size, "--rate", 1000)
+    faults = f.Faults(root)
+    recorder = f.start(root, "--io", "pwrite", "--buffer", "1MiB", "--wait=20s", path, faults=faults)
+    recorder.has_files(path, 1, ".part")
+    faults.set(ops=["pwrite"], stall_ms=1000)
+    h.wait_for(lambda: recorder.known_lost(path) > 0, what="frames that are lapped")
+    first.terminate()
+    first.wait(timeout=60)
+    os.truncate(path, 0)
+    os.unlink(path)
+    recorder.says("waiting for it to come back")
+    h.sim(path, *size, "--rate", 200)
+    recorder.says("is back")
+    faults.set()
+    recorder.has_files(path, 1)
+    recorder.stop()
+    out, _ = recorder.process.communicate(timeout=60)
+    (mine,), (ledger,) = json.loads(out)["streams"], recorder.ledger()["streams"]
+    h.verified(recorder.folder())
+    assert recorder.process.returncode == 3 and mine["lost_by"]["restart"] >= 64, mine
+    assert mine["expected"] == ledger["expected"] == mine["recorded"] + mine["lost"], mine
+    gap, = [gap for gap in ledger["gaps"] if gap["cause"] == "restart"]
+    assert gap["count"] == mine["lost_by"]["restart"]
+    assert gap["first_cnt0"] + gap["count"] - 1 == ledger["runs"][0]["last_cnt0"], ledger
 
 
 def a_segment_truncated_in_place_balances_and_goes_on():
@@ -164,5 +226,7 @@ def what_the_disk_costs_is_booked_to_the_disk_and_flagged():
 if __name__ == "__main__":
     h.main([what_the_disk_costs_is_booked_to_the_disk_and_flagged, bad_times_and_missing_packets_are_flagged,
             what_a_replaced_segment_published_unseen_is_counted_from_one,
+            what_was_seen_before_a_restart_in_place_and_not_taken_is_lost_to_it,
+            what_was_waiting_when_a_segment_is_cut_off_is_lost_to_the_restart,
             a_segment_truncated_in_place_balances_and_goes_on, every_new_shape_is_said,
             a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns])

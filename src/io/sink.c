@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -221,6 +223,18 @@ static bool pages_suit_direct(int fd)
 #endif
 }
 
+void sink_write_in_place(int fd)
+{
+    int flags;
+
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0)
+        return;
+    flags |= FS_NOCOW_FL;
+    if (ioctl(fd, FS_IOC_SETFLAGS, &flags) != 0) {
+        /* A file system that has no such flag, and writes in place. */
+    }
+}
+
 static int open_nameless(struct sink *sink, const char *name, int direct_flag)
 {
     int flags = O_RDWR | O_CLOEXEC | direct_flag;
@@ -273,6 +287,8 @@ static int create(struct sink *sink, int dir_fd, const char *name, uint64_t byte
     if (!sink->scratch)
         return -ENOMEM;
     r = open_direct_or_not(sink, name, want_direct);
+    if (r == 0)
+        sink_write_in_place(sink->fd);
     if (r == 0 && is_sparse)
         r = ftruncate(sink->fd, (off_t)bytes) == 0 ? 0 : -errno;
     else if (r == 0)

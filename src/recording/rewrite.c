@@ -69,6 +69,7 @@ static int make_file(const struct rewrite *rewrite, const char *name, uint64_t r
     }
     if (ret->fd < 0)
         return -errno;
+    sink_write_in_place(ret->fd);
     r = reserve(ret, room);
     if (r < 0) {
         if (*ret_is_named)

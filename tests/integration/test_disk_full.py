@@ -4,8 +4,10 @@
 Mounting needs root, or a user namespace that may be had; the test runs itself again in a mount
 namespace of its own, so that nothing is ever left mounted."""
 import atexit
+import ctypes
 import os
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -175,6 +177,116 @@ def the_end_comes_before_less_is_free_than_is_to_be_kept():
     f.sweep(record, [jobs[0], jobs[2], ([], "25%", 3 << 20)])
 
 
+def loop_device(maker, mib, back_mib, mount_options="noatime"):
+    """(root, back): a file system on a file in a memory file system `back`, which may have less room
+    than it says. None where the machine has no such device, or cannot make or mount it."""
+    back, root = mount(back_mib), f.new_root()
+    image = os.path.join(back, "image")
+    with open(image, "wb") as file:
+        file.truncate(mib << 20)
+    for command in ([*maker, image], ["mount", "-o", "loop," + mount_options, image, root]):
+        try:
+            made = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            print(f"        not tested: {error}")
+            return None
+        if made.returncode:  # the device goes when it is unmounted, also with the namespace
+            print("        not tested: " + " ".join(made.stderr.split())[:200])
+            return None
+    atexit.register(subprocess.run, ["umount", root], check=False)
+    return root, back
+
+
+def a_device_that_fails_costs_what_is_counted():
+    """The device has no room behind blocks that the file system has granted: writes, by io_uring
+    directly, and syncs fail."""
+    def record(options):
+        places = loop_device(["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-E",
+                              "lazy_itable_init=0,nodiscard"], 64, 32)
+        if not places:
+            return
+        root, back = places
+        recorder = f.start(root, *options, "--buffer", "1MiB", "--roll-frames", 200, CAMERA)
+        recorder.has_files(CAMERA, 1)
+        other = fill(back)
+        recorder.says("/" + h.stream_name(CAMERA) + ": ")
+        h.wait_for(lambda: recorder.known_lost(CAMERA) > 0 or "--no-direct" in options,
+                   what="frames that are lost")
+        os.unlink(other)
+        recorder.has_files(CAMERA, recorder.part_number(CAMERA) + 2, seconds=60)
+        recorder.stop()
+        session = f.end(recorder, {CAMERA: STREAMS[CAMERA]}, allow_part=True)
+        assert session.status in (1, 3) and any(
+            words in session.errors for words in ("Input/output error", "No space left")), (
+                session.errors)
+    f.sweep(record, WAYS.values(), at_once=3)
+
+
+def ext4_with_quota():
+    """(root, set_limit, options): what user 65534 may have on it, and how to be that."""
+    places = loop_device(["mkfs.ext4", "-q", "-F", "-O", "quota", "-E", "quotatype=usrquota"], 128,
+                         160, "noatime,usrquota")
+    if not places:
+        return None
+    root = places[0]
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        device = next(line.split()[0] for line in mounts if line.split()[1] == root)
+
+    def set_limit(mib):
+        # struct dqblk of the kernel: limits in KiB, and in the end which of them are meant
+        limit = struct.pack("8QI4x", mib << 10, mib << 10, 0, 0, 0, 0, 0, 0, 1)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.quotactl(0x800008 << 8, device.encode(), 65534, limit):
+            raise OSError(ctypes.get_errno(), "quotactl")
+    for folder in (h.output, h.segments):
+        os.chmod(folder, 0o711)
+    os.chown(root, 65534, 65534)
+    return root, set_limit, {"user": 65534, "group": 65534, "extra_groups": []}
+
+
+def btrfs_with_quota():
+    places = loop_device(["mkfs.btrfs", "-q"], 256, 300)
+    if not places:
+        return None
+    root = places[0]
+
+    def set_limit(mib):
+        subprocess.run(["btrfs", "qgroup", "limit", f"{mib}M", root], capture_output=True, check=True)
+    subprocess.run(["btrfs", "quota", "enable", root], capture_output=True, check=False)
+    return root, set_limit, {}
+
+
+def a_quota_that_is_used_up_is_waited_for():
+    """A real one, where this machine has any: nobody is told how much is left. First files become
+    smaller, then they are waited for; whoever is killed then has told what was lost."""
+    def record(job):
+        make, is_killed = job
+        places = make()
+        if not places:
+            return
+        root, set_limit, options = places
+        try:
+            set_limit(16)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"        not tested: {error}")
+            return
+        recorder = f.start(root, "--buffer", "1MiB", "--roll-frames", 600, CAMERA, **options)
+        recorder.says("Disk quota exceeded; make room")
+        if is_killed:
+            f.killed_while_it_waits(recorder, {CAMERA: STREAMS[CAMERA]}, lambda: set_limit(100))
+            return
+        set_limit(100)
+        recorder.says("the disk is back")
+        before = len(os.listdir(os.path.join(recorder.folder(), h.stream_name(CAMERA))))
+        recorder.has_files(CAMERA, before + 1)
+        recorder.stop()
+        session = f.end(recorder, {CAMERA: STREAMS[CAMERA]}, allow_part=True)
+        frames = frames_of(session, CAMERA)
+        assert frames[0] == 600 and min(frames[1:-2]) < 600, frames
+    # Where the quota is used up btrfs refuses even a rename, and with it the ledger.
+    f.sweep(record, [(ext4_with_quota, False), (ext4_with_quota, True), (btrfs_with_quota, False)])
+
+
 def without_a_way_to_reserve_what_was_written_stays_valid():
     """A file system without fallocate: files are sparse, and a full disk is met by a write."""
     def record(options):
@@ -218,6 +330,7 @@ if __name__ == "__main__":
             killed_while_the_disk_is_full_the_ledger_tells_what_was_lost,
             what_others_leave_of_the_disk_is_used_by_smaller_files,
             the_end_comes_before_less_is_free_than_is_to_be_kept,
+            a_device_that_fails_costs_what_is_counted, a_quota_that_is_used_up_is_waited_for,
             without_a_way_to_reserve_what_was_written_stays_valid,
             no_room_for_a_segment_is_one_line_and_nothing_is_left,
             everything_that_was_left_is_valid])

@@ -5,6 +5,7 @@ For tests of what the recorder makes of its sources; judging what it wrote is in
 import ctypes
 import mmap
 import os
+import re
 import struct
 import time
 
@@ -88,6 +89,12 @@ def files_of(path):
 
 def lines(session, *words):
     return [line for line in session.errors.splitlines() if all(w in line for w in words)]
+
+
+def told(session, *words):
+    """How often that happened, by what those lines say: a line may stand for several."""
+    again = [re.search(r"\((\d+) times since", line) for line in lines(session, *words)]
+    return sum(int(match[1]) if match else 1 for match in again)
 
 
 def check_files(session, path):

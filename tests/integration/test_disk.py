@@ -226,8 +226,9 @@ def a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit():
         recorder.has_files(CAMERA, 3)
         recorder.stop()
         return f.end(recorder, streams(CAMERA))
-    jobs = [(["--roll-frames", 400], {"ops": ["pwrite"]}), (["--roll-frames", 400], {"ops": ["sync"]}),
-            (["--roll-frames", 400, "--buffer", "1MiB"], {"ops": ["pwrite"]})]
+    pixels = {"ops": ["pwrite"], "off_min": 65536, "off_max": 2 << 20}
+    jobs = [(["--roll-frames", 400], pixels), (["--roll-frames", 400], {"ops": ["sync"]}),
+            (["--roll-frames", 400, "--buffer", "1MiB"], pixels)]
     global tried
     sessions = f.sweep(record, jobs)
     disk = [session.stream(CAMERA)["lost_by"]["disk"] for session in sessions]
@@ -323,8 +324,8 @@ if __name__ == "__main__":
     begin_sources()
     h.main([a_call_that_fails_once_costs_at_most_what_is_counted,
             calls_that_fail_for_ever_cost_what_is_counted, short_writes_are_continued,
-            killed_while_it_waits_for_the_disk_the_ledger_tells_what_was_lost,
-            a_disk_that_grants_little_gets_small_files,
+            f.together(killed_while_it_waits_for_the_disk_the_ledger_tells_what_was_lost,
+                       a_disk_that_grants_little_gets_small_files),
             one_stream_s_trouble_is_not_the_other_s,
             a_disk_that_stays_broken_is_said_once_and_not_filled_with_files,
             a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit,

@@ -327,10 +327,11 @@ if __name__ == "__main__":
     begin_sources()
     h.main([full_from_the_start_is_one_line_and_nothing_is_left,
             full_in_the_middle_is_waited_for_and_recording_resumes,
-            killed_while_the_disk_is_full_the_ledger_tells_what_was_lost,
-            what_others_leave_of_the_disk_is_used_by_smaller_files,
+            f.together(killed_while_the_disk_is_full_the_ledger_tells_what_was_lost,
+                       what_others_leave_of_the_disk_is_used_by_smaller_files,
+                       a_device_that_fails_costs_what_is_counted,
+                       a_quota_that_is_used_up_is_waited_for),
             the_end_comes_before_less_is_free_than_is_to_be_kept,
-            a_device_that_fails_costs_what_is_counted, a_quota_that_is_used_up_is_waited_for,
             without_a_way_to_reserve_what_was_written_stays_valid,
             no_room_for_a_segment_is_one_line_and_nothing_is_left,
             everything_that_was_left_is_valid])

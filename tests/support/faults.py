@@ -277,6 +277,14 @@ def sweep(job, items, at_once=4):
         return list(pool.map(one, items))
 
 
+def together(*tests):
+    """Tests that mostly wait, at the same time and as one."""
+    def run():
+        sweep(lambda test: test(), tests, at_once=len(tests))
+    run.__name__ = ", ".join(test.__name__ for test in tests)
+    return run
+
+
 def judge_all(checked_of=4):
     """Every file that end() has seen by fitsverify, and one of `checked_of` by fitscheck, which is
     slow (astropy has read all of them already); unfinished ones have no checksums yet."""

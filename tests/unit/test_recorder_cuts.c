@@ -184,7 +184,7 @@ static void check_frames(uint64_t frames, uint64_t missing, uint64_t missing_end
                                (off_t)(reading->unit[READING_CUBE].data_off + i * 2 * width)),
                          2 * width);
         for (unsigned k = 0; k < width; k++)
-            ck_assert_uint_eq((stored[2 * k] << 8 | stored[2 * k + 1]) ^ 0x8000, pixels[k]);
+            ck_assert_int_eq((stored[2 * k] << 8 | stored[2 * k + 1]) ^ 0x8000, pixels[k]);
     }
     reading_close(reading);
     free(reading);

@@ -35,7 +35,7 @@ static void fill_image(IMAGE *image, struct dao_handle *h)
 /* Semaphores first: if they cannot be had, a segment that is there is not touched. Those that were
  * made for one that then could not be are removed again. */
 static int create_shared(struct dao_handle *h, const char *name, const struct dao_geometry *geo,
-                         struct dao_text *text)
+                         const struct dao_seed *seed, struct dao_text *text)
 {
     int error;
 
@@ -46,7 +46,7 @@ static int create_shared(struct dao_handle *h, const char *name, const struct da
     error = dao_semset_open(&h->sems, name, false, text);
     if (error < 0)
         return error;
-    error = dao_segment_create(&h->seg, name, geo, text);
+    error = dao_segment_create_seeded(&h->seg, name, geo, seed, text);
     if (error == 0)
         dao_semset_drain(&h->sems);
     else
@@ -54,46 +54,74 @@ static int create_shared(struct dao_handle *h, const char *name, const struct da
     return error;
 }
 
-static int create_segment(struct dao_handle *h, const char *name, const struct dao_geometry *geo,
-                          bool shared, struct dao_text *text)
-{
-    return shared ? create_shared(h, name, geo, text)
-                  : dao_segment_create_private(&h->seg, name, geo, text);
-}
-
 static int clamp_to_int(long value)
 {
     return value < INT_MIN ? INT_MIN : value > INT_MAX ? INT_MAX : (int)value;
+}
+
+/* Fill a geometry from arguments, and zero the image. False after a message. */
+static bool check_creation(IMAGE *image, struct dao_geometry *geo, const char *name, long naxis,
+                           const uint32_t *size, uint8_t atype, int nbkw, uint32_t depth,
+                           const char *function)
+{
+    struct dao_text text = {""};
+
+    if (!image) {
+        dao_log(DAO_LOG_ALWAYS, function, "the image is NULL");
+        return false;
+    }
+    memset(image, 0, sizeof *image);
+    if (dao_geometry_make(geo, clamp_to_int(naxis), size, atype, depth, nbkw, &text) == 0)
+        return true;
+    dao_log(DAO_LOG_ALWAYS, function, "%.200s: %s", name ? name : "(no name)", text.s);
+    return false;
+}
+
+static int_fast8_t create_image(IMAGE *image, const char *name, const struct dao_geometry *geo,
+                                bool shared, const struct dao_seed *seed, const char *function)
+{
+    struct dao_handle *h = dao_handle_create();
+    struct dao_text text = {"out of memory"};
+
+    if (!h || (shared ? create_shared(h, name, geo, seed, &text)
+                      : dao_segment_create_private(&h->seg, name, geo, &text)) < 0) {
+        dao_log(DAO_LOG_ALWAYS, function, "%s", text.s);
+        dao_handle_destroy(h);
+        return DAO_ERROR;
+    }
+    if (dao_segment_is_on_disk(&h->seg))
+        dao_log(DAO_INFO, function,
+                "%s lies on a disk file system, whose writeback costs time: /dev/shm has none",
+                name);
+    fill_image(image, h);
+    return DAO_SUCCESS;
 }
 
 int_fast8_t daoShmImageCreate_FIFO(IMAGE *image, const char *name, long naxis, uint32_t *size,
                                    uint8_t atype, int shared, int NBkw, uint32_t fifo_size)
 {
     struct dao_geometry geo;
-    struct dao_text text = {"out of memory"};
-    struct dao_handle *h = NULL;
 
-    if (!image) {
-        log_error("the image is NULL");
+    if (!check_creation(image, &geo, name, naxis, size, atype, NBkw, fifo_size, __func__))
+        return DAO_ERROR;
+    return create_image(image, name, &geo, shared != 0, NULL, __func__);
+}
+
+int_fast8_t daoShmImageCreateSeeded(IMAGE *image, const char *name, long naxis, uint32_t *size,
+                                    uint8_t atype, int NBkw, uint32_t fifo_size, uint64_t cnt0,
+                                    const IMAGE_KEYWORD *kw)
+{
+    const struct dao_seed seed = {cnt0, kw};
+    struct dao_geometry geo;
+
+    if (!check_creation(image, &geo, name, naxis, size, atype, NBkw, fifo_size, __func__))
+        return DAO_ERROR;
+    if (cnt0 == UINT64_MAX) {
+        log_error("%.200s: the first frame's count, cnt0 + 1, would be 0: counts begin with 1",
+                  name ? name : "(no name)");
         return DAO_ERROR;
     }
-    memset(image, 0, sizeof *image);
-    if (dao_geometry_make(&geo, clamp_to_int(naxis), size, atype, fifo_size, NBkw, &text) < 0) {
-        log_error("%.200s: %s", name ? name : "(no name)", text.s);
-        return DAO_ERROR;
-    }
-    h = dao_handle_create();
-    if (!h || create_segment(h, name, &geo, shared != 0, &text) < 0)
-        goto fail;
-    if (dao_segment_is_on_disk(&h->seg))
-        log_info("%s lies on a disk file system, whose writeback costs time: /dev/shm has none",
-                 name);
-    fill_image(image, h);
-    return DAO_SUCCESS;
-fail:
-    log_error("%s", text.s);
-    dao_handle_destroy(h);
-    return DAO_ERROR;
+    return create_image(image, name, &geo, true, &seed, __func__);
 }
 
 int_fast8_t daoShmImageCreate(IMAGE *image, const char *name, long naxis, uint32_t *size,

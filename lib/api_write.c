@@ -127,7 +127,6 @@ int_fast8_t daoShmImage2ShmStamped(void *im, uint32_t nbVal, IMAGE *image, const
     const char *fault = find_fault(stamp);
     struct dao_write frame;
     struct dao_handle *h;
-    IMAGE_METADATA *md;
 
     if (!dao_handle_get(image, __func__))
         return DAO_ERROR;
@@ -138,10 +137,7 @@ int_fast8_t daoShmImage2ShmStamped(void *im, uint32_t nbVal, IMAGE *image, const
     h = fill_frame(image, im, nbVal, &frame, __func__);
     if (!h)
         return DAO_ERROR;
-    md = dao_segment_md(&h->seg, frame.slot);
-    /* relaxed: the release of cnt0 orders them, as it does the pixels */
-    __atomic_store_n(&md->cnt1, stamp->cnt1, __ATOMIC_RELAXED);
-    __atomic_store_n(&md->cnt2, stamp->cnt2, __ATOMIC_RELAXED);
+    dao_writer_note_counters(&h->seg, &frame, stamp->cnt1, stamp->cnt2);
     frame.cnt0 = stamp->cnt0;
     publish(h, &frame, stamp->atime_ns);
     return DAO_SUCCESS;

@@ -16,6 +16,7 @@
 #include "lib/segment.h"
 #include "lib/segment_parts.h"
 #include "lib/clock.h"
+#include "lib/slots.h"
 
 /* ---- contents ---- */
 
@@ -51,23 +52,37 @@ static void fill_shape(struct dao_segment *seg)
     dao_segment_md(seg, 0)->fifo_size = geo->depth;
 }
 
-static void clear_keywords(struct dao_segment *seg)
+static void fill_keywords(struct dao_segment *seg, const IMAGE_KEYWORD *keywords)
 {
     IMAGE_KEYWORD blank;
 
     memset(&blank, 0, sizeof blank);
     blank.type = 'N';
     for (unsigned i = 0; i < seg->geo.nbkw; i++)
-        memcpy(seg->map + seg->geo.kw_off + i * sizeof blank, &blank, sizeof blank);
+        memcpy(seg->map + seg->geo.kw_off + i * sizeof blank, keywords ? &keywords[i] : &blank,
+               sizeof blank);
+}
+
+/* The count before the first frame's, while the slot's write flag is up or nobody looks. */
+static void plant_count(struct dao_segment *seg, uint64_t cnt0)
+{
+    IMAGE_METADATA *md = dao_segment_md(seg, seg->geo.depth - 1);
+
+    if (cnt0 == 0)
+        return;
+    __atomic_store_n(&md->atime.tsfixed.secondlong, DAO_SEED_ATIME_NS, __ATOMIC_RELAXED);
+    /* release: the mark before the count; pairs with the acquire in dao_segment_seed() */
+    __atomic_store_n(&md->cnt0, cnt0, __ATOMIC_RELEASE);
 }
 
 /* A new file, all zero, that nobody else can see yet. */
-static void fill_new(struct dao_segment *seg)
+static void fill_new(struct dao_segment *seg, const struct dao_seed *seed)
 {
     double now = creation_time_after(0.0);
 
     fill_shape(seg);
-    clear_keywords(seg);
+    fill_keywords(seg, seed ? seed->keywords : NULL);
+    plant_count(seg, seed ? seed->cnt0 : 0);
     for (uint32_t i = 0; i < seg->geo.depth; i++) {
         dao_segment_md(seg, i)->creation_time = now;
         dao_segment_md(seg, i)->last_access = now;
@@ -95,7 +110,7 @@ static void clear_counts(IMAGE_METADATA *md)
  * creation_time sees old pixels or a raised write flag; one that sees the new creation_time sees
  * every write flag raised until all counts are 0. The last slot's flag goes down last.
  */
-static void reset_in_place(struct dao_segment *seg)
+static void reset_in_place(struct dao_segment *seg, const struct dao_seed *seed)
 {
     uint32_t depth = seg->geo.depth;
     IMAGE_METADATA *first = dao_segment_md(seg, 0);
@@ -104,7 +119,8 @@ static void reset_in_place(struct dao_segment *seg)
 
     memcpy(&now_bits, &now, sizeof now_bits);
     for (uint32_t i = 0; i < depth; i++)
-        __atomic_store_n(&dao_segment_md(seg, i)->write, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&dao_segment_md(seg, i)->write, i + 1 < depth ? 1 : DAO_WRITE_RESET,
+                         __ATOMIC_RELAXED);
     for (uint32_t i = depth; i-- > 0;) {
         IMAGE_METADATA *md = dao_segment_md(seg, i);
 
@@ -120,7 +136,8 @@ static void reset_in_place(struct dao_segment *seg)
         clear_counts(dao_segment_md(seg, i));
     memset(seg->map + seg->geo.data_off, 0, seg->geo.kw_off - seg->geo.data_off);
     fill_shape(seg);
-    clear_keywords(seg);
+    fill_keywords(seg, seed ? seed->keywords : NULL);
+    plant_count(seg, seed ? seed->cnt0 : 0);
     /* release: pairs with the acquire of the head in the reader and in dao_writer_begin() */
     __atomic_store_n(&first->fifo_last_written, depth - 1, __ATOMIC_RELEASE);
     for (uint32_t i = 0; i < depth; i++)
@@ -145,7 +162,7 @@ static int reserve(const struct dao_segment *seg, struct dao_text *text)
 }
 
 /* 1: an existing segment of this geometry was set back and is mapped. 0: a new file is needed. */
-static int try_in_place(struct dao_segment *seg, struct dao_text *text)
+static int try_in_place(struct dao_segment *seg, const struct dao_seed *seed, struct dao_text *text)
 {
     struct dao_geometry found;
     struct stat st;
@@ -169,7 +186,7 @@ static int try_in_place(struct dao_segment *seg, struct dao_text *text)
         error = dao_segment_map(seg, text);
     if (error < 0)
         return error;
-    reset_in_place(seg);
+    reset_in_place(seg, seed);
     return 1;
 }
 
@@ -200,7 +217,8 @@ static int open_beside(const char *path, char *ret_name, size_t name_bytes, stru
 }
 
 /* Reserve, fill and rename. On failure the unfinished file is removed by the caller. */
-static int make_new(struct dao_segment *seg, const char *unfinished, struct dao_text *text)
+static int make_new(struct dao_segment *seg, const char *unfinished, const struct dao_seed *seed,
+                    struct dao_text *text)
 {
     struct stat st;
     int error;
@@ -215,13 +233,13 @@ static int make_new(struct dao_segment *seg, const char *unfinished, struct dao_
     error = dao_segment_map(seg, text);
     if (error < 0)
         return error;
-    fill_new(seg);
+    fill_new(seg, seed);
     if (rename(unfinished, seg->path) < 0)
         return dao_segment_refused(seg->path, errno, text);
     return 0;
 }
 
-static int create_new(struct dao_segment *seg, struct dao_text *text)
+static int create_new(struct dao_segment *seg, const struct dao_seed *seed, struct dao_text *text)
 {
     char unfinished[sizeof seg->path + 32];
     int error;
@@ -229,7 +247,7 @@ static int create_new(struct dao_segment *seg, struct dao_text *text)
     seg->fd = open_beside(seg->path, unfinished, sizeof unfinished, text);
     if (seg->fd < 0)
         return seg->fd;
-    error = make_new(seg, unfinished, text);
+    error = make_new(seg, unfinished, seed, text);
     if (error < 0)
         unlink(unfinished);
     return error;
@@ -246,6 +264,13 @@ static int check_geometry(const struct dao_geometry *geo, struct dao_text *text)
 int dao_segment_create(struct dao_segment *seg, const char *path, const struct dao_geometry *geo,
                        struct dao_text *text)
 {
+    return dao_segment_create_seeded(seg, path, geo, NULL, text);
+}
+
+int dao_segment_create_seeded(struct dao_segment *seg, const char *path,
+                              const struct dao_geometry *geo, const struct dao_seed *seed,
+                              struct dao_text *text)
+{
     int error;
 
     dao_segment_clear(seg);
@@ -256,9 +281,9 @@ int dao_segment_create(struct dao_segment *seg, const char *path, const struct d
         return error;
     seg->geo = *geo;
     seg->access = DAO_ACCESS_WRITE;
-    error = try_in_place(seg, text);
+    error = try_in_place(seg, seed, text);
     if (error == 0)
-        error = create_new(seg, text);
+        error = create_new(seg, seed, text);
     if (error >= 0)
         return 0;
     if (!seg->map && seg->fd >= 0)
@@ -286,6 +311,6 @@ int dao_segment_create_private(struct dao_segment *seg, const char *name,
         dao_segment_clear(seg);
         return error;
     }
-    fill_new(seg);
+    fill_new(seg, NULL);
     return 0;
 }

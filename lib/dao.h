@@ -493,6 +493,17 @@ DLL_EXPORT int_fast8_t daoShmWaitForNextSegmentUntil(IMAGE *image, const struct 
 DLL_EXPORT int_fast8_t daoShmWaitForTargetCounterUntil(IMAGE *image, uint64_t targetCnt0,
                                                        const struct timespec *deadline);
 
+/*
+ * daoShmImageCreate_FIFO(), shared, for a source whose counts go on from elsewhere: the first frame
+ * gets the count cnt0 + 1, and readers, attached to the old run or opened before that frame comes,
+ * find none missing. Slot N-1 carries cnt0 until a frame comes there; its atime is -1 then, for it
+ * holds none. kw: NBkw keywords that the segment has from the first instant on, or NULL.
+ */
+DLL_EXPORT int_fast8_t daoShmImageCreateSeeded(IMAGE *image, const char *name, long naxis,
+                                               uint32_t *size, uint8_t atype, int NBkw,
+                                               uint32_t fifo_size, uint64_t cnt0,
+                                               const IMAGE_KEYWORD *kw);
+
 /* What daoShmCopyNextSegment() tells about a frame; `lost` counts exclude it. */
 typedef struct {
     uint64_t cnt0, cnt1, cnt2;

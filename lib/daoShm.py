@@ -159,6 +159,9 @@ _PROTOTYPES = {
                                ctypes.c_uint8, ctypes.c_int, ctypes.c_int, ctypes.c_uint32),
     "daoShmImageCreate": (_status, _image, ctypes.c_char_p, ctypes.c_long, _slot_out,
                           ctypes.c_uint8, ctypes.c_int, ctypes.c_int),
+    "daoShmImageCreateSeeded": (_status, _image, ctypes.c_char_p, ctypes.c_long, _slot_out,
+                                ctypes.c_uint8, ctypes.c_int, ctypes.c_uint32, ctypes.c_uint64,
+                                ctypes.POINTER(IMAGE_KEYWORD)),
     "daoShmInit1D": (_status, ctypes.c_char_p, ctypes.c_uint32, ctypes.POINTER(_image)),
     "daoShmShm2Img": (_status, ctypes.c_char_p, _image),
     "daoShmShm2ImgReadOnly": (_status, ctypes.c_char_p, _image),
@@ -684,7 +687,7 @@ class shm:
             seconds = timer.slice()
             # A post without a new frame is an old one: it is taken, and the wait goes on.
             if self._wait_count(seconds if spin else 0):
-                if _lib.daoShmGetCounter(ctypes.byref(self.image)) > 0:
+                if self._is_published(self._newest_slot()):
                     return True
                 self.reset_tail()  # a source that restarted, and has not published yet
             elif seconds == 0:
@@ -834,8 +837,8 @@ class shm:
         """Up to `count` frames of the newest one's run that ends with it: (slot, cnt0), oldest
         first."""
         frames = collections.deque()
-        while len(frames) < count and 0 < cnt0 and (not frames or
-                                                    0 < frames[0][1] - cnt0 < 1 << 31):
+        while len(frames) < count and 0 < cnt0 and not self._is_seed(slot) and (
+                not frames or 0 < frames[0][1] - cnt0 < 1 << 31):
             frames.appendleft((slot, cnt0))
             slot = (slot - 1) % self.depth
             cnt0 = self.image.md[slot].cnt0
@@ -931,12 +934,23 @@ class shm:
                 rows = self._roll(num_items)
             elif self.depth == 1:
                 rows = self._copy_newest()[np.newaxis]
-                rows = rows if self.image.fifo_last_read_cnt0 else rows[:0]
+                if not self._is_published(0):
+                    rows = rows[:0]
             else:
                 rows = self._copy_history(min(num_items, self.depth))
         return rows.reshape((len(rows),) + self.shape)
 
     # -- metadata --
+
+    def _is_seed(self, slot):
+        """Does the slot carry the count that the segment was created with, and no frame? That is
+        what daoShmImageCreateSeeded() leaves in the last one."""
+        atime = self.image.md[slot].atime.tsfixed
+        return slot == self.depth - 1 and atime.firstlong == 0 and atime.secondlong == -1
+
+    def _is_published(self, slot):
+        """Does the slot hold a frame?"""
+        return self.image.md[slot].cnt0 > 0 and not self._is_seed(slot)
 
     def _newest_slot(self):
         """The slot of the newest frame; the tail stays."""

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/shared.h"
+#include "lib/slots.h"
 
 #define HANDLE_MAGIC 0x44414f2d48414e44ull
 
@@ -97,10 +98,8 @@ void dao_image_enter_run(IMAGE *image, struct dao_handle *h)
     uint32_t slot;
     uint64_t cnt0;
 
-    /* The creation_time first, so that a change afterwards is noticed.
-     * acquire: pairs with the release in reset_in_place() (create.c) */
-    atomic_store_explicit(&h->creation_bits, dao_shared_creation(&h->seg, __ATOMIC_ACQUIRE),
-                          memory_order_relaxed);
+    /* The creation_time first, so that a change afterwards is noticed. */
+    atomic_store_explicit(&h->creation_bits, dao_slots_run(&h->seg), memory_order_relaxed);
     dao_segment_newest(&h->seg, &slot, &cnt0);
     dao_image_move_tail(image, slot, cnt0);
 }

@@ -61,7 +61,7 @@ static int examine_new_creation(const struct dao_reader *r, uint64_t bits, struc
     /* acquire: pairs with the last release in reset_in_place() (create.c) */
     if (dao_shared_write(seg, last, __ATOMIC_ACQUIRE))
         return 0;
-    *ret = (struct finding){DAO_READ_RESTART, {last, 0}, bits};
+    *ret = (struct finding){DAO_READ_RESTART, {last, dao_segment_seed(seg)}, bits};
     return 0;
 }
 
@@ -82,6 +82,10 @@ static int examine_new_counts(const struct dao_reader *r, struct dao_frame_at fr
         return -ESTALE;
     if (frame.cnt0 == 0)
         return 0; /* cleared, nothing published yet */
+    if (dao_slots_is_seed(seg, frame.slot)) {
+        *ret = (struct finding){DAO_READ_RESTART, frame, bits};
+        return 0;
+    }
     oldest = dao_slots_oldest_of_run(seg, frame);
     *ret = (struct finding){
         DAO_READ_RESTART, {dao_slot_before(seg, oldest.slot), oldest.cnt0 - 1}, bits};
@@ -474,12 +478,11 @@ int dao_reader_init(struct dao_reader *r, const struct dao_segment *seg, enum da
     r->lap_policy = policy;
     r->torn_look_ns = DAO_TORN_LOOK_NS;
     r->clean_frames = seg->geo.depth;
-    /* acquire: pairs with the release in reset_in_place(). First: if it changes while we look,
-     * begin() finds a restart. */
-    r->creation_bits = dao_shared_creation(seg, __ATOMIC_ACQUIRE);
+    /* First: if it changes while we look, begin() finds a restart. */
+    r->creation_bits = dao_slots_run(seg);
     dao_segment_newest(seg, &newest.slot, &newest.cnt0);
     start = newest;
-    if (backlog && newest.cnt0 > 0) {
+    if (backlog && newest.cnt0 > 0 && !dao_slots_is_seed(seg, newest.slot)) {
         start = dao_slots_oldest_of_run(seg, newest);
         start = (struct dao_frame_at){dao_slot_before(seg, start.slot), start.cnt0 - 1};
     }
@@ -492,7 +495,7 @@ int dao_reader_init(struct dao_reader *r, const struct dao_segment *seg, enum da
 void dao_reader_rewind(struct dao_reader *r)
 {
     r->slot = r->seg->geo.depth - 1;
-    r->cnt0 = r->newest_seen = 0;
+    r->cnt0 = r->newest_seen = dao_segment_seed(r->seg);
     r->atime_ns = 0;
 }
 

@@ -80,8 +80,9 @@ int dao_reader_init(struct dao_reader *r, const struct dao_segment *seg, enum da
                     bool backlog);
 
 /*
- * Stand where creation leaves a segment: slot N-1, count 0. For a segment that was created anew
- * while nobody looked: whatever it has published is then given, or found to be missing.
+ * Stand where creation leaves a segment: slot N-1, count 0, or that of its seed while it can still
+ * be seen. For a segment that was created anew while nobody looked: whatever it has published is
+ * then given, or found to be missing.
  */
 void dao_reader_rewind(struct dao_reader *r);
 
@@ -127,6 +128,10 @@ uint64_t dao_reader_backlog(const struct dao_reader *r);
 /* The newest frame: the head's, unless its count is below that of the slot before it (its stamp
  * is still to come): then that slot's. Fresh segment: slot N-1, count 0. */
 void dao_segment_newest(const struct dao_segment *seg, uint32_t *ret_slot, uint64_t *ret_cnt0);
+
+/* The count that the segment was created with (struct dao_seed), as long as slot N-1, which carries
+ * it, holds no frame; else 0. */
+uint64_t dao_segment_seed(const struct dao_segment *seg);
 
 /* Snapshot of a slot's metadata by relaxed loads (slot < depth): fills cnt0..2, atime_ns, partial,
  * slot, pixels of `take`; leaves the rest alone. No proof of consistency. */

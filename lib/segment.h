@@ -52,7 +52,25 @@ struct dao_segment {
 int dao_segment_create(struct dao_segment *seg, const char *path, const struct dao_geometry *geo,
                        struct dao_text *text);
 
-/* The same in private heap memory, without a file. */
+/*
+ * What a segment has from its first instant on, for a source whose counts go on from elsewhere:
+ * slot N-1, the one before the first frame's, carries `cnt0`, and readers expect cnt0 + 1. That it
+ * holds no frame is told by its atime, which is then DAO_SEED_ATIME_NS; the first frame in that slot
+ * takes both away, and who comes to a restart as late as that takes the run to have begun at 0.
+ */
+struct dao_seed {
+    uint64_t cnt0;
+    const IMAGE_KEYWORD *keywords; /* geo->nbkw of them; NULL: all of type 'N' */
+};
+
+#define DAO_SEED_ATIME_NS (-1ll)
+
+/* dao_segment_create() with a seed (NULL: without). No reader sees the segment without it. */
+int dao_segment_create_seeded(struct dao_segment *seg, const char *path,
+                              const struct dao_geometry *geo, const struct dao_seed *seed,
+                              struct dao_text *text);
+
+/* dao_segment_create() in private heap memory, without a file. */
 int dao_segment_create_private(struct dao_segment *seg, const char *name,
                                const struct dao_geometry *geo, struct dao_text *text);
 

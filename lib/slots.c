@@ -11,6 +11,38 @@
 #include "lib/reader.h"
 #include "lib/shared.h"
 
+static bool has_seed_mark(const IMAGE_METADATA *md)
+{
+    return __atomic_load_n(&md->atime.tsfixed.secondlong, __ATOMIC_ACQUIRE) == DAO_SEED_ATIME_NS &&
+           __atomic_load_n(&md->atime.tsfixed.firstlong, __ATOMIC_ACQUIRE) == 0;
+}
+
+uint64_t dao_segment_seed(const struct dao_segment *seg)
+{
+    uint32_t last = seg->geo.depth - 1;
+    /* acquire, before the mark: a writer stores the time of a frame before its count, so a frame's
+     * count never comes with the mark. Pairs with the releases in plant_count() (create.c) and in
+     * dao_writer_publish(). */
+    uint64_t cnt0 = dao_shared_cnt0(seg, last, __ATOMIC_ACQUIRE);
+
+    return has_seed_mark(dao_segment_md(seg, last)) ? cnt0 : 0;
+}
+
+bool dao_slots_is_seed(const struct dao_segment *seg, uint32_t slot)
+{
+    return slot == seg->geo.depth - 1 && dao_segment_seed(seg) > 0;
+}
+
+uint64_t dao_slots_run(const struct dao_segment *seg)
+{
+    /* acquire, both: pairs with the releases in reset_in_place() (create.c); the flag goes up before
+     * the time changes and down after the counts are right. */
+    uint64_t bits = dao_shared_creation(seg, __ATOMIC_ACQUIRE);
+
+    return dao_shared_write(seg, seg->geo.depth - 1, __ATOMIC_ACQUIRE) == DAO_WRITE_RESET ? 0
+                                                                                          : bits;
+}
+
 struct dao_frame_at dao_slots_newest_at(const struct dao_segment *seg, uint32_t head)
 {
     uint32_t before = dao_slot_before(seg, head);
@@ -73,7 +105,8 @@ struct dao_frame_at dao_slots_oldest_of_run(const struct dao_segment *seg,
 
         /* At depth 2 the frame itself is in slot head+1 while the head is not stamped yet. */
         if (before == head || dao_slot_before(seg, before) == head || cnt0 == 0 ||
-            cnt0 >= frame.cnt0 || frame.cnt0 - cnt0 > DAO_JUMP_MAX)
+            cnt0 >= frame.cnt0 || frame.cnt0 - cnt0 > DAO_JUMP_MAX ||
+            dao_slots_is_seed(seg, before))
             break;
         frame = (struct dao_frame_at){before, cnt0};
     }

@@ -15,6 +15,9 @@
 /* Counts that differ by more than this belong to different runs of a source. */
 #define DAO_JUMP_MAX (1ull << 31)
 
+/* The write flag of slot N-1 while the segment is being set back; that of frames is 1. */
+#define DAO_WRITE_RESET 2
+
 struct dao_frame_at {
     uint32_t slot;
     uint64_t cnt0;
@@ -30,6 +33,13 @@ static inline uint32_t dao_slot_before(const struct dao_segment *seg, uint32_t s
     return slot == 0 ? seg->geo.depth - 1 : slot - 1;
 }
 
+/* Does this slot carry such a count, and no frame? */
+bool dao_slots_is_seed(const struct dao_segment *seg, uint32_t slot);
+
+/* creation_time of the run that there is, as bits; 0 while the segment is being set back, since what
+ * its slots say is then of no run. A reader that attaches with 0 enters the run when it is there. */
+uint64_t dao_slots_run(const struct dao_segment *seg);
+
 /* The newest frame where the head is, or was a moment ago, in this slot (in range). */
 struct dao_frame_at dao_slots_newest_at(const struct dao_segment *seg, uint32_t head);
 
@@ -38,7 +48,7 @@ bool dao_slots_newest(const struct dao_segment *seg, struct dao_frame_at *ret);
 
 /*
  * The oldest frame that can be proven of the run that `frame` (cnt0 > 0) belongs to: as far back
- * as counts fall from slot to slot, but never into slot head+1.
+ * as counts fall from slot to slot, but never into slot head+1, nor into a seed.
  */
 struct dao_frame_at dao_slots_oldest_of_run(const struct dao_segment *seg,
                                             struct dao_frame_at frame);

@@ -75,10 +75,20 @@ void dao_writer_note_whole(struct dao_segment *seg, const struct dao_write *w)
     __atomic_store_n(&dao_segment_md(seg, w->slot)->packetTotal, 0, __ATOMIC_RELAXED);
 }
 
+void dao_writer_note_counters(struct dao_segment *seg, const struct dao_write *w, uint64_t cnt1,
+                              uint64_t cnt2)
+{
+    /* relaxed: the release of cnt0 orders them, as it does the pixels */
+    __atomic_store_n(&dao_segment_md(seg, w->slot)->cnt1, cnt1, __ATOMIC_RELAXED);
+    __atomic_store_n(&dao_segment_md(seg, w->slot)->cnt2, cnt2, __ATOMIC_RELAXED);
+}
+
 static void store_atime(IMAGE_METADATA *md, int64_t atime_ns)
 {
     if (atime_ns == 0)
         atime_ns = dao_clock_real_ns();
+    else if (atime_ns == DAO_ATIME_NONE)
+        atime_ns = 0;
     __atomic_store_n(&md->atime.tsfixed.firstlong, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&md->atime.tsfixed.secondlong, atime_ns, __ATOMIC_RELAXED);
 }

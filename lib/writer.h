@@ -45,6 +45,13 @@ void dao_writer_note_packet(struct dao_segment *seg, const struct dao_write *w,
 /* The frame in this slot is written whole, not by packets: what older packets left is void. */
 void dao_writer_note_whole(struct dao_segment *seg, const struct dao_write *w);
 
+/* The frame's other counters, as a source that has them stamps them. */
+void dao_writer_note_counters(struct dao_segment *seg, const struct dao_write *w, uint64_t cnt1,
+                              uint64_t cnt2);
+
+/* For atime_ns: the frame has no time, and its slot shall say 0. */
+#define DAO_ATIME_NONE INT64_MIN
+
 /* Stamp (atime_ns 0: now, CLOCK_REALTIME) and publish a frame begun; cnt0 as in `w` (a caller may
  * have changed it: sources that stamp their own). Does not post semaphores. */
 void dao_writer_publish(struct dao_segment *seg, const struct dao_write *w, int64_t atime_ns);

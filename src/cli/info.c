@@ -157,7 +157,7 @@ static void add_newest(struct facts *f, const struct glance *g)
     add(f, "cnt0", integer(g->cnt0), "newest", "count %" PRIu64 " in slot %" PRIu32, g->cnt0,
         g->slot);
     add_json(f, "slot", integer(g->slot));
-    if (g->atime_ns == 0) {
+    if (g->atime_ns == 0 || g->atime_ns == DAO_SEED_ATIME_NS) {
         add(f, "atime", NULL, "atime", "none");
         add_json(f, "atime_age_s", NULL);
         return;

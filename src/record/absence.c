@@ -83,7 +83,8 @@ static void look_at_fresh(struct record_stream *s)
 static void book_unseen(struct record_stream *s, const struct dao_segment *segment,
                         enum ledger_cause cause)
 {
-    uint64_t newest = s->fresh_newest, first = newest > COUNT_MAX ? newest : 1;
+    uint64_t newest = s->fresh_newest, origin = s->fresh_seed;
+    uint64_t first = newest - origin > COUNT_MAX ? newest : origin + 1;
 
     if (is_same_run(s, segment))
         first = s->reader.newest_seen + 1;
@@ -105,7 +106,7 @@ static bool open_fresh(struct record_stream *s, int64_t now_ns)
 
     if (dao_segment_open(&s->fresh, s->path, DAO_ACCESS_READ, &text) < 0)
         return false;
-    s->fresh_newest = 0;
+    s->fresh_newest = s->fresh_seed = dao_segment_seed(&s->fresh);
     s->fresh_since_ns = now_ns;
     return true;
 }
@@ -122,9 +123,12 @@ static bool attach(struct record_stream *s)
         s->reader = old;
         return false;
     }
-    /* Created anew: its count began at 0, and not all of it is there any more. */
-    if (!is_same && s->reader.creation_bits != old.creation_bits)
+    /* Created anew: its count began at 0, or at its seed, and not all of it is there any more. */
+    if (!is_same && s->reader.creation_bits != old.creation_bits) {
         dao_reader_rewind(&s->reader);
+        if (s->reader.cnt0 < s->fresh_seed)
+            s->reader.cnt0 = s->reader.newest_seen = s->fresh_seed;
+    }
     dao_reader_note_newest(&s->reader);
     if (s->fresh_newest > s->reader.newest_seen && s->fresh_newest - s->reader.cnt0 <= COUNT_MAX)
         s->reader.newest_seen = s->fresh_newest; /* known, even if it goes away now */

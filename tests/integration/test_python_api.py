@@ -373,6 +373,22 @@ def the_timestamp_is_local_time():
     assert reader.get_timestamp() == wanted
 
 
+def the_count_that_a_segment_was_created_with_is_no_frame():
+    for depth in (1, 4):
+        path, size, image = p.path(), (ctypes.c_uint32 * 2)(3, 4), daoShm.IMAGE()
+        writer = shm(path, data=frame(1), depth=depth)
+        reader = shm(path)
+        keyword = daoShm.IMAGE_KEYWORD(name=b"GAIN", type=b"L")
+        assert writer.daoShmImageCreateSeeded(image, path.encode(), 2, size, 9, 0, depth, 41,
+                                              keyword) == shm.DAO_SUCCESS
+        assert reader.get_counter() == 41 and len(reader.get_history(4)) == 0
+        assert reader.get_data(check=True, spin=True, timeout=0.01) is None
+        writer.set_data(frame(9))
+        assert reader.get_counter() == 42
+        assert list(firsts(reader.get_history(4))) == [9]
+        assert writer.daoShmCloseShm(image) == shm.DAO_SUCCESS
+
+
 def data_of_another_memory_layout_is_converted():
     writer, reader = pair()
     base = frame(50, (6, 8))

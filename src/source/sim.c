@@ -9,108 +9,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/reader.h"
+#include "base/claim.h"
 #include "lib/clock.h"
 #include "lib/writer.h"
 
-#define NS_PER_S      1000000000ll
-#define WATCH_NS      NS_PER_S /* how long a count must stand still before we start */
-#define WATCH_STEP_NS 10000000ll
-#define SLEEP_NS_MAX  100000000ll /* a signal between look and sleep is seen after this */
-#define PATH_LOOK_NS  NS_PER_S    /* how often the path is looked at */
-#define LOCK_TRIES    20          /* somebody who only looks holds the lock for an instant */
-#define LOCK_RETRY_NS 10000000ll
-#define SEED          20260101u
-
-/* ---- is somebody else writing? ---- */
-
-static void sleep_until(int64_t mono_ns)
-{
-    struct timespec when = {mono_ns / NS_PER_S, mono_ns % NS_PER_S};
-
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
-}
-
-static int take_lock(struct dao_segment *seg, struct dao_text *text)
-{
-    int r = -EWOULDBLOCK;
-
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        r = dao_segment_lock_writer(seg);
-        if (r != -EWOULDBLOCK)
-            break;
-        sleep_until(dao_clock_mono_ns() + LOCK_RETRY_NS);
-    }
-    if (r == -EWOULDBLOCK) {
-        snprintf(text->s, sizeof(text->s),
-                 "%.200s: another program holds its writer's lock; "
-                 "stop that one, or choose another path",
-                 seg->path);
-        return -EBUSY;
-    }
-    if (r < 0)
-        snprintf(text->s, sizeof(text->s), "%.200s: cannot lock it: %s", seg->path, strerror(-r));
-    return r;
-}
-
-static int watch_count(const struct dao_segment *seg, const volatile sig_atomic_t *stop,
-                       struct dao_text *text)
-{
-    int64_t start = dao_clock_mono_ns(), now = start;
-    uint64_t first, cnt0;
-    uint32_t slot;
-
-    dao_segment_newest(seg, &slot, &first);
-    while (now < start + WATCH_NS) {
-        now += WATCH_STEP_NS;
-        sleep_until(now);
-        if (*stop)
-            return -ECANCELED;
-        dao_segment_newest(seg, &slot, &cnt0);
-        if (cnt0 != first) {
-            snprintf(text->s, sizeof(text->s),
-                     "%.200s: its count is moving, so another program "
-                     "writes to it; stop that one, or choose another path",
-                     seg->path);
-            return -EBUSY;
-        }
-    }
-    return 0;
-}
-
-/*
- * Look at what is at the path. 0: nothing, or a segment that nobody writes to, then open and
- * locked in `old` (else `old` stays closed).
- */
-static int claim_existing(struct dao_segment *old, const char *path,
-                          const volatile sig_atomic_t *stop, struct dao_text *text)
-{
-    int r = dao_segment_open(old, path, DAO_ACCESS_WRITE, text);
-
-    if (r == -ENOENT)
-        return 0;
-    if (r == -EMEDIUMTYPE || r == -ENODATA) {
-        struct dao_text found = *text;
-
-        snprintf(text->s, sizeof(text->s), "%.320s; remove it, or choose another path", found.s);
-        return -EEXIST;
-    }
-    if (r < 0)
-        return r;
-    r = take_lock(old, text);
-    return r < 0 ? r : watch_count(old, stop, text);
-}
+#define NS_PER_S     1000000000ll
+#define SLEEP_NS_MAX 100000000ll /* a signal between look and sleep is seen after this */
+#define PATH_LOOK_NS NS_PER_S    /* how often the path is looked at */
+#define SEED         20260101u
 
 /* ---- open and close ---- */
 
 int sim_open(struct sim *sim, const struct sim_setup *setup, const volatile sig_atomic_t *stop,
              struct dao_text *text)
 {
-    struct dao_segment old = {.fd = -1};
+    struct claim claim;
     int r;
 
     *sim = (struct sim){.setup = *setup, .segment = {.fd = -1}};
-    r = claim_existing(&old, setup->path, stop, text);
+    r = claim_take(&claim, setup->path, text);
+    if (r == 0)
+        r = claim_watch(&claim, 1, stop, text);
     if (r < 0)
         goto out;
     r = pattern_init(&sim->pattern, setup->pattern, &setup->geometry, SEED);
@@ -126,10 +45,10 @@ int sim_open(struct sim *sim, const struct sim_setup *setup, const volatile sig_
     r = dao_segment_create(&sim->segment, setup->path, &setup->geometry, text);
     if (r < 0)
         goto out;
-    dao_segment_close(&old); /* the lock belongs to the file: the old handle must let it go first */
-    r = take_lock(&sim->segment, text);
+    claim_release(&claim); /* the lock belongs to the file: the old handle must let it go first */
+    r = claim_lock(&sim->segment, text);
 out:
-    dao_segment_close(&old);
+    claim_release(&claim);
     if (r < 0) {
         if (!sim->segment.map)
             dao_semset_undo(&sim->semaphores);
@@ -192,6 +111,13 @@ static int64_t due_ns(double rate_hz, uint64_t index)
         return 0;
     ns = (long double)index * (long double)NS_PER_S / (long double)rate_hz;
     return ns < 4e18L ? (int64_t)llrintl(ns) : (int64_t)4e18;
+}
+
+static void sleep_until(int64_t mono_ns)
+{
+    struct timespec when = {mono_ns / NS_PER_S, mono_ns % NS_PER_S};
+
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
 }
 
 /* Sleep until the deadline. False: *stop was set. */

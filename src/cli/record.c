@@ -1,6 +1,5 @@
 /* record.c - the verb `record`: options, then a session. */
 #include <errno.h>
-#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/place.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "record/session.h"
@@ -77,12 +77,7 @@ static int engine_kind(const char *name, enum io_engine_kind *ret)
 
 static int check_cpu(double cpu)
 {
-    cpu_set_t set;
-
-    if (cpu < 0)
-        return 0;
-    if (cpu != (double)(int)cpu || sched_getaffinity(0, sizeof set, &set) != 0 ||
-        !CPU_ISSET((size_t)cpu, &set)) {
+    if (cpu >= 0 && !place_is_cpu(cpu)) {
         fprintf(stderr, "daorec record: --cpu %g: not one of this machine's CPUs; see `nproc`\n",
                 cpu);
         return -EINVAL;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/place.h"
 #include "base/units.h"
 #include "lib/clock.h"
 #include "record/books.h"
@@ -295,7 +296,7 @@ static int start_drains(struct session *session)
         r = -pthread_create(&s->thread, NULL, stream_drain, s);
         if (r == 0) {
             session->drains_started++;
-            start_place_thread(s->thread, &s->config);
+            place_thread(s->thread, s->config.cpu, s->config.priority);
         }
     }
     return r;

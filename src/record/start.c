@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -315,37 +314,4 @@ int start_first_files(struct record_stream *const *streams, unsigned count)
         opener_settle(streams[i]->next);
     }
     return 0;
-}
-
-/* ---- placement ---- */
-
-static int pin_thread(pthread_t thread, int cpu)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    return pthread_setaffinity_np(thread, sizeof set, &set);
-}
-
-void start_place_thread(pthread_t thread, const struct stream_config *config)
-{
-    static bool warned; /* one session thread calls this */
-    int r;
-
-    if (config->cpu >= 0 && (r = pin_thread(thread, config->cpu)) != 0) {
-        if (!warned)
-            log_warning("cannot run on CPU %d (%s); going on without", config->cpu, strerror(r));
-        warned = true;
-    }
-    if (config->priority > 0) {
-        struct sched_param param = {.sched_priority = config->priority};
-
-        r = pthread_setschedparam(thread, SCHED_FIFO, &param);
-        if (r != 0 && !warned)
-            log_warning("cannot have priority %d (%s); going on without, or allow it with "
-                        "LimitRTPRIO or CAP_SYS_NICE",
-                        config->priority, strerror(r));
-        warned = warned || r != 0;
-    }
 }

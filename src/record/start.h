@@ -43,7 +43,4 @@ int start_make_folders(struct record_stream *const *streams, unsigned count, int
 /* The first file of every stream is ready before the first frame is looked for. */
 int start_first_files(struct record_stream *const *streams, unsigned count);
 
-/* CPU and priority of a draining thread; where they are not permitted, one warning. */
-void start_place_thread(pthread_t thread, const struct stream_config *config);
-
 #endif

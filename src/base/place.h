@@ -1,0 +1,17 @@
+/*
+ * place.h - where a thread runs, and before which others.
+ */
+#ifndef DAOREC_BASE_PLACE_H
+#define DAOREC_BASE_PLACE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* cpu -1, priority 0: as it is. Priorities are SCHED_FIFO's. What cannot be had is gone without,
+ * after one warning a program. One thread calls this. */
+void place_thread(pthread_t thread, int cpu, int priority);
+
+/* Is this one of the CPUs that this process may run on? */
+bool place_is_cpu(double cpu);
+
+#endif

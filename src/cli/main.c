@@ -19,6 +19,7 @@ static int cli_help(int argc, char **argv);
 
 static const struct verb verbs[] = {
     {"record", cli_record, "record segments into rolling FITS files"},
+    {"replay", cli_replay, "play recordings back into segments"},
     {"sim", cli_sim, "publish simulated frames into a segment, for trials"},
     {"info", cli_info, "say what a segment or a file is, in a dozen lines"},
     {"verify", cli_verify, "check recordings: structure, checksums, counters, ledger"},

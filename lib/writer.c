@@ -35,7 +35,8 @@ static int find_head(const struct dao_segment *seg, uint32_t *ret)
      * another process. */
     head = dao_shared_head(seg, __ATOMIC_ACQUIRE);
     if (head >= seg->geo.depth || dao_shared_depth(seg, __ATOMIC_RELAXED) != seg->geo.depth)
-        return -EBADMSG; /* who damages the one damages the other */
+        /* Who damages the one damages the other; or these loads found out that it is gone. */
+        return dao_segment_is_gone(seg) ? -ESTALE : -EBADMSG;
     *ret = head;
     return 0;
 }

@@ -79,14 +79,18 @@ static void catch_signals(void)
     catch_signal(SIGCONT, on_resume);
 }
 
-/* Signals are for the main thread: it is the one that waits for something else. */
+/* Signals are for the main thread: it is the one that waits for something else. Not those that a
+ * thread's own doing raises: a segment that is truncated under us raises SIGBUS (lib/guard.c). */
 static int start_thread(pthread_t *ret, void *(*run)(void *), void *ctx)
 {
-    sigset_t all, before;
+    static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCONT};
+    sigset_t set, before;
     int r;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        sigaddset(&set, ours[i]);
+    pthread_sigmask(SIG_BLOCK, &set, &before);
     r = -pthread_create(ret, NULL, run, ctx);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r < 0)

@@ -10,7 +10,6 @@
 
 #include "base/claim.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "base/units.h"
 
 #define AHEAD_BYTES    (64ull << 20)  /* that the kernel is asked to read ahead, all streams */
@@ -19,26 +18,6 @@
 #define ITEMS_MIN      64u
 
 /* ---- streams ---- */
-
-static const struct series *find_series(const struct series_set *set, const char *name)
-{
-    for (size_t i = 0; i < set->count; i++)
-        if (strcmp(set->series[i].stream, name) == 0)
-            return &set->series[i];
-    return NULL;
-}
-
-/* Every stream that was asked for must be there. */
-static int check_streams(const struct series_set *set, const struct replay_config *config)
-{
-    for (size_t i = 0; config->streams && config->streams[i]; i++) {
-        if (find_series(set, config->streams[i]))
-            continue;
-        log_error("replay: there is no stream '%s' in what is to be played", config->streams[i]);
-        return -EINVAL;
-    }
-    return 0;
-}
 
 static int open_set(struct replay_parts *parts, const struct replay_config *config)
 {
@@ -55,7 +34,7 @@ static int open_set(struct replay_parts *parts, const struct replay_config *conf
         log_error("replay: there is no stream to play");
         return -ENODATA;
     }
-    return check_streams(&parts->set, config);
+    return 0;
 }
 
 static int allocate_streams(struct replay_parts *parts)

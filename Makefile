@@ -247,6 +247,7 @@ model: ## check the model of readers and writers exhaustively, with spin (minute
 
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory (takes minutes)
 	$(Q)$(PYTHON3) tests/bench/bench.py
+	$(Q)$(PYTHON3) tests/bench/replay.py
 
 install: all ## install daorec, libdao, its headers, dao.pc and the Python modules under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)

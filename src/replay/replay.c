@@ -30,6 +30,7 @@ struct replay {
     struct feed feed;
     struct player player;
     struct tell_live live;
+    char step_line[512];
     int64_t last_line_ns;
     bool has_keys;
 };
@@ -149,14 +150,16 @@ static void report_progress(struct replay *replay)
         log_info("%s", line);
 }
 
-/* At each key, and when the frame that it asked for was played. */
+/* The frame played last, where it is another one than the line says. */
 static void show_step(struct replay *replay)
 {
     struct tell_replay view = view_of(replay);
-    char line[512];
+    char line[sizeof replay->step_line];
 
     tell_format_step(line, sizeof line, &view);
-    log_live(line);
+    if (strcmp(line, replay->step_line) != 0)
+        log_live(line);
+    strcpy(replay->step_line, line);
 }
 
 static void handle_key(struct replay *replay, enum key key)
@@ -167,8 +170,10 @@ static void handle_key(struct replay *replay, enum key key)
         return;
     if (key == KEY_NEXT)
         sem_post(&replay->player.step);
-    if (key == KEY_BACK)
+    if (key == KEY_BACK) {
         log_info("what was published cannot be taken back: steps go forward only");
+        replay->step_line[0] = '\0'; /* a message has wiped it */
+    }
     show_step(replay);
 }
 

@@ -125,6 +125,21 @@ def restarts_and_other_shapes_come_back_where_they_were():
     assert of(summary, paths[0])["restarts"] == 1 and of(summary, paths[1])["reshapes"] == 1
 
 
+def thirty_two_streams_are_played_on_one_clock():
+    """Each publishes in turn, so that the order of all frames is known."""
+    sources = [Source(f"many{i}", (4,), "float32", keywords=[]) for i in range(32)]
+    recorder = attached(*(s.path for s in sources))
+    for _ in range(40):
+        for source in sources:
+            source.publish()
+        time.sleep(0.002)
+    session = finish_first(recorder)
+    summary, again = play_and_record(session.folder, [s.path for s in sources], frames=40)
+    assert again.status == 0 and sum(s["frames"] for s in summary["streams"]) == 32 * 40
+    times = [h.load(again.stream(replayed(s.path))["files"])[1]["ATIME"] for s in sources]
+    assert (np.diff(np.array(times).T.ravel()) >= 0).all()
+
+
 def at_depths_1_and_2_too():
     """There a busy machine may lose frames, and must then say so."""
     for depth in (1, 2):
@@ -221,7 +236,8 @@ def a_loop_goes_on_counting_and_a_signal_ends_it():
 
 if __name__ == "__main__":
     h.main([all_types_come_back_as_they_were, gaps_and_jumps_come_back_where_they_were,
-            restarts_and_other_shapes_come_back_where_they_were, at_depths_1_and_2_too,
+            restarts_and_other_shapes_come_back_where_they_were,
+            thirty_two_streams_are_played_on_one_clock, at_depths_1_and_2_too,
             recorded_times_can_be_given_to_the_frames, a_clock_that_jumped_is_not_waited_for,
             a_reader_in_python_gets_every_frame_in_order,
             a_loop_goes_on_counting_and_a_signal_ends_it])

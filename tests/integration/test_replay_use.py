@@ -271,6 +271,26 @@ def frames_that_cannot_be_read_are_counted():
     assert len([e for e in process.errors().splitlines() if "left out" in e]) == 1
 
 
+def memory_is_bounded_whatever_the_file():
+    """2 GB, all holes: what is read ahead and a few buffers are all that may be taken."""
+    file, to = temporary("holes.fits"), h.segment("holes")
+    with open(file, "wb") as f:
+        f.write(padded(b"".join([card("SIMPLE", "T"), card("BITPIX", "16"), card("NAXIS", "3"),
+                                 card("NAXIS1", "1024"), card("NAXIS2", "512"),
+                                 card("NAXIS3", "2000"), b"END".ljust(80)]), b" "))
+        f.truncate(BLOCK + 2000 * 1024 * 1024 + BLOCK - 2000 * 1024 * 1024 % BLOCK)
+    process = Replay(file, "--to", to, "--asap", "--depth", "4", "--buffer", "8MiB", "--loop", "0")
+    with shm(to) as segment:
+        process.begin()
+        h.wait_for(lambda: segment.get_counter() > 2500, what="frames")
+        with open(f"/proc/{process.process.pid}/status", encoding="ascii") as f:
+            most = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+    process.process.send_signal(signal.SIGINT)
+    process.finish()
+    assert most < 40 * 1024, f"{most} KiB"
+    os.unlink(file)
+
+
 def a_signal_before_the_beginning_is_no_error():
     file, to = frame_units(temporary("early.fits"), 10), h.segment("early")
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -384,6 +404,6 @@ if __name__ == "__main__":
             one_stream_of_several_can_be_chosen, steps_are_taken_at_keys,
             a_replay_that_was_suspended_goes_on_with_its_distances,
             a_segment_that_vanishes_ends_it_with_an_error, frames_that_cannot_be_read_are_counted,
-            a_signal_before_the_beginning_is_no_error,
+            memory_is_bounded_whatever_the_file, a_signal_before_the_beginning_is_no_error,
             wrong_usage_is_one_line_and_nothing_is_made,
             a_segment_with_a_live_writer_is_not_touched])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The recorder itself under ASan + UBSan and under ThreadSanitizer: rolling, losses, restarts."""
+"""Recorder and replay under ASan + UBSan and under ThreadSanitizer: rolling, losses, restarts."""
 import os
 import signal
 import sys
@@ -11,14 +11,14 @@ import harness as h  # noqa: E402
 PLAIN = ["setarch", "-R"] if os.system("setarch -R true 2>/dev/null") == 0 else []
 
 
-def recorder_of(build):
+def program_of(build):
     program = os.environ.get(f"DAOREC_{build}", f"build/{build.lower()}/daorec")
     assert os.access(program, os.X_OK), f"{program} was not built"
     return (PLAIN if build == "TSAN" else []) + [program]
 
 
 def exercise(build, *options):
-    program = recorder_of(build)
+    program = program_of(build)
     camera, vector = h.segment(f"{build}cam{len(options)}"), h.segment(f"{build}dm{len(options)}")
     sources = [h.sim(camera, "--size", "64x64", "--type", "uint16", "--rate", 500, "--depth", 64,
                      "--pattern", "ramp", "-d", "60s"),
@@ -51,6 +51,28 @@ def exercise(build, *options):
     assert session.ledger_of(vector)["restarts"] == 1, session.ledger_of(vector)
 
 
+def replay(build):
+    """Two streams, one of which begins anew, as they were and as fast as it goes."""
+    camera, vector = h.segment(f"{build}again"), h.segment(f"{build}evenly")
+    small = ("--size", "16x16", "--rate", 500, "--pattern", "ramp")
+    steady = h.sim(vector, "--size", "97", "--type", "float32", "--rate", 500, "-d", "60s")
+    h.sim(camera, *small, "-n", 0).wait(60)
+    recorder = h.record("--wait=20s", camera, vector)
+    h.wait_for(lambda: len(os.listdir(f"/proc/{recorder.pid}/task")) >= 5, what="threads")
+    for _ in range(2):  # either begins anew, since the segment is there
+        h.sim(camera, *small, "-n", 100).wait(60)
+        h.time.sleep(0.3)
+    recorder.terminate()
+    session = h.finish(recorder)
+    steady.terminate()
+    for options in ((), ("--asap", "--loop", 3), ("--gaps", "close", "--speed", 4)):
+        run = h.subprocess.run([*program_of(build), "replay", "-q", "--json", "--remove", "--prefix",
+                                f"{h.segments}/again_", session.folder, *map(str, options)],
+                               capture_output=True, text=True, timeout=120)
+        assert run.returncode == 0 and not run.stderr, (options, run.stderr)
+        assert '"restarts":%d' % (3 if "--loop" in options else "close" not in options) in run.stdout
+
+
 def under_asan_with_io_uring():
     exercise("ASAN")
 
@@ -67,6 +89,14 @@ def under_tsan_with_pwrite_and_the_page_cache():
     exercise("TSAN", "--io", "pwrite", "--no-direct")
 
 
+def a_replay_under_asan():
+    replay("ASAN")
+
+
+def a_replay_under_tsan():
+    replay("TSAN")
+
+
 if __name__ == "__main__":
     h.main([under_asan_with_io_uring, under_asan_with_pwrite, under_tsan_with_io_uring,
-            under_tsan_with_pwrite_and_the_page_cache])
+            under_tsan_with_pwrite_and_the_page_cache, a_replay_under_asan, a_replay_under_tsan])

@@ -38,16 +38,18 @@ static const struct option_spec specs[] = {
      0},
     {"prefix", 0, OPTION_STRING, AT(prefix), "DIR|NAME",
      "for several streams: the folder of their segments, or what their names begin with", 0, 0},
-    {"streams", 0, OPTION_STRING, AT(streams), "A,B,...", "these streams only", 0, 0},
+    {"stream", 0, OPTION_STRING, AT(streams), "NAME[,NAME]", "only these streams", 0, 0},
     {"rate", 'r', OPTION_NUMBER, AT(rate_hz), "HZ",
      "evenly, each stream at this rate, instead of at the recorded intervals", 1e-6, RATE_HZ_MAX},
     {"speed", 0, OPTION_NUMBER, AT(speed), "X", "recorded intervals divided by X", 1e-6, 1e9},
     {"asap", 0, OPTION_FLAG, AT(asap), NULL, "as fast as possible", 0, 0},
     {"step", 0, OPTION_FLAG, AT(step), NULL,
      "frame by frame: space or right arrow plays the next one, q ends", 0, 0},
-    {"from", 0, OPTION_STRING, AT(from), "POINT",
-     "begin there: a time in UTC (2026-11-24T02:01:08), +10s, cnt0:N, or a frame's index", 0, 0},
-    {"until", 0, OPTION_STRING, AT(until), "POINT", "end before there", 0, 0},
+    {"from", 0, OPTION_STRING, AT(from), "WHEN",
+     "the first frame: UTC as 2026-11-24T02:01:08.5 or 02:01:08, +10s, cnt0:N, or an index from 0",
+     0, 0},
+    {"until", 0, OPTION_STRING, AT(until), "WHEN", "the first frame not wanted, in the same words",
+     0, 0},
     {"loop", 0, OPTION_COUNT, AT(passes), "N",
      "play N times, counts going on; 0: until stopped (1)", 0, 0},
     {"gaps", 0, OPTION_STRING, AT(gaps), "keep|close",
@@ -95,14 +97,6 @@ static int choose(const char *option, const char *value, const char *first, cons
     return -EINVAL;
 }
 
-static int parse_point(struct range_point *ret, const char *option, const char *text)
-{
-    if (range_parse(ret, text) == 0)
-        return 0;
-    log_error("replay: --%s '%s': give " RANGE_FORMS, option, text);
-    return -EINVAL;
-}
-
 /* "a,b" into a NULL-terminated list that borrows `text`, which is changed. */
 static int split_names(char *text, const char *names[STREAMS_MAX + 1])
 {
@@ -110,7 +104,7 @@ static int split_names(char *text, const char *names[STREAMS_MAX + 1])
 
     for (char *name = strsep(&text, ","); name; name = strsep(&text, ",")) {
         if (!*name || count == STREAMS_MAX) {
-            log_error("replay: --streams: give names separated by commas, such as wfs,dm");
+            log_error("replay: --stream: give names separated by commas, such as wfs,dm");
             return -EINVAL;
         }
         names[count++] = name;
@@ -158,6 +152,8 @@ static int make_config(struct replay_config *config, const struct replay_options
         return -EINVAL;
     config->to = o->to;
     config->prefix = o->prefix;
+    config->from = o->from;
+    config->until = o->until;
     config->depth = (uint32_t)o->depth;
     config->frame_axis = (unsigned)o->frame_axis;
     config->passes = o->passes;
@@ -171,9 +167,6 @@ static int make_config(struct replay_config *config, const struct replay_options
     config->remove = o->remove;
     config->json = o->json;
     config->quiet = o->quiet;
-    if (parse_point(&config->range.from, "from", o->from) < 0 ||
-        parse_point(&config->range.until, "until", o->until) < 0)
-        return -EINVAL;
     return choose_pace(config, o);
 }
 

@@ -334,16 +334,6 @@ void feed_stream_close(struct feed_stream *s)
     s->reader = NULL;
 }
 
-int feed_stream_begin_ns(struct feed_stream *s, int64_t *ret_ns, struct dao_text *text)
-{
-    struct fits_row row;
-    int r = series_reader_row(s->reader, 0, &row, text);
-
-    if (r == 0)
-        *ret_ns = row.atime_ns > 0 ? row.atime_ns : row.rtime_ns;
-    return r;
-}
-
 int feed_stream_limit(struct feed_stream *s, const struct range *range, int64_t first_ns,
                       struct dao_text *text)
 {

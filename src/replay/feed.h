@@ -94,9 +94,6 @@ int feed_stream_open(struct feed_stream *stream, const struct series *series, ui
                      struct dao_text *text);
 void feed_stream_close(struct feed_stream *stream); /* safe on a zeroed one */
 
-/* When its first frame was, POSIX ns. 0 or negative errno with a text. */
-int feed_stream_begin_ns(struct feed_stream *stream, int64_t *ret_ns, struct dao_text *text);
-
 /* Only the frames of a range (begin == end: none of the stream's), and look at the first of them:
  * `part` and `first_cnt0` are then valid. first_ns: when the first frame of all streams was. 0 or
  * negative errno with a text. */

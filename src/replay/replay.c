@@ -298,10 +298,11 @@ static int play(struct replay *replay)
 static int finish(struct replay *replay)
 {
     struct tell_replay view = view_of(replay);
-    uint64_t unreadable = 0, played = 0;
+    uint64_t unreadable = 0, damaged = 0, played = 0;
 
     for (unsigned i = 0; i < replay->parts.count; i++) {
         unreadable += replay->parts.streams[i].tally.unreadable;
+        damaged += replay->parts.streams[i].tally.damaged;
         played += replay->parts.players[i].played;
     }
     view.is_stopped = stop_signal || (view.is_stopped && replay->player.error == 0);
@@ -313,7 +314,7 @@ static int finish(struct replay *replay)
         tell_print_summary(stdout, &view);
     if (replay->player.error < 0 || (unreadable > 0 && played == 0))
         return STATUS_FAILED;
-    return unreadable > 0 ? STATUS_FRAMES_LOST : STATUS_DONE;
+    return unreadable > 0 || damaged > 0 ? STATUS_FRAMES_LOST : STATUS_DONE;
 }
 
 /* Set up, play, tell. Negative errno after a message, or the exit status. */

@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "recording/range.h"
 #include "replay/player.h"
 
 struct replay_config {
@@ -28,9 +27,9 @@ struct replay_config {
     enum player_pace pace;
     double rate_hz; /* 0: as recorded */
     double speed;
-    uint32_t depth;  /* 0: as recorded */
-    uint64_t passes; /* 0: for ever */
-    struct range range;
+    uint32_t depth;           /* 0: as recorded */
+    uint64_t passes;          /* 0: for ever */
+    const char *from, *until; /* as range.h and daytime.h understand them; NULL: all */
     bool close_gaps;
     bool recorded_atime;
     int64_t pause_ns_max;

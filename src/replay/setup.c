@@ -11,6 +11,7 @@
 #include "base/claim.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "recording/daytime.h"
 
 #define AHEAD_BYTES    (64ull << 20)  /* that the kernel is asked to read ahead, all streams */
 #define BUFFER_DEFAULT (256ull << 20) /* ... and that are kept ready for the player */
@@ -50,28 +51,41 @@ static int allocate_streams(struct replay_parts *parts)
     return -ENOMEM;
 }
 
-/* All readers, and when the first frame of all was. */
-static int open_readers(struct replay_parts *parts, int64_t *ret_first_ns)
+static int open_readers(struct replay_parts *parts)
 {
     struct dao_text text = {""};
-    int64_t first_ns = INT64_MAX;
 
     for (size_t i = 0; i < parts->set.count; i++) {
-        struct feed_stream *s = &parts->streams[i];
-        int64_t begin_ns = INT64_MAX;
-        int r = feed_stream_open(s, &parts->set.series[i], AHEAD_BYTES / parts->set.count, &text);
+        int r = feed_stream_open(&parts->streams[i], &parts->set.series[i],
+                                 AHEAD_BYTES / parts->set.count, &text);
 
         parts->count++;
-        if (r == 0)
-            r = feed_stream_begin_ns(s, &begin_ns, &text);
         if (r < 0) {
             log_error("replay: %s", text.s);
             return r;
         }
-        first_ns = begin_ns < first_ns ? begin_ns : first_ns;
     }
-    *ret_first_ns = first_ns;
     return 0;
+}
+
+/* ---- what is wanted of them ---- */
+
+static int parse_point(struct range_point *ret, const char *option, const char *words,
+                       int64_t begin_ns, int64_t end_ns)
+{
+    struct dao_text text = {""};
+    char resolved[DAYTIME_BYTES];
+
+    if (!words)
+        return 0;
+    if (daytime_resolve(resolved, words, begin_ns, end_ns, &text) < 0) {
+        log_error("replay: --%s: %s", option, text.s);
+        return -EINVAL;
+    }
+    if (range_parse(ret, resolved) == 0)
+        return 0;
+    log_error("replay: --%s '%s': give %s", option, words, RANGE_FORMS);
+    return -EINVAL;
 }
 
 /* Streams without a frame in the range are left out. */
@@ -84,11 +98,16 @@ static void drop_stream(struct replay_parts *parts, unsigned index)
             (parts->count - index) * sizeof *parts->streams);
 }
 
-static int limit_streams(struct replay_parts *parts, const struct replay_config *config,
-                         int64_t first_ns)
+static int limit_streams(struct replay_parts *parts, const struct replay_config *config)
 {
     bool needs_times = config->pace == PLAYER_TIMED && config->rate_hz <= 0.0;
+    struct range range = {0};
+    int64_t begin_ns, end_ns;
 
+    series_set_span(&parts->set, &begin_ns, &end_ns);
+    if (parse_point(&range.from, "from", config->from, begin_ns, end_ns) < 0 ||
+        parse_point(&range.until, "until", config->until, begin_ns, end_ns) < 0)
+        return -EINVAL;
     for (unsigned i = 0; i < parts->count;) {
         struct feed_stream *s = &parts->streams[i];
         struct dao_text text = {""};
@@ -99,7 +118,7 @@ static int limit_streams(struct replay_parts *parts, const struct replay_config 
                       s->series->stream);
             return -EINVAL;
         }
-        r = feed_stream_limit(s, &config->range, first_ns, &text);
+        r = feed_stream_limit(s, &range, begin_ns, &text);
         if (r < 0) {
             log_error("replay: %s", text.s);
             return r == -ENODATA ? -EINVAL : r;
@@ -124,7 +143,7 @@ static int check_paths(const struct replay_parts *parts)
             if (strcmp(parts->targets[i].path, parts->targets[k].path) != 0)
                 continue;
             log_error("replay: streams %s and %s would both go to %s; play one of them "
-                      "(--streams), or one session at a time",
+                      "(--stream), or one session at a time",
                       parts->streams[k].series->stream, parts->streams[i].series->stream,
                       parts->targets[i].path);
             return -EINVAL;
@@ -139,7 +158,7 @@ static int choose_paths(struct replay_parts *parts, const struct replay_config *
 
     if (config->to && parts->count > 1) {
         log_error("replay: --to names one segment, but there are %u streams; choose one with "
-                  "--streams, or name them with --prefix",
+                  "--stream, or name them with --prefix",
                   parts->count);
         return -EINVAL;
     }
@@ -186,15 +205,14 @@ static int check_shapes(struct replay_parts *parts, const struct replay_config *
 
 int setup_open(struct replay_parts *parts, const struct replay_config *config)
 {
-    int64_t first_ns = 0;
     int r = open_set(parts, config);
 
     if (r == 0)
         r = allocate_streams(parts);
     if (r == 0)
-        r = open_readers(parts, &first_ns);
+        r = open_readers(parts);
     if (r == 0)
-        r = limit_streams(parts, config, first_ns);
+        r = limit_streams(parts, config);
     if (r == 0)
         r = choose_paths(parts, config);
     return r == 0 ? check_shapes(parts, config) : r;

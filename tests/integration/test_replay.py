@@ -212,6 +212,25 @@ def a_reader_in_python_gets_every_frame_in_order():
         assert history[-1].tobytes() == source.pixels(120).tobytes()
 
 
+def a_damaged_frame_is_played_and_told():
+    source = Source("damaged")
+    recorder = attached(source.path)
+    for _ in range(20):
+        source.publish()
+    session = finish_first(recorder)
+    file = session.stream(source.path)["files"][0]
+    frame = int(np.prod(source.shape)) * source.dtype.itemsize
+    with open(file, "r+b") as f:
+        f.seek(h.fits.open(file)[0]._data_offset + 7 * frame)
+        byte = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte[0] ^ 1]))
+    replay = Replay(session.folder, "--asap", "--to", h.segment("undamaged"), hold=False)
+    played = replay.finish(status=3)["streams"][0]
+    assert (played["frames"], played["damaged"], played["unreadable"]) == (20, 1, 0)
+    assert "frame 7" in replay.errors() and file in replay.errors(), replay.errors()
+
+
 def a_loop_goes_on_counting_and_a_signal_ends_it():
     source = Source("loop", before=500)
     recorder = attached(source.path)
@@ -239,5 +258,5 @@ if __name__ == "__main__":
             restarts_and_other_shapes_come_back_where_they_were,
             thirty_two_streams_are_played_on_one_clock, at_depths_1_and_2_too,
             recorded_times_can_be_given_to_the_frames, a_clock_that_jumped_is_not_waited_for,
-            a_reader_in_python_gets_every_frame_in_order,
+            a_reader_in_python_gets_every_frame_in_order, a_damaged_frame_is_played_and_told,
             a_loop_goes_on_counting_and_a_signal_ends_it])

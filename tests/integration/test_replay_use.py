@@ -90,7 +90,8 @@ def ranges_are_half_open():
             (["--until", "cnt0:150"], 101, 149),
             (["--from", "+50ms", "--until", "+0.06s"], 151, 160),
             (["--from", "2023-11-14T22:13:20.09"], 191, 200),
-            (["--until", "2023-11-14T22:13:20.01Z"], 101, 110)):
+            (["--until", "2023-11-14T22:13:20.01Z"], 101, 110),
+            (["--from", "22:13:20.05", "--until", "22:13:20.06"], 151, 160)):
         to = h.segment(f"range{first}to{last}")  # what is there is watched for a second
         played = play(file, "--to", to, "--asap", *arguments)["streams"][0]
         assert (played["cnt0_first"], played["cnt0_last"]) == (first, last), arguments
@@ -162,13 +163,13 @@ def one_stream_of_several_can_be_chosen():
         source.terminate()
         source.wait()
     name, to = h.stream_name(paths[1]), h.segment("chosen")
-    summary = play(session.folder, "--asap", "--streams", name, "--to", to)
+    summary = play(session.folder, "--asap", "--stream", name, "--to", to)
     assert [s["name"] for s in summary["streams"]] == [name] and of(summary, paths[1])["frames"] == 30
     summary = play(session.folder, "--asap")  # to where they were
     assert sorted(s["segment"] for s in summary["streams"]) == sorted(paths)
     error = refused(session.folder, "--to", to, status=2)
     assert "--prefix" in error and "2 streams" in error
-    error = refused(session.folder, "--streams", f"three,{name}", "--to", to, status=1)
+    error = refused(session.folder, "--stream", f"three,{name}", "--to", to, status=1)
     assert "'three'" in error and name in error
 
 
@@ -336,8 +337,9 @@ def wrong_usage_is_one_line_and_nothing_is_made():
         ([file, "--to", to, "--atime", "then"], 2, ["then", "now", "recorded"]),
         ([file, "--to", to, "--from", "yesterday"], 2, ["yesterday", "cnt0:N"]),
         ([file, "--to", to, "--until", "cnt0:"], 2, ["cnt0:", "--until"]),
-        ([file, "--to", to, "--streams", "a,,b"], 2, ["--streams"]),
-        ([file, "--to", to, "--streams", "wfs"], 1, ["wfs"]),
+        ([file, "--to", to, "--from", "23:59"], 2, ["23:59", "--from"]),
+        ([file, "--to", to, "--stream", "a,,b"], 2, ["--stream"]),
+        ([file, "--to", to, "--stream", "wfs"], 1, ["wfs"]),
         ([file, "--to", to, "--loops", "2"], 2, ["loops", "loop"]),
         ([file, "--to", to, "--cpu", "999"], 2, ["999"]),
         ([file, "--to", to, "--from", "20", "--asap"], 1, ["--from"]),

@@ -90,7 +90,7 @@ def gaps_and_jumps_come_back_where_they_were():
 
 def restarts_and_other_shapes_come_back_where_they_were():
     begins_anew, reshaped = Source("anew"), Source("reshaped", (6, 5), "float32")
-    recorder = attached(begins_anew.path, reshaped.path)
+    recorder = attached("-n", 100, begins_anew.path, reshaped.path)  # ends when it has them all
     for _ in range(60):
         begins_anew.publish()
         reshaped.publish()
@@ -103,10 +103,10 @@ def restarts_and_other_shapes_come_back_where_they_were():
         begins_anew.publish()
         reshaped.publish()
         time.sleep(0.002)
-    session = finish_first(recorder)
+    session = h.finish(recorder)
     assert session.status == 0, session.summary
     paths = [begins_anew.path, reshaped.path]
-    summary, again = play_and_record(session.folder, paths)
+    summary, again = play_and_record(session.folder, paths, frames=100)
     assert again.status == 0, again.summary
     first = h.load(session.stream(paths[0])["files"])
     found = h.load(again.stream(replayed(paths[0]))["files"])

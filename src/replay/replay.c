@@ -328,7 +328,7 @@ static int run(struct replay *replay)
     if (r == 0)
         r = setup_allocate(&replay->parts, config);
     if (r == 0)
-        r = setup_create_segments(&replay->parts, config, &stop_signal);
+        r = setup_create_segments(&replay->parts, &stop_signal);
     if (r < 0)
         return r;
     connect(replay);

@@ -255,8 +255,7 @@ static int create_all(struct replay_parts *parts, struct claim *claims, unsigned
     return 0;
 }
 
-int setup_create_segments(struct replay_parts *parts, const struct replay_config *config,
-                          const volatile sig_atomic_t *stop)
+int setup_create_segments(struct replay_parts *parts, const volatile sig_atomic_t *stop)
 {
     struct claim *claims = calloc(parts->count, sizeof *claims);
     bool *was_there = calloc(parts->count, sizeof *was_there);
@@ -264,7 +263,6 @@ int setup_create_segments(struct replay_parts *parts, const struct replay_config
     unsigned claimed = 0, made = 0;
     int r = claims && was_there ? 0 : -ENOMEM;
 
-    (void)config;
     while (r == 0 && claimed < parts->count) {
         r = claim_take(&claims[claimed], parts->targets[claimed].path, &text);
         was_there[claimed] = claims[claimed].old.map != NULL;

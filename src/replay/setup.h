@@ -29,8 +29,7 @@ int setup_open(struct replay_parts *parts, const struct replay_config *config);
 
 /* Make sure of the paths, and create the segments. -ECANCELED: *stop was set meanwhile. On failure
  * segments that were not there before are removed. */
-int setup_create_segments(struct replay_parts *parts, const struct replay_config *config,
-                          const volatile sig_atomic_t *stop);
+int setup_create_segments(struct replay_parts *parts, const volatile sig_atomic_t *stop);
 
 /* Memory for what is read ahead. */
 int setup_allocate(struct replay_parts *parts, const struct replay_config *config);

@@ -266,15 +266,17 @@ static uint64_t bytes_on_disk(int fd)
 
 static void no_more_is_needed(void *ctx, const char *step)
 {
+    struct trial *trial = ctx;
     uint64_t now = bytes_on_disk(room.fd);
 
     ck_assert_msg(now <= room.bytes + TREE_BYTES, "%llu bytes instead of %llu after %s",
                   (unsigned long long)now, (unsigned long long)room.bytes, step);
-    after_step(ctx, step);
+    trial->steps++;
 }
 
-/* A file of 1000 frames with room for some, filled with `frames` of them and closed. */
-static void live_with_little_room(uint32_t width, uint64_t some, uint64_t frames, bool direct)
+/* A file with room for some of its frames, filled with `frames` of them and closed. */
+static void live_with_little_room(uint32_t width, uint64_t capacity, uint64_t some, uint64_t frames,
+                                  bool direct)
 {
     struct trial trial;
     struct recording_hooks hooks = {no_more_is_needed, &trial};
@@ -282,31 +284,33 @@ static void live_with_little_room(uint32_t width, uint64_t some, uint64_t frames
 
     make_folder();
     room_frames = some;
-    open_trial(&trial, width, 1000, direct);
+    open_trial(&trial, width, capacity, direct);
     room_frames = 0;
     room.fd = dup(trial.file.sink.fd); /* closing closes its own */
     room.bytes = bytes_on_disk(room.fd);
     ck_assert_uint_le(room.bytes, recording_file_room_bytes(&trial.file.plan, some) + 65536);
-    publish(&trial);
+    ck_assert_int_eq(recording_file_publish(&trial.file, &text), 0);
     put_frames(&trial, 0, frames);
-    judge("wfs_000001.fits.part", "when filled");
     ck_assert_msg(recording_file_close(&trial.file, frames, trial.data_sum, trial.rows_sum,
                                        "CLOSED", &hooks, &text) == 0,
                   "%s", text.s);
     close(room.fd);
+    ck_assert_uint_ge(trial.steps, 4);
     check_closed(width, frames);
+    judge("wfs_000001.fits", "when closed");
     remove_folder();
 }
 
 START_TEST(a_file_with_less_room_is_filled_and_closed_within_it)
 {
-    static const uint64_t rooms[] = {2, 63, 900};
+    static const uint64_t rooms[] = {2, 20, 90}; /* 97 wide the last needs all */
 
     for (unsigned i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
-        live_with_little_room(3000, rooms[i], rooms[i], _i);
+        live_with_little_room(3000, 100, rooms[i], rooms[i], _i);
         if (_i == 0)
-            live_with_little_room(97, rooms[i], rooms[i] - 1, false);
+            live_with_little_room(97, 100, rooms[i], rooms[i] - 1, false);
     }
+    live_with_little_room(97, 1000, 300, 300, _i); /* many rows */
 }
 END_TEST
 

@@ -9,7 +9,7 @@
 #include "base/units.h"
 
 #define AGAIN_NS    10000000000ll /* the same is not said more often .. */
-#define AT_ONCE     4u            /* .. but for so many at a time */
+#define SHAPES_MAX  4u            /* .. but for shapes that follow each other */
 #define PATIENCE_NS 5000000000ll
 
 int teller_init(struct teller *teller, struct record_stream *const *streams, unsigned count,
@@ -70,11 +70,13 @@ static void look_at_events(struct record_stream *s, struct tell_stream *told, in
     for (int i = 0; i < STREAM_EVENTS; i++) {
         uint64_t count = atomic_load_explicit(&s->events[i], memory_order_relaxed);
 
+        unsigned most = i == STREAM_EVENT_RESHAPED ? SHAPES_MAX : 1;
+
         while (told->lately[i] > 0 && now_ns - told->said_ns[i] >= AGAIN_NS) {
             told->lately[i]--;
             told->said_ns[i] += AGAIN_NS;
         }
-        if (count == told->events[i] || (told->lately[i] >= AT_ONCE && !is_last))
+        if (count == told->events[i] || (told->lately[i] >= most && !is_last))
             continue;
         if (!quiet || i == STREAM_EVENT_RESHAPED)
             say_event(s, (enum stream_event)i, count - told->events[i]);

@@ -82,6 +82,22 @@ START_TEST(shapes_that_follow_each_other_are_each_said)
 }
 END_TEST
 
+START_TEST(that_it_is_back_is_said_once_and_not_again_at_once)
+{
+    unsigned lines = 0;
+
+    begin(_i);
+    for (int i = 0; i < 10; i++) { /* 5 s */
+        atomic_fetch_add(&stream->events[STREAM_EVENT_BACK], 1);
+        lines += strlen(look(false)) > 0;
+    }
+    ck_assert_uint_eq(lines, _i ? 0 : 1);
+    if (_i == 0)
+        expect_said(look(true), "is back, recording goes on (9 times since this was said last)");
+    end();
+}
+END_TEST
+
 START_TEST(a_source_that_comes_and_goes_does_not_fill_the_screen)
 {
     unsigned lines = 0;
@@ -166,6 +182,7 @@ int main(void)
     int failed;
 
     tcase_add_loop_test(tcase, shapes_that_follow_each_other_are_each_said, 0, 2);
+    tcase_add_loop_test(tcase, that_it_is_back_is_said_once_and_not_again_at_once, 0, 2);
     tcase_add_test(tcase, a_source_that_comes_and_goes_does_not_fill_the_screen);
     tcase_add_loop_test(tcase, that_the_disk_is_back_is_said_once_with_what_it_has_cost, 0, 2);
     suite_add_tcase(suite, tcase);

@@ -263,8 +263,7 @@ static bool doubt_whole(struct session *session, int error, const struct dao_tex
     else if (error == -ELOOP)
         verify_doubts_add(doubts, -1, "is a link, which is not followed here");
     else if (error < 0)
-        verify_doubts_add(doubts, -1, "%s%s",
-                          strncmp(text->s, "session.json: ", 14) == 0 ? text->s + 14 : text->s,
+        verify_doubts_add(doubts, -1, "%s%s", text->s,
                           error == -EBADMSG ? "; daorec repair rebuilds it" : "");
     else if (uuid && strcmp(uuid, session->document.ledger.uuid) != 0)
         verify_doubts_add(doubts, -1, "is of session %.40s, the files beside it are of another",

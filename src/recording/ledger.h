@@ -123,7 +123,8 @@ struct ledger_document {
     size_t block_count;
 };
 
-/* Read session.json in dir_fd. 0; -ENOENT; -EBADMSG: it is no ledger (text says why); other errno.
+/* Read session.json in dir_fd. 0; -ENOENT; -EBADMSG: it is no ledger; -ENOTSUP: it is no regular
+ * file; -ELOOP: a link; other errno. Always with a text, that does not name the file.
  * Release with ledger_document_free(), which is safe on a zeroed one. */
 int ledger_document_read(struct ledger_document *ret, int dir_fd, struct dao_text *text);
 void ledger_document_free(struct ledger_document *document);

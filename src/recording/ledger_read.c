@@ -31,7 +31,7 @@ static void fail(struct parser *p, const char *key, const char *what)
     if (p->error)
         return;
     p->error = -EBADMSG;
-    snprintf(p->text->s, sizeof p->text->s, "session.json: %s %s", key, what);
+    snprintf(p->text->s, sizeof p->text->s, "%s %s", key, what);
 }
 
 /* Memory that lives as long as the document. */
@@ -110,6 +110,17 @@ static const json_t *get_list(struct parser *p, const json_t *object, const char
     return value;
 }
 
+/* How many of a list that may have `most` entries are not in it: only a full one leaves any out. */
+static uint64_t get_left_out(struct parser *p, const json_t *object, const char *key, size_t count,
+                             size_t most)
+{
+    uint64_t left_out = get_count(p, object, key);
+
+    if (left_out > 0 && count < most)
+        fail(p, key, "is not 0 beside a list that is not full");
+    return p->error ? 0 : left_out;
+}
+
 /* ---- parts of a stream ---- */
 
 static void get_geometry(struct parser *p, const json_t *object, struct dao_geometry *ret)
@@ -175,7 +186,8 @@ static void get_shapes(struct parser *p, const json_t *stream, struct ledger_str
     }
     if (p->error)
         return;
-    counts->shape_count = count + get_count(p, stream, "geometries_left_out");
+    counts->shape_count =
+        count + get_left_out(p, stream, "geometries_left_out", count, LEDGER_SHAPES_MAX + 1);
     counts->shape = shapes[count - 1];
     ret->shapes = shapes;
 }
@@ -200,7 +212,8 @@ static void get_runs(struct parser *p, const json_t *stream, struct ledger_strea
         return;
     ret->runs = runs;
     ret->counts.run = runs[count - 1];
-    ret->counts.run_count = count + get_count(p, stream, "runs_left_out");
+    ret->counts.run_count =
+        count + get_left_out(p, stream, "runs_left_out", count, LEDGER_RUNS_MAX + 1);
     ret->counts.past_runs =
         get_count(p, stream, "expected") - ledger_run_expected(&ret->counts.run);
 }
@@ -321,7 +334,9 @@ static int read_text(struct ledger_document *document, int dir_fd, struct dao_te
 
     if (fd < 0 || fstat(fd, &st) != 0)
         r = -errno;
-    else if (!S_ISREG(st.st_mode) || st.st_size > TEXT_BYTES_MAX)
+    else if (!S_ISREG(st.st_mode))
+        r = -ENOTSUP;
+    else if (st.st_size > TEXT_BYTES_MAX)
         r = -EFBIG;
     if (r == 0) {
         document->text = calloc((size_t)st.st_size + 1, 1);
@@ -333,7 +348,10 @@ static int read_text(struct ledger_document *document, int dir_fd, struct dao_te
         used += n > 0 ? (size_t)n : 0;
     }
     if (r < 0)
-        snprintf(text->s, sizeof text->s, "session.json: %s", strerror(-r));
+        snprintf(text->s, sizeof text->s, "%s",
+                 r == -ENOTSUP ? "is not a regular file"
+                 : r == -ELOOP ? "is a link, which is not followed"
+                               : strerror(-r));
     if (fd >= 0)
         close(fd);
     return r;
@@ -358,7 +376,7 @@ int ledger_document_read(struct ledger_document *ret, int dir_fd, struct dao_tex
     json_decref(root);
     if (parser.error) {
         if (parser.error != -EBADMSG)
-            snprintf(text->s, sizeof text->s, "session.json: %s", strerror(-parser.error));
+            snprintf(text->s, sizeof text->s, "%s", strerror(-parser.error));
         ret->ledger = (struct ledger){0};
     }
     return parser.error;

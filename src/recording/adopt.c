@@ -46,12 +46,16 @@ static int read_keywords(struct fits_bytes *ret, const struct reading *reading)
 {
     const struct fits_unit *unit = &reading->unit[READING_SHMKW];
     uint64_t bytes = unit->end - unit->header_off;
+    int r;
 
     if (bytes > SHMKW_BYTES_MAX)
         return -EFBIG;
     ret->data = malloc(bytes);
     ret->length = ret->data ? bytes : 0;
-    return ret->data ? fits_read_at(reading->fd, unit->header_off, ret->data, bytes) : -ENOMEM;
+    r = ret->data ? fits_read_at(reading->fd, unit->header_off, ret->data, bytes) : -ENOMEM;
+    if (r == 0) /* the header as `reading` has it: in the file it may have wrong bits yet */
+        memcpy(ret->data, unit->header.data, unit->header.length);
+    return r;
 }
 
 int recording_file_adopt(struct recording_file *file, const struct reading *reading,

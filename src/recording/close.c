@@ -51,6 +51,32 @@ bool recording_file_has_room(const struct recording_file *file, uint64_t frames)
            plan->file_bytes - fits_plan_cube_end(plan, planes) >= need;
 }
 
+/* ---- do the headers take it? ---- */
+
+int recording_file_check(const struct recording_file *file, uint64_t frames, struct dao_text *text)
+{
+    uint64_t planes[2] = {frames, fits_plan_detour_planes(&file->plan, frames)};
+    struct fits_bytes primary = {0}, table = {0};
+    struct fits_state state = file->state;
+    const uint32_t sum = 0;
+    int r = fits_bytes_copy(&table, &file->frames_header);
+
+    if (r == 0)
+        r = fits_update_frames(&table, frames, &sum, text);
+    state.frames = frames;
+    for (int i = 0; i < 2 && r == 0; i++) {
+        if (planes[i] == 0)
+            continue;
+        state.planes = planes[i];
+        r = fits_bytes_copy(&primary, &file->primary);
+        if (r == 0)
+            r = fits_update_primary(&primary, file->stream, &state, i == 0 ? &sum : NULL, text);
+        fits_bytes_free(&primary);
+    }
+    fits_bytes_free(&table);
+    return r;
+}
+
 /* ---- step 1: tables ---- */
 
 static int copy_rows(struct sink_run *run, struct sink *sink, uint64_t rows_off, uint64_t rows)

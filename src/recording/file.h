@@ -82,6 +82,10 @@ int recording_file_close(struct recording_file *file, uint64_t frames, uint32_t 
  * that was cut to fewer frames, or made by somebody else, may not. */
 bool recording_file_has_room(const struct recording_file *file, uint64_t frames);
 
+/* Do its headers, which somebody else may have written, take the cards that closing puts into them?
+ * file->state as far as it is known. 0 or negative errno with a text; nothing is changed. */
+int recording_file_check(const struct recording_file *file, uint64_t frames, struct dao_text *text);
+
 /*
  * The last two of those steps, for a file whose headers are final: cut it to `frames` frames, give
  * it its name. Returns and leaves the sink as recording_file_close().

@@ -10,13 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fits/flips.h"
 #include "fits/sum.h"
 #include "recording/mend.h"
+#include "recording/restore.h"
 
 /* One file under repair. */
 struct job {
     struct repair_file *ret;
     struct recording_file file;
+    struct restore restore;
     struct reading reading;
     struct mend_survey survey;
     int dir_fd;
@@ -169,16 +172,6 @@ static uint64_t sum_session_lost(const struct job *job, uint64_t own)
 
 /* ---- complete, or not ---- */
 
-static bool sums_up(const struct fits_bytes *header, uint32_t *ret_datasum)
-{
-    uint32_t sum;
-
-    if (!fits_has_checksum(header) || fits_card_datasum(header, ret_datasum) < 0)
-        return false;
-    sum = fits_sum_add(fits_sum_bytes(header->data, header->length), *ret_datasum);
-    return sum == 0xffffffffu || sum == 0;
-}
-
 static bool is_same_sum(uint32_t a, uint32_t b)
 {
     return fits_sum_add(a, ~b) == 0xffffffffu || a == b;
@@ -196,8 +189,8 @@ static int is_complete(const struct reading *reading)
 
     if ((strcmp(status, "CLOSED") != 0 && strcmp(status, "RECOVERD") != 0) ||
         reading->rows != reading->planes || (uint64_t)reading->cards.frames != reading->rows ||
-        !sums_up(&reading->unit[READING_CUBE].header, &cube) ||
-        !sums_up(&reading->unit[READING_FRAMES].header, &table))
+        !fits_header_sums_up(&reading->unit[READING_CUBE].header, &cube) ||
+        !fits_header_sums_up(&reading->unit[READING_FRAMES].header, &table))
         return 0;
     cursor = malloc(sizeof *cursor);
     if (!cursor)
@@ -220,9 +213,41 @@ static int is_complete(const struct reading *reading)
     return is_same_sum(table, rows_sum) && (has_half || is_same_sum(cube, data_sum));
 }
 
+static bool is_cause(const char *text)
+{
+    static const char *const causes[] = {"ROLL", "STOP", "SIGNAL", "SHMGONE", "RESHAPE", "ERROR"};
+
+    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
+        if (strcmp(text, causes[i]) == 0)
+            return true;
+    return false;
+}
+
+static const char *end_cause(const struct job *job)
+{
+    return is_cause(job->reading.cards.end_cause) ? job->reading.cards.end_cause : "ERROR";
+}
+
+/* A header with a checksum that does not fit is believed in nothing that rows can tell. */
+static bool is_believed(const struct reading *reading)
+{
+    const struct fits_bytes *header = &reading->unit[READING_CUBE].header;
+    uint32_t datasum;
+
+    return !fits_has_checksum(header) || fits_header_sums_up(header, &datasum);
+}
+
+/* Of a file that ended so, NLOST may count frames behind its last row. */
+static bool has_loss_behind(const char *cause)
+{
+    return strcmp(cause, "STOP") == 0 || strcmp(cause, "SIGNAL") == 0 ||
+           strcmp(cause, "ERROR") == 0;
+}
+
 static int look(struct job *job)
 {
     const struct reading *reading = &job->reading;
+    struct dao_text text = {""};
     int r = is_complete(reading);
 
     if (r < 0)
@@ -243,20 +268,12 @@ static int look(struct job *job)
                       "%llu of its %llu frames are good up to the last good one, and there is no "
                       "room in the file for tables of so few",
                       (unsigned long long)job->survey.frames, (unsigned long long)reading->planes);
-    return 0;
+    job->file.state.end_cause = end_cause(job);
+    r = recording_file_check(&job->file, job->survey.frames, &text);
+    return r < 0 ? refuse(job, r, "its headers cannot be made final: %s", text.s) : 0;
 }
 
 /* ---- closing ---- */
-
-static bool is_cause(const char *text)
-{
-    static const char *const causes[] = {"ROLL", "STOP", "SIGNAL", "SHMGONE", "RESHAPE", "ERROR"};
-
-    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
-        if (strcmp(text, causes[i]) == 0)
-            return true;
-    return false;
-}
 
 /* The state that the final header tells, from the rows as they are now. */
 static int fill_state(struct job *job, uint32_t *ret_rows_sum)
@@ -293,9 +310,10 @@ static int fill_state(struct job *job, uint32_t *ret_rows_sum)
     span_s = (double)(state->end_ns - state->begin_ns) / 1e9;
     state->fps =
         check.totals.rows > 1 && span_s > 0.0 ? (double)(check.totals.rows - 1) / span_s : 0.0;
-    state->end_cause = is_cause(cards->end_cause) ? cards->end_cause : "ERROR";
+    state->end_cause = end_cause(job);
     state->lost = check.totals.lost + job->behind;
-    if (is_cause(cards->end_cause) && cards->lost > 0 && (uint64_t)cards->lost > state->lost)
+    if (has_loss_behind(cards->end_cause) && is_believed(&job->reading) && cards->lost > 0 &&
+        (uint64_t)cards->lost > state->lost)
         state->lost = (uint64_t)cards->lost; /* closing knew of more */
     state->gaps = check.totals.gaps;
     state->torn = check.totals.torn;
@@ -334,13 +352,33 @@ static int drop_part_name(struct job *job, const char *name, bool apply)
 
 static int apply_verdict(struct job *job, const struct recording_hooks *hooks)
 {
-    int r;
+    int r = restore_apply(&job->restore, &job->file.sink);
 
+    if (r < 0)
+        return refuse(job, r, "%s", strerror(-r));
+    if (job->restore.count > 0 && hooks && hooks->after_step)
+        hooks->after_step(hooks->ctx, "headers");
     if (job->ret->verdict == REPAIR_CLOSE)
         return close_file(job, hooks);
     r = recording_file_finish(&job->file, job->reading.planes, hooks, &job->ret->text);
     job->ret->verdict = r < 0 ? REPAIR_REFUSED : REPAIR_RENAME;
     return r;
+}
+
+/* Somebody holds the file, or has renamed it meanwhile. A living recorder holds its session, too. */
+static int say_owner(struct job *job, int error)
+{
+    int session_fd = openat(job->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_alive = session_fd >= 0 && tree_session_is_alive(session_fd);
+
+    if (session_fd >= 0)
+        close(session_fd);
+    snprintf(job->ret->text.s, sizeof job->ret->text.s, "%s",
+             error != -EWOULDBLOCK ? "was finished by somebody else just now"
+             : is_alive            ? "its recorder lives"
+                        : "held by another repair, or by a recorder that is just ending");
+    job->ret->verdict = REPAIR_OWNED;
+    return -EWOULDBLOCK;
 }
 
 static int run(struct job *job, const char *name, bool apply, const struct sink_backend *backend,
@@ -352,18 +390,27 @@ static int run(struct job *job, const char *name, bool apply, const struct sink_
     if (r < 0)
         return r;
     r = sink_open(&job->file.sink, job->dir_fd, name, apply, backend);
-    if (r == -EWOULDBLOCK || r == -ESTALE || r == -ENOENT) {
-        job->ret->verdict = REPAIR_OWNED;
-        return -EWOULDBLOCK;
-    }
+    if (r == -EWOULDBLOCK || r == -ESTALE || r == -ENOENT)
+        return say_owner(job, r);
     if (r < 0)
-        return refuse(job, r, "%s", r == -ELOOP ? "is a link; give the file itself" : strerror(-r));
+        return refuse(job, r, "%s",
+                      r == -ELOOP                   ? "is a link; give the file itself"
+                      : r == -EINVAL || r == -ENXIO ? "is not a regular file"
+                                                    : strerror(-r));
     /* As it is on the disk: what was read of it while it was written may be out of date. */
     posix_fadvise(job->file.sink.fd, 0, 0, POSIX_FADV_DONTNEED);
     r = check_final_name(job);
     if (r != 0)
         return r < 0 ? r : drop_part_name(job, name, apply);
-    r = reading_open(&job->reading, job->file.sink.fd, &text);
+    r = restore_look(&job->restore, job->file.sink.fd, job->dir_fd, name, &text);
+    if (r < 0)
+        return r == -EBADMSG
+                   ? refuse(job, r, "%s; put that card right with a FITS editor, then repair again",
+                            text.s)
+                   : refuse(job, r, "%s", strerror(-r));
+    job->ret->restored = job->restore.count;
+    memcpy(job->ret->cards, job->restore.cards, sizeof job->ret->cards);
+    r = restore_open(&job->restore, &job->reading, job->file.sink.fd, &text);
     if (r == 0)
         r = recording_file_adopt(&job->file, &job->reading, name, &text);
     if (r < 0)
@@ -388,6 +435,7 @@ int repair_file(struct repair_file *ret, int dir_fd, const char *name, bool appl
     if (r < 0 && ret->verdict == REPAIR_REFUSED && ret->text.s[0] == '\0')
         snprintf(ret->text.s, sizeof ret->text.s, "%s", strerror(-r));
     recording_file_discard(&job->file);
+    restore_free(&job->restore);
     reading_close(&job->reading);
     mend_survey_free(&job->survey);
     free(job);

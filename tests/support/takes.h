@@ -27,6 +27,10 @@
 #define TAKE_START_NS 1764000000123456789ll
 #define TAKE_DEPTH    16u
 
+/* What the segment has, where a test wants it to have any. */
+static const IMAGE_KEYWORD *take_keywords;
+static unsigned take_keyword_count;
+
 struct take {
     struct dao_geometry geometry;
     struct fits_facts facts;
@@ -172,7 +176,9 @@ static inline void take_prepare(struct take *take, int dir_fd, uint32_t width, u
                                       .stream = "wfs",
                                       .host = "host",
                                       .session = "0123-4567",
-                                      .shm_path = "/tmp/wfs.im.shm"};
+                                      .shm_path = "/tmp/wfs.im.shm",
+                                      .keywords = take_keywords,
+                                      .keyword_count = take_keyword_count};
     take->file.facts = &take->facts;
     take->file.state = (struct fits_state){
         .file_seq = seq, .previous = "", .next = "", .end_cause = "", .status = "OPEN"};

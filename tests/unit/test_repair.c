@@ -18,7 +18,7 @@
 #define SECTORS    10u
 #else
 #define EXHAUSTIVE 10u
-#define SECTORS    150u
+#define SECTORS    100u
 #endif
 #define SAMPLE 150u /* of so many images one is shown to fitsverify, and its repair cut as well */
 
@@ -582,7 +582,7 @@ START_TEST(a_header_that_lies_gets_no_more_than_an_error)
     struct cut_image image = {0}, wrong = {0};
     struct repair_file result;
     struct take take;
-    unsigned repaired = 0, rounds = 4000;
+    unsigned repaired = 0, rounds = 2000;
     char path[400];
 
     take_folder_make(&folder);

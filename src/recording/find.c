@@ -36,9 +36,9 @@ void find_folder_of(const char *path, char *ret, size_t ret_bytes)
 /* ---- one folder ---- */
 
 struct listing {
-    char **files, **links, **folders;
-    size_t file_count, link_count, folder_count;
-    bool has_ledger;
+    char **files, **links, **odd, **folders;
+    size_t file_count, link_count, odd_count, folder_count;
+    bool has_ledger, has_odd_ledger;
 };
 
 static void free_names(char **names, size_t count)
@@ -104,8 +104,12 @@ static int take_entry(struct listing *listing, int dir_fd, const struct dirent *
         return append_name(&listing->files, &listing->file_count, name);
     if (kind == S_IFLNK && is_ours)
         return append_name(&listing->links, &listing->link_count, name);
-    if (kind == S_IFREG && strcmp(name, "session.json") == 0)
-        listing->has_ledger = true;
+    if (find_is_part(name))
+        return append_name(&listing->odd, &listing->odd_count, name);
+    if (strcmp(name, "session.json") == 0) {
+        listing->has_ledger = kind == S_IFREG;
+        listing->has_odd_ledger = kind != S_IFREG;
+    }
     return 0;
 }
 
@@ -127,6 +131,7 @@ static int list_folder(struct listing *ret, int dir_fd)
     if (r == 0) {
         sort_names(ret->files, ret->file_count);
         sort_names(ret->links, ret->link_count);
+        sort_names(ret->odd, ret->odd_count);
         sort_names(ret->folders, ret->folder_count);
     }
     return r;
@@ -142,7 +147,7 @@ static void note_error(struct find_tree *tree, const char *path, int error)
     }
 }
 
-/* The listing's files and links become the tree's. */
+/* The listing's names, but for folders, become the tree's. */
 static int append_folder(struct find_tree *tree, const char *path, struct listing *listing)
 {
     struct find_folder *grown = realloc(tree->folders, (tree->folder_count + 1) * sizeof *grown);
@@ -159,9 +164,12 @@ static int append_folder(struct find_tree *tree, const char *path, struct listin
                                                        .name_count = listing->file_count,
                                                        .links = listing->links,
                                                        .link_count = listing->link_count,
-                                                       .has_ledger = listing->has_ledger};
-    listing->files = listing->links = NULL;
-    listing->file_count = listing->link_count = 0;
+                                                       .odd = listing->odd,
+                                                       .odd_count = listing->odd_count,
+                                                       .has_ledger = listing->has_ledger,
+                                                       .has_odd_ledger = listing->has_odd_ledger};
+    listing->files = listing->links = listing->odd = NULL;
+    listing->file_count = listing->link_count = listing->odd_count = 0;
     return 0;
 }
 
@@ -181,7 +189,8 @@ static int visit(struct find_tree *tree, int parent_fd, const char *name, const 
         close(fd);
     else
         r = list_folder(&listing, fd);
-    if (r == 0 && (listing.file_count > 0 || listing.link_count > 0 || listing.has_ledger))
+    if (r == 0 && (listing.file_count + listing.link_count + listing.odd_count > 0 ||
+                   listing.has_ledger || listing.has_odd_ledger))
         r = append_folder(tree, path, &listing);
     for (size_t i = listing.folder_count; i-- > 0 && r == 0 && depth < FIND_DEPTH_MAX;) {
         char below[4096];
@@ -201,6 +210,7 @@ static int visit(struct find_tree *tree, int parent_fd, const char *name, const 
     }
     free_names(listing.files, listing.file_count);
     free_names(listing.links, listing.link_count);
+    free_names(listing.odd, listing.odd_count);
     free_names(listing.folders, listing.folder_count);
     if (keep_fd >= 0)
         close(keep_fd);
@@ -250,6 +260,7 @@ void find_tree_free(struct find_tree *tree)
     for (size_t i = 0; i < tree->folder_count; i++) {
         free_names(tree->folders[i].names, tree->folders[i].name_count);
         free_names(tree->folders[i].links, tree->folders[i].link_count);
+        free_names(tree->folders[i].odd, tree->folders[i].odd_count);
         free(tree->folders[i].path);
     }
     free(tree->folders);

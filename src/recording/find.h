@@ -1,8 +1,8 @@
 /*
  * find.h - recordings below a folder: which files and ledgers there are. Any thread, blocking.
  *
- * Links are never followed (those with a recording's name are told), hidden names never taken; how
- * deep and how much is bounded.
+ * Links are never followed, hidden names never taken; how deep and how much is bounded. Links and
+ * other things with a recording's name are told apart, so that they can be named.
  */
 #ifndef DAOREC_RECORDING_FIND_H
 #define DAOREC_RECORDING_FIND_H
@@ -24,7 +24,10 @@ struct find_folder {
     size_t name_count;
     char **links; /* names of that kind that are links, sorted */
     size_t link_count;
-    bool has_ledger;
+    char **odd; /* named *.fits.part, and neither file, link nor folder: pipes, devices; sorted */
+    size_t odd_count;
+    bool has_ledger;     /* session.json is a file */
+    bool has_odd_ledger; /* or something else but a folder */
 };
 
 struct find_tree {

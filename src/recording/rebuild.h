@@ -8,10 +8,18 @@
  * to have been published and that are in no file are lost to the disk. Frames that nobody knows of
  * are not counted: "recovered": true marks such a ledger, its end is null unless it is known.
  *
- * Failure cases: the recorder lives: left alone. The old ledger is missing, cut off, of another
- * session or nonsense: done without. It differs from the new one: it is kept as
- * session.json.before-repair (.2, .3, ...). Files of other sessions or streams among ours: left
- * out. Rows that contradict each other: expected = recorded + lost holds whatever they say.
+ * Failure cases:
+ *
+ *   the recorder lives, or another repair is at it       left alone
+ *   the old ledger is missing, cut off, nonsense, or     done without
+ *   of another session
+ *   it is no file, or cannot be read                     refused
+ *   it differs from the new one                          kept as session.json.before-repair (.2, ...)
+ *   a file of the session is not finished, could not     refused: its frames would be counted lost,
+ *   be repaired, cannot be read, or was taken away       or not at all
+ *   files of other sessions or streams among ours        left out, but where the old ledger names them
+ *   rows that contradict each other                      expected = recorded + lost holds whatever
+ *                                                        they say
  */
 #ifndef DAOREC_RECORDING_REBUILD_H
 #define DAOREC_RECORDING_REBUILD_H
@@ -19,6 +27,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fits/scan.h"
+#include "recording/find.h"
 #include "recording/ledger.h"
 
 enum rebuild_verdict {
@@ -36,12 +46,51 @@ struct rebuild {
     struct dao_text text;
 };
 
+enum rebuild_how {
+    REBUILD_APPLY = 1,  /* do it */
+    REBUILD_ANYWAY = 2, /* also where it looks right: files were, or would be, repaired */
+    REBUILD_HOLD = 4,   /* not if it is needed: a file of the session cannot be repaired */
+};
+
 /*
- * Look at the session in this folder; with `apply`, rebuild its ledger where it needs it: it is
- * missing, no ledger, without an end, or does not name the files that are there. `anyway`: also
- * where it looks right (files were repaired). 0 or negative errno with REBUILD_REFUSED.
+ * Look at the session in this folder; with REBUILD_APPLY, rebuild its ledger where it needs it: it
+ * is missing, no ledger, without an end, or does not name the files that are there. `how`: bits of
+ * enum rebuild_how. 0 or negative errno with REBUILD_REFUSED.
  */
-int rebuild_ledger(struct rebuild *ret, const char *session, bool anyway, bool apply);
+int rebuild_ledger(struct rebuild *ret, const char *session, unsigned how);
+
+/* In rebuild_files.c: what is there of a session. */
+struct rebuild_job {
+    struct rebuild *ret;
+    const char *path; /* of its folder, without a slash at the end */
+    int dir_fd;
+    struct find_tree tree;
+    struct ledger_document old; /* empty where there is none that is any good */
+    bool has_old_file;
+    struct rebuild_stream **streams;
+    size_t stream_count;
+    char uuid[FITS_TEXT_BYTES], host[FITS_TEXT_BYTES], version[FITS_TEXT_BYTES];
+    char name[256]; /* of the session's folder */
+    char part[300]; /* what rebuild_find_part() found */
+};
+
+/* Refuse with "session.json: left as it is: ..."; returns `error`. */
+int rebuild_refuse(struct rebuild_job *job, int error, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Lock the session's folder; false: a recorder has it, or somebody else one of its files. It stays
+ * locked while dir_fd is open only where `is_kept`. */
+bool rebuild_take(struct rebuild_job *job, bool is_kept);
+bool rebuild_has_streams(const struct rebuild_job *job);
+/* Does the old ledger name the finished files that are there, and no others? */
+bool rebuild_names_its_files(const struct rebuild_job *job);
+/* The first file that is not finished, "stream/name", or NULL. */
+const char *rebuild_find_part(struct rebuild_job *job);
+/* Which session is it? That of the old ledger if any of its files is; that one is dropped if only
+ * files of another are there. */
+void rebuild_identify(struct rebuild_job *job);
+/* Fill job->streams from the files; those of the old ledger first, in its order. 0 or negative
+ * errno, perhaps with a text. */
+int rebuild_add_streams(struct rebuild_job *job);
 
 /* In rebuild_stream.c: one stream, from its files in their order and the old ledger's entry. */
 struct rebuild_stream {
@@ -65,9 +114,6 @@ int rebuild_stream_begin(struct rebuild_stream *rebuild, const char *name,
 /* The stream's next file. 0 or negative errno. */
 int rebuild_stream_add(struct rebuild_stream *rebuild, const char *file_name,
                        const struct reading *reading, const struct ledger_stream *old);
-/* A file that is not finished and stays so: it is named, its frames are not counted. */
-int rebuild_stream_name(struct rebuild_stream *rebuild, const char *file_name,
-                        const struct reading *reading, const struct ledger_stream *old);
 /* Nothing more comes: book what the old ledger knows beyond the rows. */
 void rebuild_stream_end(struct rebuild_stream *rebuild, const struct ledger_stream *old);
 void rebuild_stream_free(struct rebuild_stream *rebuild);

@@ -217,6 +217,20 @@ static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometr
            memcmp(a->size, b->size, sizeof a->size) == 0;
 }
 
+/* The layout that the old ledger gives to this shape. */
+static const struct dao_layout *find_layout(const struct ledger_stream *old,
+                                            const struct dao_geometry *shape)
+{
+    uint64_t past = old ? old->counts.shape_count - 1 : 0;
+
+    if (!old || is_same_shape(&old->counts.shape.geometry, shape))
+        return old ? old->counts.shape.geometry.layout : NULL;
+    for (uint64_t i = 0; i < past && i < LEDGER_SHAPES_MAX; i++)
+        if (is_same_shape(&old->shapes[i].geometry, shape))
+            return old->shapes[i].geometry.layout;
+    return NULL;
+}
+
 static void describe(struct rebuild_stream *rebuild, const struct reading *reading,
                      const struct ledger_stream *old)
 {
@@ -230,17 +244,7 @@ static void describe(struct rebuild_stream *rebuild, const struct reading *readi
         rebuild->shapes[past - 1] = counts->shape;
     counts->shape_count++;
     counts->shape = (struct ledger_shape){reading->geometry, (uint64_t)reading->cards.file_seq};
-    counts->shape.geometry.layout = old ? old->counts.shape.geometry.layout : NULL; /* no file */
-}
-
-int rebuild_stream_name(struct rebuild_stream *rebuild, const char *file_name,
-                        const struct reading *reading, const struct ledger_stream *old)
-{
-    struct ledger_file file = {.end_cause = ""};
-
-    describe(rebuild, reading, old);
-    snprintf(file.name, sizeof file.name, "%s", file_name);
-    return append_file(rebuild, &file);
+    counts->shape.geometry.layout = find_layout(old, &reading->geometry); /* no file tells */
 }
 
 int rebuild_stream_add(struct rebuild_stream *rebuild, const char *file_name,

@@ -45,7 +45,8 @@ static void make_files(void)
     take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
     take_file(&take, stream_fd, 97, 10, 5, 2, 10, true);
     take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
-    ck_assert_msg(rebuild_ledger(&ledger, session, true, true) == 0, "%s", ledger.text.s);
+    ck_assert_msg(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY) == 0, "%s",
+                  ledger.text.s);
 }
 
 /* ---- judging what is there ---- */
@@ -193,13 +194,13 @@ START_TEST(a_file_that_is_missing_where_a_disk_failed_is_none)
     begin();
     take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
     take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
-    ck_assert_int_eq(rebuild_ledger(&ledger, session, true, true), 0);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY), 0);
     expect(true, 1, "wfs_000002.fits is missing"); /* RESET lies between: nobody can know */
     end();
     begin();
     take_file(&take, stream_fd, 97, 10, 5, 1, 0, true);
     take_file(&take, stream_fd, 97, 10, 3, 3, 10, false);
-    ck_assert_int_eq(rebuild_ledger(&ledger, session, true, true), 0);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY), 0);
     expect_none(true); /* frames 5 to 9 stand in the ledger as lost */
     end();
 }

@@ -49,7 +49,9 @@ static void rebuild(bool anyway, enum rebuild_verdict expected)
 {
     struct rebuild ledger;
 
-    ck_assert_msg(rebuild_ledger(&ledger, session, anyway, true) == 0, "%s", ledger.text.s);
+    ck_assert_msg(rebuild_ledger(&ledger, session, (anyway ? REBUILD_ANYWAY : 0) | REBUILD_APPLY) ==
+                      0,
+                  "%s", ledger.text.s);
     ck_assert_int_eq(ledger.verdict, expected);
 }
 
@@ -175,7 +177,7 @@ START_TEST(no_ledger_is_made_without_a_file_that_the_old_one_names)
     rebuild(false, REBUILD_WRITE);
     ck_assert_int_eq(fstatat(session_fd, "session.json", &before, 0), 0);
     ck_assert_int_eq(renameat(stream_fd, "wfs_000002.fits", session_fd, "elsewhere"), 0);
-    ck_assert_int_eq(rebuild_ledger(&ledger, session, true, true), -ENOENT);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY), -ENOENT);
     ck_assert_int_eq(ledger.verdict, REBUILD_REFUSED);
     ck_assert_ptr_nonnull(strstr(ledger.text.s, "wfs_000002.fits"));
     ck_assert_int_eq(fstatat(session_fd, "session.json", &after, 0), 0);
@@ -210,6 +212,36 @@ START_TEST(what_only_the_old_ledger_knows_is_kept)
     put_ledger(old_ledger);
     rebuild(false, REBUILD_WRITE);
     ck_assert_int_eq(faccessat(session_fd, "session.json.before-repair.2", F_OK, 0), 0);
+    end();
+}
+END_TEST
+
+/* Which layout a segment had no file tells: each shape keeps that of the old ledger. */
+START_TEST(a_shape_keeps_its_layout)
+{
+    static const char told[] = "\"size\": [97], \"layout\": \"newer\", \"depth\": 16, "
+                               "\"frame_bytes\": 194}";
+    static const char shapes[] =
+        "\"size\": [5], \"layout\": \"FIFO\", \"depth\": 8, \"frame_bytes\": 10},"
+        "\"geometries\": [{\"first_file\": 1, \"type\": \"uint16\", \"size\": [97],"
+        " \"layout\": \"newer\", \"depth\": 16, \"frame_bytes\": 194}, {\"first_file\": 4,"
+        " \"type\": \"uint16\", \"size\": [5], \"layout\": \"FIFO\", \"depth\": 8,"
+        " \"frame_bytes\": 10}], \"geometries_left_out\": 0";
+    char text[sizeof old_ledger + sizeof shapes];
+    const char *at = strstr(old_ledger, told);
+    struct ledger_document document;
+
+    ck_assert_ptr_nonnull(at);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - old_ledger), old_ledger, shapes,
+             at + strlen(told));
+    begin();
+    make_files(); /* all of the first shape */
+    put_ledger(text);
+    rebuild(false, REBUILD_WRITE);
+    read_ledger(&document);
+    ck_assert_uint_eq(document.ledger.streams[0].counts.shape_count, 1);
+    ck_assert_str_eq(document.ledger.streams[0].counts.shape.geometry.layout->name, "newer");
+    ledger_document_free(&document);
     end();
 }
 END_TEST
@@ -312,6 +344,7 @@ int main(void)
     tcase_add_test(tcase, a_hole_between_two_files_is_the_disk_s);
     tcase_add_test(tcase, no_ledger_is_made_without_a_file_that_the_old_one_names);
     tcase_add_test(tcase, what_only_the_old_ledger_knows_is_kept);
+    tcase_add_test(tcase, a_shape_keeps_its_layout);
     tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);
     tcase_add_test(tcase, the_ledger_of_a_session_that_lives_is_left_alone);
     tcase_add_test(tcase, no_session_json_gets_more_than_an_error);

@@ -408,7 +408,7 @@ static bool look_once(struct verify_file *file, const char *path,
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), r;
     struct reading *reading = calloc(1, sizeof *reading);
     struct dao_text text = {""};
-    bool is_held;
+    bool is_held, is_orphan = false;
 
     verify_note_name(file, path);
     r = fd < 0 ? -errno : reading ? 0 : -ENOMEM;
@@ -417,7 +417,9 @@ static bool look_once(struct verify_file *file, const char *path,
         flock(fd, LOCK_UN);
         file->state = is_held ? VERIFY_BEING_WRITTEN : VERIFY_UNREADABLE;
         r = reading_open_anyway(reading, fd, &text);
-        if (r == -EMEDIUMTYPE && strstr(text.s, "no recording")) {
+        is_orphan = file->is_part && !is_held;
+        if (r == -EMEDIUMTYPE && strstr(text.s, "no recording") &&
+            !(is_orphan && verify_is_repairable(path))) {
             look_at_foreign(file, fd);
         } else if (r < 0) {
             file->state = VERIFY_UNREADABLE;
@@ -433,6 +435,8 @@ static bool look_once(struct verify_file *file, const char *path,
     }
     if (r < 0 && file->state != VERIFY_FOREIGN)
         verify_doubts_add(&file->doubts, -1, "%s", text.s[0] ? text.s : strerror(-r));
+    if ((r == -EBADMSG || r == -EMEDIUMTYPE) && file->state != VERIFY_FOREIGN && is_orphan)
+        verify_plan(file, path);
     if (reading)
         reading_close(reading);
     free(reading);

@@ -1,9 +1,10 @@
 /* verify_state.c - what a recording is by its name, its lock and its header: finished, being written
  * or left by a crash. See verify.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "recording/repair.h"
 #include "recording/verify.h"
 
 bool verify_is_uncut(const struct reading *reading)
@@ -77,36 +78,42 @@ static void look_at_finished(struct verify_file *file, const struct reading *rea
                           part_name);
 }
 
-/* Closing gives a file its final name, and then takes the other from it. */
-static void look_at_part(struct verify_file *file, const struct reading *reading, const char *path)
+bool verify_is_repairable(const char *path)
 {
-    char final_path[4096];
-    struct stat own, other;
+    struct repair_file plan;
 
-    if (file->state == VERIFY_BEING_WRITTEN)
-        return;
-    file->state = VERIFY_UNFINISHED;
-    snprintf(final_path, sizeof final_path, "%.*s", (int)strlen(path) - 5, path);
-    if (fstat(reading->fd, &own) != 0 || lstat(final_path, &other) != 0)
-        verify_doubts_add(&file->doubts, -1,
-                          "%s, and no recorder holds it; daorec repair finishes it",
-                          strcmp(reading->cards.status, "OPEN") == 0 ? "unfinished"
-                                                                     : "complete but for its name");
-    else if (own.st_dev == other.st_dev && own.st_ino == other.st_ino)
-        verify_doubts_add(&file->doubts, -1, "a second name of %s; daorec repair drops it",
-                          file->name);
-    else
+    return repair_plan(&plan, path) == 0;
+}
+
+void verify_plan(struct verify_file *file, const char *path)
+{
+    struct repair_file plan;
+    char words[256];
+    int r = repair_plan(&plan, path);
+
+    repair_describe(&plan, words, sizeof words);
+    if (r == -EEXIST)
         verify_doubts_add(&file->doubts, -1,
                           "unfinished, and another file has its final name, %s; move one of them "
                           "away",
                           file->name);
+    else
+        verify_doubts_add(&file->doubts, -1, "%s", words);
+}
+
+static void look_at_part(struct verify_file *file, const char *path)
+{
+    if (file->state == VERIFY_BEING_WRITTEN)
+        return;
+    file->state = VERIFY_UNFINISHED;
+    verify_plan(file, path);
 }
 
 void verify_state(struct verify_file *file, const struct reading *reading, const char *path)
 {
     note_cards(file, reading);
     if (file->is_part)
-        look_at_part(file, reading, path);
+        look_at_part(file, path);
     else
         look_at_finished(file, reading);
 }

@@ -25,6 +25,7 @@
 #define STEP_BYTES    (64u << 10) /* frames this far apart are read through */
 #define BAND_BYTES    (64ull << 20)
 #define ROWS_AT_ONCE  1024u
+#define ROWS_AT_FIRST 16u
 #define SWITCHES_MOST 8u /* changes of a file's structure while one row is read */
 
 struct series_reader {
@@ -212,9 +213,9 @@ static int load_rows(struct series_reader *reader, uint64_t first, uint64_t coun
 static int get_row(struct series_reader *reader, uint64_t at, uint64_t want, struct fits_row *ret)
 {
     uint64_t left = reader->file->frames - at;
-    int r = 0;
+    int r = want > 0 ? 0 : -EINVAL;
 
-    if (at < reader->rows_first || at - reader->rows_first >= reader->rows_count)
+    if (r == 0 && (at < reader->rows_first || at - reader->rows_first >= reader->rows_count))
         r = load_rows(reader, at, want < left ? want : left);
     if (r == 0)
         fits_row_unpack(ret, reader->rows + (at - reader->rows_first) * FITS_ROW_BYTES);
@@ -299,12 +300,12 @@ int series_reader_row(struct series_reader *reader, uint64_t index, struct fits_
     const struct series_file *file = reader->file;
     uint64_t next = file ? file->first + reader->rows_first + reader->rows_count : 0;
 
-    /* Twice as many as the last time while they are asked for in order. */
-    reader->rows_step = file && reader->rows_count > 0 && index == next && reader->rows_step
-                            ? 2 * reader->rows_step
-                            : reader->rows_step;
-    if (!file || index < file->first + reader->rows_first || index > next)
-        reader->rows_step = 16;
+    /* Twice as many as the last time while they are asked for in order. Looking for a frame reads
+     * single rows and leaves no step behind. */
+    if (!file || reader->rows_step == 0 || index < file->first + reader->rows_first || index > next)
+        reader->rows_step = ROWS_AT_FIRST;
+    else if (index == next && reader->rows_step < ROWS_AT_ONCE)
+        reader->rows_step *= 2;
     if (reader->rows_step > ROWS_AT_ONCE)
         reader->rows_step = ROWS_AT_ONCE;
     return read_row(reader, index, reader->rows_step, ret, text);

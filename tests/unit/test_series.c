@@ -412,6 +412,30 @@ START_TEST(a_time_a_count_and_a_gap_are_found_in_every_file)
 }
 END_TEST
 
+START_TEST(the_frame_that_was_found_has_its_own_row)
+{
+    make_rolled();
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    for (uint64_t f = 0; f < 26; f++) {
+        uint64_t index = 0;
+
+        for (int by_time = 0; by_time < (f == 15 ? 1 : 2); by_time++) {
+            open_reader(); /* one that has done nothing but look for it */
+            if (by_time)
+                ck_assert_int_eq(series_reader_find_time(
+                                     reader, TAKE_START_NS + (int64_t)f * 1000017, &index, &text),
+                                 0);
+            else
+                ck_assert_int_eq(series_reader_find_count(reader, take_cnt0(f), &index, &text), 0);
+            for (; index < 26; index++)
+                expect_frame(index, index, WIDTH);
+            series_reader_close(reader);
+            reader = NULL;
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_stream_that_is_not_there_is_refused_with_those_that_are)
 {
     const char *const wanted[] = {"dm", NULL}, *const there[] = {"wfs", NULL};
@@ -453,6 +477,7 @@ int main(void)
     tcase_add_test(tcase, a_finished_file_whose_tables_are_gone_still_gives_its_pixels);
     tcase_add_test(tcase, a_recording_that_was_reshaped_has_a_part_for_each_shape);
     tcase_add_test(tcase, a_time_a_count_and_a_gap_are_found_in_every_file);
+    tcase_add_test(tcase, the_frame_that_was_found_has_its_own_row);
     tcase_add_test(tcase, a_stream_that_is_not_there_is_refused_with_those_that_are);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

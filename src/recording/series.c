@@ -139,6 +139,48 @@ static int add_part(struct series *series, const struct series_file *file, struc
 }
 
 /* The pile's files become the series'. */
+/* How many frames the file `b` of a recording misses before its first one that its row does not
+ * know of: they were in files that are not here. */
+static int32_t missing_between(struct series_reader *reader, const struct series_file *a,
+                               const struct series_file *b)
+{
+    struct dao_text ignored;
+    struct fits_row last, first;
+    uint64_t count;
+
+    if (a->frames == 0 || b->frames == 0 ||
+        series_reader_peek(reader, b->first - 1, &last, &ignored) < 0 ||
+        series_reader_peek(reader, b->first, &first, &ignored) < 0 ||
+        (first.flags & FITS_FLAG_RESET) || first.cnt0 <= last.cnt0)
+        return 0;
+    count = (uint64_t)first.cnt0 - (uint64_t)last.cnt0 - 1;
+    if (count > INT32_MAX || count <= (uint64_t)first.lost)
+        return 0;
+    return (int32_t)(count - (uint64_t)first.lost);
+}
+
+static int note_missing(struct series *series, struct dao_text *text)
+{
+    struct series_file *file = series->files->file;
+    struct series_reader *reader = NULL;
+    int r = 0;
+
+    for (size_t i = 1; i < series->files->count && r == 0; i++) {
+        if (!file[i].is_ours || !file[i].rows_off || !file[i - 1].rows_off ||
+            file[i].number <= file[i - 1].number + 1)
+            continue;
+        if (!reader)
+            r = series_reader_open(&reader, series, 0, text);
+        if (r == 0)
+            file[i].missing = missing_between(reader, &file[i - 1], &file[i]);
+        if (file[i].missing > 0)
+            log_warning("%s: files before it are not here: %d frames are missing", file[i].path,
+                        (int)file[i].missing);
+    }
+    series_reader_close(reader);
+    return r;
+}
+
 static int make_series(struct series *series, struct series_file *file, size_t count,
                        struct dao_text *text)
 {
@@ -165,7 +207,7 @@ static int make_series(struct series *series, struct series_file *file, size_t c
         if (r == 0)
             series->parts[series->part_count - 1].frames += file[i].frames;
     }
-    return r;
+    return r == 0 ? note_missing(series, text) : r;
 }
 
 static void free_series(struct series *series)

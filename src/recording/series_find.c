@@ -224,7 +224,7 @@ static int search_file(struct gap_search *s, const struct series_file *file)
         r = note_frame(s, file->first, false);
     if (r == 0)
         r = search_gaps(s, a, b);
-    if (r == 0 && file->gaps >= 0 && s->seen != (uint64_t)file->gaps) {
+    if (r == 0 && file->gaps >= 0 && s->seen != (uint64_t)file->gaps + (file->missing > 0)) {
         s->left = left;
         s->found = UINT64_MAX;
         r = scan_gaps(s, file);

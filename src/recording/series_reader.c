@@ -281,6 +281,10 @@ static int read_row(struct series_reader *reader, uint64_t index, uint64_t want,
         r = get_row(reader, at, want, &row);
         if (r == 0 && row.rtime_ns == 0)
             r = make_up_row(reader, at, &row);
+        if (at == 0 && file->missing > 0) {
+            row.lost = row.lost > INT32_MAX - file->missing ? INT32_MAX : row.lost + file->missing;
+            row.flags |= FITS_FLAG_GAP;
+        }
     }
     if (r < 0)
         return fail(file, r, text);

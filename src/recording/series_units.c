@@ -202,6 +202,35 @@ static int take_unit(struct stretch *s, const struct fits_unit *unit)
     return 0;
 }
 
+static int compare_times(const void *a, const void *b)
+{
+    const struct series_unit *x = a, *y = b;
+
+    if (x->atime_ns != y->atime_ns)
+        return x->atime_ns < y->atime_ns ? -1 : 1;
+    return x->data_off < y->data_off ? -1 : x->data_off > y->data_off;
+}
+
+/* Units can stand in another order than their frames had, as in one sorted by names; where all of
+ * them have times, these tell. */
+static void order_units(struct series_file *file)
+{
+    bool is_rising = true;
+
+    for (uint64_t i = 0; i < file->frames; i++) {
+        if (file->units[i].atime_ns <= 0)
+            return;
+        is_rising = is_rising && (i == 0 || file->units[i - 1].atime_ns <= file->units[i].atime_ns);
+    }
+    if (is_rising)
+        return;
+    log_warning("%s: its frames do not stand in the order of their times: they are sorted by these",
+                file->path);
+    qsort(file->units, file->frames, sizeof *file->units, compare_times);
+    file->begin_ns = file->units[0].atime_ns;
+    file->end_ns = file->units[file->frames - 1].atime_ns;
+}
+
 int series_units_probe(struct series_probe *probe, const struct fits_unit *first,
                        struct dao_text *text)
 {
@@ -223,8 +252,11 @@ int series_units_probe(struct series_probe *probe, const struct fits_unit *first
     if (r == -EBADMSG && s.units > 0)
         log_warning("%s: behind frame %llu it is damaged (%s); what comes before is taken",
                     probe->path, (unsigned long long)s.units, what.s);
-    if (r == -ENODATA || (r == -EBADMSG && s.units > 0))
+    if (r == -ENODATA || (r == -EBADMSG && s.units > 0)) {
+        for (size_t i = before; i < probe->pile->count; i++)
+            order_units(&probe->pile->file[i]);
         return 0;
+    }
     while (probe->pile->count > before)
         series_file_free(&probe->pile->file[--probe->pile->count]);
     snprintf(text->s, sizeof text->s, "%.200s: %.160s", probe->path,

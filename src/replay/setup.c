@@ -157,8 +157,8 @@ static int choose_paths(struct replay_parts *parts, const struct replay_config *
     const struct target_naming naming = {config->to, config->prefix};
 
     if (config->to && parts->count > 1) {
-        log_error("replay: --to names one segment, but there are %u streams; choose one with "
-                  "--stream, or name them with --prefix",
+        log_error("replay: --to names one segment, but there are %u streams; give one session "
+                  "and one --stream of it, or name them with --prefix",
                   parts->count);
         return -EINVAL;
     }

@@ -131,10 +131,10 @@ static void print_tally(FILE *out, const struct feed *feed, const struct feed_ta
         uint64_t count;
         const char *what;
     } lines[] = {
-        {tally->unreadable, "could not be read and were left out"},
-        {tally->damaged, "were played though their checksum does not fit"},
-        {tally->torn, "were recorded as torn"},
-        {tally->renumbered, "had counts that do not rise and were numbered on"},
+        {tally->unreadable, "left out: not readable"},
+        {tally->damaged, "played although the checksum does not fit"},
+        {tally->torn, "recorded as torn"},
+        {tally->renumbered, "numbered on: the recorded count does not rise"},
     };
 
     if (tally->gaps > 0)
@@ -185,7 +185,7 @@ void tell_print_summary(FILE *out, const struct tell_replay *replay)
         print_times(out, s);
         print_tally(out, replay->feed, &replay->feed->streams[i].tally);
     }
-    fprintf(out, "%s in %s", replay->is_stopped ? "stopped after" : "done",
+    fprintf(out, "%s after %s", replay->is_stopped ? "stopped" : "done",
             units_format_duration(text, sizeof text, player->end_ns - player->begin_ns));
     if (elapsed_s(replay) > 0.0)
         fprintf(out, ", %s/s",

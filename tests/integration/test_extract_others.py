@@ -297,6 +297,13 @@ def files_of_units_are_sorted_by_number():
     got, rows = np.load(f"{place}/x.npy"), np.load(f"{place}/x.frames.npy")
     same(got, unit_frames(list(range(5)) * 4))
     assert (rows["CNT0"][::5] == [20, 90, 100, 1000]).all()
+    # As are units within a file, by their times: 0, 1, 10, 11, 2, ... as names sort.
+    names_order = sorted(range(13), key=str)
+    write_units(f"{place}/one.fits", 13, lambda i: str(names_order[i]),
+                lambda i: str(BEGIN + names_order[i] * 10**6))
+    got, rows = take(f"{place}/one.fits")[:2]
+    assert (rows["CNT0"] == np.arange(13)).all()
+    same(got, unit_frames([names_order.index(i) for i in range(13)]))
     # Two mirrors at the same time are no series, whatever their names.
     other = folder("order2")
     for number in (1, 2):

@@ -412,6 +412,27 @@ START_TEST(a_time_a_count_and_a_gap_are_found_in_every_file)
 }
 END_TEST
 
+START_TEST(frames_of_a_rolled_file_that_is_not_here_are_missing_before_the_next)
+{
+    struct take take;
+    struct fits_row row = {0};
+    uint64_t index = 0;
+
+    take_file(&take, folder.fd, WIDTH, 8, 8, 1, 0, true);
+    take_file(&take, folder.fd, WIDTH, 20, 12, 3, 10, true);
+    ck_assert_msg(open_paths(folder.path, NULL) == 0, "%s", text.s);
+    open_reader();
+    ck_assert_int_eq(series_reader_row(reader, 8, &row, &text), 0);
+    ck_assert_int_eq(row.cnt0, take_cnt0(10));
+    ck_assert_int_eq(row.lost, take_cnt0(10) - take_cnt0(7) - 1);
+    ck_assert(row.flags & FITS_FLAG_GAP);
+    ck_assert_int_eq(series_reader_row(reader, 9, &row, &text), 0);
+    ck_assert_int_eq(row.lost, take_lost(11));
+    ck_assert_int_eq(series_reader_find_gap(reader, 2, &index, &text), 0);
+    ck_assert_uint_eq(index, 8);
+}
+END_TEST
+
 START_TEST(the_frame_that_was_found_has_its_own_row)
 {
     make_rolled();
@@ -477,6 +498,7 @@ int main(void)
     tcase_add_test(tcase, a_finished_file_whose_tables_are_gone_still_gives_its_pixels);
     tcase_add_test(tcase, a_recording_that_was_reshaped_has_a_part_for_each_shape);
     tcase_add_test(tcase, a_time_a_count_and_a_gap_are_found_in_every_file);
+    tcase_add_test(tcase, frames_of_a_rolled_file_that_is_not_here_are_missing_before_the_next);
     tcase_add_test(tcase, the_frame_that_was_found_has_its_own_row);
     tcase_add_test(tcase, a_stream_that_is_not_there_is_refused_with_those_that_are);
     suite_add_tcase(suite, tcase);

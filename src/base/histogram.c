@@ -60,8 +60,7 @@ void histogram_merge(struct histogram *h, const struct histogram *from)
     h->sum += from->sum;
 }
 
-/* How many of `count` values a share of them is, rounded up, at least one. */
-static uint64_t rank_of(double share, uint64_t count)
+uint64_t histogram_rank(double share, uint64_t count)
 {
     double rank = ceil(share * (double)count);
 
@@ -70,16 +69,13 @@ static uint64_t rank_of(double share, uint64_t count)
     return rank >= (double)count ? count : (uint64_t)rank;
 }
 
-int64_t histogram_quantile(const struct histogram *h, double share)
+int64_t histogram_at_rank(const struct histogram *h, uint64_t rank)
 {
-    uint64_t rank, seen = 0;
+    uint64_t seen = 0;
     uint32_t i = 0;
 
     if (h->count == 0)
         return 0;
-    if (!(share > 0.0))
-        return h->min;
-    rank = rank_of(share, h->count);
     for (; i < HISTOGRAM_BUCKETS - 1; i++) {
         seen += h->bucket[i];
         if (seen >= rank)
@@ -88,7 +84,24 @@ int64_t histogram_quantile(const struct histogram *h, double share)
     return last_of(i) < (uint64_t)h->max ? (int64_t)last_of(i) : h->max;
 }
 
+int64_t histogram_quantile(const struct histogram *h, double share)
+{
+    if (h->count == 0)
+        return 0;
+    return share > 0.0 ? histogram_at_rank(h, histogram_rank(share, h->count)) : h->min;
+}
+
 double histogram_mean(const struct histogram *h)
 {
     return h->count ? h->sum / (double)h->count : 0.0;
+}
+
+int64_t histogram_first_of(uint32_t index)
+{
+    return index == 0 ? 0 : (int64_t)last_of(index - 1) + 1;
+}
+
+int64_t histogram_last_of(uint32_t index)
+{
+    return (int64_t)last_of(index);
 }

@@ -203,6 +203,37 @@ START_TEST(negative_values_count_as_zero_and_odd_shares_as_the_nearest)
 }
 END_TEST
 
+START_TEST(buckets_follow_each_other_without_a_hole_and_hold_what_they_say)
+{
+    ck_assert_int_eq(histogram_first_of(0), 0);
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        int64_t first = histogram_first_of(i), last = histogram_last_of(i);
+
+        ck_assert_int_ge(last, first);
+        if (i > 0)
+            ck_assert_int_eq(first, histogram_last_of(i - 1) + 1);
+        clear();
+        histogram_add(&h, first);
+        histogram_add(&h, last);
+        ck_assert_uint_eq(h.bucket[i], 2);
+    }
+    ck_assert_int_eq(histogram_last_of(HISTOGRAM_BUCKETS - 1), INT64_MAX);
+}
+END_TEST
+
+START_TEST(ranks_count_from_the_smallest)
+{
+    for (int64_t value = 0; value < 100; value++)
+        histogram_add(&h, value);
+    for (uint64_t rank = 1; rank <= 100; rank++)
+        ck_assert_int_eq(histogram_at_rank(&h, rank), (int64_t)rank - 1);
+    ck_assert_uint_eq(histogram_rank(0.5, 100), 50);
+    ck_assert_uint_eq(histogram_rank(0.501, 100), 51);
+    ck_assert_uint_eq(histogram_rank(0.0, 100), 1);
+    ck_assert_uint_eq(histogram_rank(2.0, 100), 100);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("histogram");
@@ -219,6 +250,8 @@ int main(void)
     tcase_add_test(tcase, quantiles_rise_with_the_share);
     tcase_add_test(tcase, merging_two_is_adding_all_to_one);
     tcase_add_test(tcase, negative_values_count_as_zero_and_odd_shares_as_the_nearest);
+    tcase_add_test(tcase, buckets_follow_each_other_without_a_hole_and_hold_what_they_say);
+    tcase_add_test(tcase, ranks_count_from_the_smallest);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -1,8 +1,6 @@
 /* pace.c - see pace.h. */
-#include "record/pace.h"
+#include "base/pace.h"
 
-#define SLEEP_MIN_NS         20000.0
-#define SLEEP_MAX_NS         4000000.0
 #define IDLE_NS              1000000000ll /* then a source is taken for one that pauses */
 #define IDLE_SLEEP_MIN_NS    250000.0
 #define FASTEST_NS           10000.0
@@ -30,10 +28,11 @@ void pace_note(struct pace *pace, uint64_t frames, int64_t now_ns)
 
 int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t now_ns)
 {
+    double most = pace->sleep_max_ns > 0 ? (double)pace->sleep_max_ns : PACE_SLEEP_MAX_NS;
     double fastest = (double)frame_bytes / FASTEST_BYTES_PER_NS;
-    double idle = clamp((fastest < FASTEST_NS ? FASTEST_NS : fastest) * depth / 2.0,
-                        IDLE_SLEEP_MIN_NS, SLEEP_MAX_NS);
-    double known = clamp(pace->period_ns * depth / 8.0, SLEEP_MIN_NS, SLEEP_MAX_NS);
+    double idle =
+        clamp((fastest < FASTEST_NS ? FASTEST_NS : fastest) * depth / 2.0, IDLE_SLEEP_MIN_NS, most);
+    double known = clamp(pace->period_ns * depth / PACE_PARTS, PACE_SLEEP_MIN_NS, most);
 
     if (pace->period_ns <= 0.0 || (now_ns - pace->last_ns > IDLE_NS && idle > known))
         return (int64_t)idle;

@@ -1,15 +1,21 @@
 /*
- * pace.h - how fast frames come, and how long a drain may sleep. Plain arithmetic; drain thread.
+ * pace.h - how fast frames come, and how long a reader that drains a FIFO may sleep. Plain
+ * arithmetic; one thread a pace.
  */
-#ifndef DAOREC_RECORD_PACE_H
-#define DAOREC_RECORD_PACE_H
+#ifndef DAOREC_BASE_PACE_H
+#define DAOREC_BASE_PACE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PACE_PARTS        8.0 /* a look each time this part of the FIFO has been filled */
+#define PACE_SLEEP_MIN_NS 20000.0
+#define PACE_SLEEP_MAX_NS 4000000.0
+
 struct pace {
-    double period_ns; /* between frames, the fastest seen lately; 0: unknown */
-    int64_t last_ns;  /* monotonic time of the last batch that had frames, 0: none yet */
+    int64_t sleep_max_ns; /* set by the owner; 0: PACE_SLEEP_MAX_NS */
+    double period_ns;     /* between frames, the fastest seen lately; 0: unknown */
+    int64_t last_ns;      /* monotonic time of the last batch that had frames, 0: none yet */
 };
 
 /* A batch brought `frames` (>= 1, by count). A faster pace is followed at once, a slower one, which

@@ -18,13 +18,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/pace.h"
 #include "fits/encode.h"
 #include "io/engine.h"
 #include "io/pool.h"
 #include "io/queue.h"
 #include "lib/reader.h"
 #include "record/account.h"
-#include "record/pace.h"
 #include "record/rolling.h"
 #include "record/room.h"
 #include "record/staging.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pace.h"
 #include "record/account.h"
-#include "record/pace.h"
 #include "record/rolling.h"
 #include "record/staging.h"
 
@@ -246,6 +246,9 @@ START_TEST(a_drain_sleeps_for_an_eighth_of_the_fifo)
     ck_assert_int_eq(pace_sleep_ns(&pace, 16, 388, SECOND + 100 * MS), 2 * MS);
     ck_assert_int_eq(pace_sleep_ns(&pace, 1, 388, SECOND + 100 * MS), MS / 8);
     ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, SECOND + 100 * MS), 4 * MS); /* at most */
+    pace.sleep_max_ns = 20 * MS;
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, SECOND + 100 * MS), 20 * MS);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 16, 388, SECOND + 100 * MS), 2 * MS);
 }
 END_TEST
 

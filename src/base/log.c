@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #define LINE_BYTES 2048
-#define WIPE       "\r\033[K" /* to the first column, then erase to the end of the line */
+#define LIVE_BYTES 32768
+#define WIPE_BYTES 24
 
 static const char *const level_prefix[] = {
     [LOG_ERROR] = "daorec: ",
@@ -22,7 +23,7 @@ static const char *const level_prefix[] = {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum log_level level_max = LOG_INFO;
-static bool live_shown; /* a live line stands on the terminal, the cursor behind it */
+static unsigned live_rows; /* so many live lines stand on the terminal, the cursor behind them */
 
 void log_set_level(enum log_level level)
 {
@@ -42,6 +43,17 @@ static void write_line(const char *bytes, size_t count)
     while (n < 0 && errno == EINTR);
 }
 
+/* To the first column of the first live line, and erase what is below; "" where there is none. */
+static const char *wipe(char buf[WIPE_BYTES])
+{
+    buf[0] = '\0';
+    if (live_rows > 1)
+        snprintf(buf, WIPE_BYTES, "\r\033[%uA\033[J", live_rows - 1);
+    else if (live_rows == 1)
+        snprintf(buf, WIPE_BYTES, "\r\033[K");
+    return buf;
+}
+
 /* Names of files end up in messages; they may hold anything. */
 static void clean(char *text)
 {
@@ -53,7 +65,7 @@ static void clean(char *text)
 
 void log_at(enum log_level level, const char *fmt, ...)
 {
-    char message[LINE_BYTES - 64], line[LINE_BYTES];
+    char message[LINE_BYTES - 64], line[LINE_BYTES], before[WIPE_BYTES];
     int saved_errno = errno, n;
     va_list args;
 
@@ -64,28 +76,37 @@ void log_at(enum log_level level, const char *fmt, ...)
 
     pthread_mutex_lock(&lock);
     if (level <= level_max) {
-        n = snprintf(line, sizeof(line), "%s%s%s\n", live_shown ? WIPE : "", level_prefix[level],
-                     message);
-        live_shown = false;
+        n = snprintf(line, sizeof(line), "%s%s%s\n", wipe(before), level_prefix[level], message);
+        live_rows = 0;
         write_line(line, (size_t)n);
     }
     pthread_mutex_unlock(&lock);
     errno = saved_errno;
 }
 
-static bool on_terminal(void)
+bool log_live_is_shown(void)
 {
     const char *term = getenv("TERM");
 
     return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
-/* Bytes of `text` that fill at most `columns` columns, never ending within a UTF-8 character. */
+void log_live_size(unsigned *ret_rows, unsigned *ret_columns)
+{
+    struct winsize size;
+    bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+
+    *ret_rows = is_known && size.ws_row > 1 ? size.ws_row : 24;
+    *ret_columns = is_known && size.ws_col > 1 ? size.ws_col : 80;
+}
+
+/* Bytes of `text` that fill at most `columns` columns of its first line, never ending within a UTF-8
+ * character. */
 static size_t cut_to_columns(const char *text, size_t columns)
 {
     size_t bytes = 0;
 
-    while (text[bytes]) {
+    while (text[bytes] && text[bytes] != '\n') {
         if (((unsigned char)text[bytes] & 0xc0) != 0x80 && columns-- == 0)
             break;
         bytes++;
@@ -93,24 +114,53 @@ static size_t cut_to_columns(const char *text, size_t columns)
     return bytes;
 }
 
+/* Over the live lines that stand there: each is erased behind its new end, and so is the rest. The
+ * last column stays free: a cursor behind it would have wrapped already. */
+static void draw(const char *text)
+{
+    static char out[LIVE_BYTES];
+    unsigned rows, columns, drawn = 0;
+    size_t used = 1;
+
+    log_live_size(&rows, &columns);
+    out[0] = '\r';
+    if (live_rows > 1)
+        used += (size_t)snprintf(out + 1, sizeof(out) - 1, "\033[%uA", live_rows - 1);
+    while (used + 4 * columns + 16 < sizeof(out)) { /* else it is cut, with whole lines */
+        size_t bytes = cut_to_columns(text, columns - 1);
+
+        if (drawn > 0)
+            out[used++] = '\n';
+        memcpy(out + used, text, bytes);
+        used += bytes;
+        memcpy(out + used, "\033[K", 3);
+        used += 3;
+        drawn++;
+        text = strchr(text + bytes, '\n');
+        if (!text || drawn == rows)
+            break;
+        text++;
+    }
+    if (drawn < live_rows) {
+        memcpy(out + used, "\033[J", 3);
+        used += 3;
+    }
+    write_line(out, used);
+    live_rows = drawn;
+}
+
 void log_live(const char *line)
 {
-    char out[LINE_BYTES];
-    struct winsize size;
-    size_t columns = 80;
-    int saved_errno = errno, n;
+    int saved_errno = errno;
+    char before[WIPE_BYTES];
 
     pthread_mutex_lock(&lock);
-    if (line && on_terminal()) {
-        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
-            columns = size.ws_col;
-        /* The last column stays free: a cursor behind it would have wrapped already. */
-        n = snprintf(out, sizeof(out), WIPE "%.*s", (int)cut_to_columns(line, columns - 1), line);
-        write_line(out, (size_t)n < sizeof(out) ? (size_t)n : sizeof(out) - 1);
-        live_shown = true;
-    } else if (!line && live_shown) {
-        write_line(WIPE, sizeof(WIPE) - 1);
-        live_shown = false;
+    if (line && log_live_is_shown()) {
+        draw(line);
+    } else if (!line && live_rows > 0) {
+        wipe(before);
+        write_line(before, strlen(before));
+        live_rows = 0;
     }
     pthread_mutex_unlock(&lock);
     errno = saved_errno;

@@ -390,6 +390,25 @@ const struct series_file *series_file_of(const struct series *series, uint64_t i
     return &series->files->file[low];
 }
 
+/* ---- its files ---- */
+
+size_t series_member_count(const struct series *series)
+{
+    return series->files->count;
+}
+
+struct series_member series_member_at(const struct series *series, size_t at)
+{
+    const struct series_file *file = &series->files->file[at];
+
+    return (struct series_member){.path = file->path,
+                                  .first = file->first,
+                                  .frames = file->frames,
+                                  .number = file->number,
+                                  .is_ours = file->is_ours,
+                                  .is_part = file->is_part};
+}
+
 /* ---- opening again ---- */
 
 int series_file_open(const struct series_file *file)

@@ -76,6 +76,18 @@ void series_set_span(const struct series_set *set, int64_t *ret_begin_ns, int64_
 
 const struct series_part *series_part_of(const struct series *series, uint64_t index);
 
+/* One of the files of a series, in their order; more than one where a file has several stretches of
+ * equal image units. */
+struct series_member {
+    const char *path;       /* as it was opened; borrowed from the series */
+    uint64_t first, frames; /* indices in the series */
+    uint64_t number;        /* FILESEQ, or the number in its name; 0: none */
+    bool is_ours;           /* a recording, finished or not */
+    bool is_part;           /* not finished */
+};
+size_t series_member_count(const struct series *series);
+struct series_member series_member_at(const struct series *series, size_t at);
+
 /* ---- one thread's way through a series ---- */
 
 struct series_reader;

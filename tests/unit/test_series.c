@@ -102,6 +102,27 @@ START_TEST(rolled_files_are_one_row_of_frames_in_any_order_asked_for)
 }
 END_TEST
 
+START_TEST(its_files_are_told_in_their_order)
+{
+    static const uint64_t firsts[] = {0, 8, 14}, frames[] = {8, 6, 12};
+
+    make_rolled();
+    ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    ck_assert_uint_eq(series_member_count(&set.series[0]), 3);
+    for (size_t i = 0; i < 3; i++) {
+        struct series_member member = series_member_at(&set.series[0], i);
+        char name[32];
+
+        snprintf(name, sizeof name, "/wfs_%06zu.fits", i + 1);
+        ck_assert_ptr_nonnull(strstr(member.path, name));
+        ck_assert_uint_eq(member.number, i + 1);
+        ck_assert_uint_eq(member.first, firsts[i]);
+        ck_assert_uint_eq(member.frames, frames[i]);
+        ck_assert(member.is_ours && !member.is_part);
+    }
+}
+END_TEST
+
 START_TEST(files_named_in_any_order_and_twice_come_in_theirs_and_once)
 {
     make_rolled();
@@ -482,6 +503,7 @@ int main(void)
     take_base_make();
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, rolled_files_are_one_row_of_frames_in_any_order_asked_for);
+    tcase_add_test(tcase, its_files_are_told_in_their_order);
     tcase_add_test(tcase, files_named_in_any_order_and_twice_come_in_theirs_and_once);
     tcase_add_test(
         tcase, two_files_of_one_number_are_refused_by_name_and_a_finished_one_wins_over_its_part);

@@ -21,6 +21,7 @@ static const struct verb verbs[] = {
     {"record", cli_record, "record segments into rolling FITS files"},
     {"replay", cli_replay, "play recordings back into segments"},
     {"sim", cli_sim, "publish simulated frames into a segment, for trials"},
+    {"drops", cli_drops, "measure losses, intervals and latencies, live or of recordings"},
     {"info", cli_info, "say what a segment or a file is, in a dozen lines"},
     {"verify", cli_verify, "check recordings: structure, checksums, counters, ledger"},
     {"repair", cli_repair, "finish what a crash left; says what it would do, --apply does it"},

@@ -1,0 +1,392 @@
+/* recorded.c - see recorded.h. */
+#include "measure/recorded.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "lib/clock.h"
+#include "measure/booking.h"
+#include "measure/pairing.h"
+#include "recording/find.h"
+#include "recording/ledger.h"
+#include "recording/series.h"
+
+#define TICK_NS   500000000ll
+#define TICK_ROWS 65536u
+
+/* As the program's exit status is defined everywhere (cli/cli.h). */
+enum { STATUS_DONE, STATUS_FAILED, STATUS_WRONG_USAGE, STATUS_FRAMES_LOST };
+
+/* What became of the session's ledger. */
+enum ledger_use {
+    LEDGER_NONE,    /* there is none for this stream */
+    LEDGER_OPEN,    /* it is still recorded, or was not finished */
+    LEDGER_PARTIAL, /* not all files that it names are here */
+    LEDGER_USED,
+    LEDGER_ODD, /* it contradicts the rows */
+};
+static const char *const ledger_use_names[] = {"none", "unfinished", "partial", "used",
+                                               "contradicts"};
+
+struct stream {
+    const struct series *series;
+    struct tally tally;
+    enum ledger_use ledger;
+};
+
+struct recorded {
+    const struct recorded_config *config;
+    struct series_set set;
+    struct stream **streams;
+    json_t *list, *alignments; /* JSON, where it is wanted */
+    bool is_lost;
+    int64_t tick_ns;
+};
+
+/* ---- the ledger ---- */
+
+/* session.json lies in the folder above that of the files. */
+static int read_ledger(struct ledger_document *ret, const struct series *series)
+{
+    char folder[4096];
+    struct dao_text ignored;
+    int stream_fd, session_fd = -1, r;
+
+    *ret = (struct ledger_document){0};
+    find_folder_of(series_member_at(series, 0).path, folder, sizeof folder);
+    stream_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (stream_fd >= 0)
+        session_fd = openat(stream_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r = session_fd < 0 ? -errno : ledger_document_read(ret, session_fd, &ignored);
+    if (session_fd >= 0)
+        close(session_fd);
+    if (stream_fd >= 0)
+        close(stream_fd);
+    return r;
+}
+
+static bool is_here(const struct series *series, const char *name)
+{
+    for (size_t i = 0; i < series_member_count(series); i++) {
+        const char *path = series_member_at(series, i).path, *slash = strrchr(path, '/');
+
+        if (strcmp(slash ? slash + 1 : path, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The ledger's entry for this stream, where it can be used. */
+static const struct ledger_stream *find_entry(const struct ledger_document *document,
+                                              const struct series *series, enum ledger_use *ret)
+{
+    const struct ledger *ledger = &document->ledger;
+    const struct ledger_stream *entry = NULL;
+
+    *ret = LEDGER_NONE;
+    if (!ledger->uuid || series->uuid[0] == '\0' || strcmp(ledger->uuid, series->uuid) != 0)
+        return NULL;
+    for (size_t i = 0; i < ledger->stream_count && !entry; i++)
+        if (strcmp(ledger->streams[i].name, series->stream) == 0)
+            entry = &ledger->streams[i];
+    if (!entry)
+        return NULL;
+    *ret = LEDGER_OPEN;
+    if ((ledger->end_ns == 0 && !ledger->recovered) || !booking_is_ledger_whole(entry))
+        return NULL;
+    *ret = LEDGER_PARTIAL;
+    for (size_t i = 0; i < entry->file_count; i++)
+        if (entry->files[i].frames > 0 && !is_here(series, entry->files[i].name))
+            return NULL;
+    *ret = LEDGER_USED;
+    return entry;
+}
+
+/* ---- rows ---- */
+
+static void show_progress(struct recorded *recorded, const struct series *series, uint64_t rows)
+{
+    int64_t now_ns = dao_clock_mono_ns();
+    char line[200];
+
+    if (now_ns - recorded->tick_ns < TICK_NS)
+        return;
+    recorded->tick_ns = now_ns;
+    snprintf(line, sizeof line, "drops: reading %.60s, %.0f %% of %" PRIu64 " rows", series->stream,
+             100.0 * (double)rows / (double)series->frames, series->frames);
+    log_live(line);
+}
+
+/* Does this member follow the one before? Only ours have numbers that tell. */
+static bool is_behind_hole(const struct series *series, size_t at)
+{
+    struct series_member member = series_member_at(series, at), before;
+
+    if (at == 0 || !member.is_ours)
+        return false;
+    before = series_member_at(series, at - 1);
+    return member.number != before.number + 1;
+}
+
+static int book_rows(struct recorded *recorded, const struct series *series,
+                     struct booking *booking, struct dao_text *text)
+{
+    struct series_reader *reader = NULL;
+    int r = series_reader_open(&reader, series, 0, text);
+
+    for (size_t at = 0; r == 0 && at < series_member_count(series); at++) {
+        struct series_member member = series_member_at(series, at);
+        bool is_behind = is_behind_hole(series, at);
+
+        for (uint64_t i = 0; r == 0 && i < member.frames; i++) {
+            struct fits_row row;
+
+            r = series_reader_row(reader, member.first + i, &row, text);
+            if (r == 0)
+                booking_row(booking, &row, is_behind && i == 0);
+            if ((member.first + i) % TICK_ROWS == TICK_ROWS - 1)
+                show_progress(recorded, series, member.first + i);
+        }
+    }
+    series_reader_close(reader);
+    return r;
+}
+
+static int scan(struct recorded *recorded, struct stream *stream, struct dao_text *text)
+{
+    struct ledger_document document;
+    const struct ledger_stream *entry = NULL;
+    struct booking booking = {0};
+    int r;
+
+    if (read_ledger(&document, stream->series) == 0)
+        entry = find_entry(&document, stream->series, &stream->ledger);
+    r = booking_begin(&booking, &stream->tally, entry);
+    if (r < 0)
+        snprintf(text->s, sizeof text->s, "%s", strerror(-r));
+    if (r == 0)
+        r = book_rows(recorded, stream->series, &booking, text);
+    if (r == 0)
+        booking_end(&booking);
+    if (!stream->series->has_times)
+        stream->tally.bad_times = 0; /* they have none, and so none is bad */
+    if (booking.has_ledger_failed)
+        stream->ledger = LEDGER_ODD;
+    spread_settle(&stream->tally.interval);
+    booking_free(&booking);
+    ledger_document_free(&document);
+    return r;
+}
+
+/* ---- printing ---- */
+
+static void print_ledger_note(const struct stream *stream)
+{
+    static const char *const notes[] = {
+        [LEDGER_OPEN] = "not finished: what is lost behind the last row is not known",
+        [LEDGER_PARTIAL] = "not used: files that it names are not among these",
+        [LEDGER_ODD] = "does not fit the rows; see daorec verify",
+    };
+
+    if (stream->ledger < sizeof notes / sizeof notes[0] && notes[stream->ledger])
+        printf("  ledger      %s\n", notes[stream->ledger]);
+}
+
+static void print_stream(const struct recorded *recorded, const struct stream *stream)
+{
+    const struct series *series = stream->series;
+    const struct tally *t = &stream->tally;
+    char folder[4096], text[96], begin[48], end[48];
+    size_t files = series_member_count(series);
+
+    find_folder_of(series_member_at(series, 0).path, folder, sizeof folder);
+    printf("%s: %s, %zu file%s, %s\n", series->stream, folder, files, units_plural(files),
+           report_format_shape(text, sizeof text, &series->parts[0].geometry));
+    if (series->part_count > 1)
+        printf("  shapes      %u, one after the other\n", series->part_count);
+    if (t->first_ns)
+        printf("  time        %s to %s\n", units_format_utc(begin, sizeof begin, t->first_ns, 3),
+               units_format_utc(end, sizeof end, t->last_ns, 3));
+    if (!series->has_counts)
+        printf("  counts      none in these files: losses cannot be told\n");
+    if (!series->has_times)
+        printf("  times       none in these files\n");
+    report_print_counts(stdout, t);
+    print_ledger_note(stream);
+    report_print_table_head(stdout);
+    report_print_spread(stdout, "interval", &t->interval);
+    report_print_histogram(stdout, "latency", &t->latency);
+    report_print_gaps(stdout, t, recorded->config->report.gaps);
+    if (!recorded->config->report.histogram)
+        return;
+    report_print_spread_bars(stdout, "interval", &t->interval);
+    report_print_bars(stdout, "latency", &t->latency);
+}
+
+static json_t *stream_json(const struct recorded *recorded, const struct stream *stream)
+{
+    const struct series *series = stream->series;
+    json_t *object = json_object(), *files = json_array();
+
+    json_object_set_new(object, "name", report_text(series->stream));
+    json_object_set_new(object, "uuid", series->uuid[0] ? report_text(series->uuid) : json_null());
+    report_add_shape(object, &series->parts[0].geometry);
+    json_object_set_new(object, "shapes", report_integer(series->part_count));
+    json_object_set_new(object, "has_counts", json_boolean(series->has_counts));
+    json_object_set_new(object, "absent", report_integer(stream->tally.absent));
+    json_object_set_new(object, "ledger", json_string(ledger_use_names[stream->ledger]));
+    report_add_tally(object, &stream->tally, &recorded->config->report);
+    for (size_t i = 0; i < series_member_count(series); i++)
+        json_array_append_new(files, report_text(series_member_at(series, i).path));
+    json_object_set_new(object, "files", files);
+    return object;
+}
+
+/* ---- alignment ---- */
+
+static int64_t tolerance_of(const struct recorded *recorded, size_t b)
+{
+    int64_t given_ns = recorded->config->tolerance_ns;
+
+    return given_ns ? given_ns : spread_quantile(&recorded->streams[b]->tally.interval, 0.5) / 2;
+}
+
+/* All pairs of the two names, each of one session. */
+static int align_all(struct recorded *recorded, struct dao_text *text)
+{
+    const struct recorded_config *config = recorded->config;
+    unsigned pairs = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < recorded->set.count && r == 0; i++) {
+        const struct series *a = recorded->streams[i]->series;
+
+        for (size_t k = 0; k < recorded->set.count && r == 0; k++) {
+            const struct series *b = recorded->streams[k]->series;
+
+            if (i == k || strcmp(a->stream, config->align_a) != 0 ||
+                strcmp(b->stream, config->align_b) != 0 || strcmp(a->uuid, b->uuid) != 0)
+                continue;
+            pairs++;
+            r = pairing_run(&(struct pairing){.a = a,
+                                              .b = b,
+                                              .tolerance_ns = tolerance_of(recorded, k),
+                                              .report = &config->report,
+                                              .list = recorded->alignments},
+                            text);
+        }
+    }
+    if (r == 0 && pairs == 0) {
+        char names[256] = "";
+
+        for (size_t i = 0; i < recorded->set.count; i++)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%.60s", i ? ", " : "",
+                     recorded->set.series[i].stream);
+        snprintf(text->s, sizeof text->s,
+                 "--align %.60s,%.60s: there are no two such streams of one session here, but %s",
+                 config->align_a, config->align_b, names);
+        r = -EINVAL;
+    }
+    return r;
+}
+
+/* ---- all of it ---- */
+
+static int add_stream(struct recorded *recorded, size_t i)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    uint64_t most = recorded->config->report.gaps;
+
+    if (!stream)
+        return -ENOMEM;
+    recorded->streams[i] = stream;
+    stream->series = &recorded->set.series[i];
+    stream->tally.gaps = calloc(most + 1, sizeof *stream->tally.gaps);
+    stream->tally.gaps_most = most;
+    return stream->tally.gaps ? 0 : -ENOMEM;
+}
+
+static int measure_streams(struct recorded *recorded, struct dao_text *text)
+{
+    const struct recorded_config *config = recorded->config;
+    int r = 0;
+
+    for (size_t i = 0; i < recorded->set.count && r == 0; i++) {
+        r = add_stream(recorded, i);
+        if (r < 0)
+            snprintf(text->s, sizeof text->s, "%s", strerror(-r));
+        if (r == 0)
+            r = scan(recorded, recorded->streams[i], text);
+        log_live(NULL);
+        if (r < 0)
+            break;
+        recorded->is_lost = recorded->is_lost || tally_lost(&recorded->streams[i]->tally) > 0;
+        if (config->report.json)
+            json_array_append_new(recorded->list, stream_json(recorded, recorded->streams[i]));
+        else
+            print_stream(recorded, recorded->streams[i]);
+    }
+    return r;
+}
+
+static void print_json(struct recorded *recorded)
+{
+    json_t *root = json_pack("{s:b, s:f, s:O}", "final", 1, "quantile_error", REPORT_QUANTILE_ERROR,
+                             "streams", recorded->list);
+
+    if (recorded->config->align_a)
+        json_object_set(root, "alignments", recorded->alignments);
+    json_dumpf(root, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
+    printf("\n");
+    json_decref(root);
+}
+
+static void release(struct recorded *recorded)
+{
+    for (size_t i = 0; recorded->streams && i < recorded->set.count; i++) {
+        if (recorded->streams[i])
+            free(recorded->streams[i]->tally.gaps);
+        free(recorded->streams[i]);
+    }
+    free(recorded->streams);
+    json_decref(recorded->list);
+    json_decref(recorded->alignments);
+    series_set_close(&recorded->set);
+}
+
+int recorded_run(const struct recorded_config *config)
+{
+    struct recorded recorded = {.config = config};
+    struct series_options options = {.streams = config->streams, .frame_axis = config->frame_axis};
+    struct dao_text text = {""};
+    bool is_wrong = false;
+    int r = series_set_open(&recorded.set, config->paths, config->path_count, &options, &text);
+
+    if (r == 0) {
+        recorded.streams = calloc(recorded.set.count, sizeof(struct stream *));
+        recorded.list = json_array();
+        recorded.alignments = json_array();
+        recorded.tick_ns = dao_clock_mono_ns();
+        r = recorded.streams && recorded.list && recorded.alignments ? 0 : -ENOMEM;
+    }
+    if (r == 0)
+        r = measure_streams(&recorded, &text);
+    if (r == 0 && config->align_a) {
+        r = align_all(&recorded, &text);
+        is_wrong = r == -EINVAL;
+    }
+    if (r == 0 && config->report.json)
+        print_json(&recorded);
+    if (r < 0)
+        log_error("drops: %s", text.s[0] ? text.s : strerror(-r));
+    release(&recorded);
+    if (r < 0)
+        return is_wrong ? STATUS_WRONG_USAGE : STATUS_FAILED;
+    return recorded.is_lost ? STATUS_FRAMES_LOST : STATUS_DONE;
+}

@@ -123,15 +123,21 @@ static void show_progress(struct recorded *recorded, const struct series *series
     log_live(line);
 }
 
+/* A damaged file whose rows are lost, among others whose counts are known. */
+static bool is_left_out(const struct series *series, size_t at)
+{
+    return series->has_counts && !series_member_at(series, at).has_counts;
+}
+
 /* Does this member follow the one before? Only ours have numbers that tell. */
 static bool is_behind_hole(const struct series *series, size_t at)
 {
-    struct series_member member = series_member_at(series, at), before;
+    struct series_member member = series_member_at(series, at);
 
     if (at == 0 || !member.is_ours)
         return false;
-    before = series_member_at(series, at - 1);
-    return member.number != before.number + 1;
+    return is_left_out(series, at - 1) ||
+           member.number != series_member_at(series, at - 1).number + 1;
 }
 
 static int book_rows(struct recorded *recorded, const struct series *series,
@@ -144,6 +150,10 @@ static int book_rows(struct recorded *recorded, const struct series *series,
         struct series_member member = series_member_at(series, at);
         bool is_behind = is_behind_hole(series, at);
 
+        if (is_left_out(series, at)) {
+            log_warning("%s: its frames have no counts; left out", member.path);
+            continue;
+        }
         for (uint64_t i = 0; r == 0 && i < member.frames; i++) {
             struct fits_row row;
 

@@ -406,7 +406,8 @@ struct series_member series_member_at(const struct series *series, size_t at)
                                   .frames = file->frames,
                                   .number = file->number,
                                   .is_ours = file->is_ours,
-                                  .is_part = file->is_part};
+                                  .is_part = file->is_part,
+                                  .has_counts = file->has_counts};
 }
 
 /* ---- opening again ---- */

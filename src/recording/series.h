@@ -84,6 +84,7 @@ struct series_member {
     uint64_t number;        /* FILESEQ, or the number in its name; 0: none */
     bool is_ours;           /* a recording, finished or not */
     bool is_part;           /* not finished */
+    bool has_counts;        /* else CNT0 is index + 1 */
 };
 size_t series_member_count(const struct series *series);
 struct series_member series_member_at(const struct series *series, size_t at);

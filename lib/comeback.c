@@ -6,7 +6,7 @@
 
 #include "lib/slots.h"
 
-/* No run is taken to have begun at 0 beyond this count. */
+/* No run is taken to have begun at 0, or its seed, beyond so many counts. */
 #define COUNT_MAX DAO_JUMP_MAX
 
 /* Is it the run that the reader was in? */
@@ -20,7 +20,7 @@ static bool is_same_run(const struct dao_reader *reader, const struct dao_segmen
 
 void dao_comeback_begin(struct dao_comeback *c, const struct dao_segment *back)
 {
-    *c = (struct dao_comeback){0};
+    c->newest = c->seed = dao_segment_seed(back);
     dao_comeback_look(c, back);
 }
 
@@ -37,7 +37,7 @@ void dao_comeback_look(struct dao_comeback *c, const struct dao_segment *back)
 uint64_t dao_comeback_unseen(const struct dao_comeback *c, const struct dao_reader *reader,
                              const struct dao_segment *back, uint64_t *ret_first)
 {
-    uint64_t first = c->newest > COUNT_MAX ? c->newest : 1;
+    uint64_t first = c->newest - c->seed > COUNT_MAX ? c->newest : c->seed + 1;
 
     if (is_same_run(reader, back))
         first = reader->newest_seen + 1;
@@ -55,9 +55,12 @@ int dao_comeback_attach(const struct dao_comeback *c, struct dao_reader *reader,
         *reader = old;
         return -ESTALE;
     }
-    /* Created anew: its count began at 0, and not all of it is there any more. */
-    if (!is_same && reader->creation_bits != old.creation_bits)
+    /* Created anew: its count began at 0, or at its seed, and not all of it is there any more. */
+    if (!is_same && reader->creation_bits != old.creation_bits) {
         dao_reader_rewind(reader);
+        if (reader->cnt0 < c->seed)
+            reader->cnt0 = reader->newest_seen = c->seed;
+    }
     dao_reader_note_newest(reader);
     if (c->newest > reader->newest_seen && c->newest - reader->cnt0 <= COUNT_MAX)
         reader->newest_seen = c->newest; /* known, even if it goes away now */

@@ -4,7 +4,8 @@
  *
  * The segment that came back is either the same run (its path led away and back, a mount was
  * changed), whose frames up to the newest that was seen are dealt with already; or a new run, whose
- * counts began at 0 unless they are so large that they cannot have.
+ * counts began at 0, or at its seed while that can be seen, unless they are so large that they
+ * cannot have.
  *
  *     dao_comeback_begin(&c, &back);              as soon as it is open
  *     dao_comeback_look(&c, &back);               as often as one likes, while it is not read
@@ -19,7 +20,8 @@
 #include "lib/reader.h"
 
 struct dao_comeback {
-    uint64_t newest; /* count published in it, as far as is known */
+    uint64_t newest; /* count published in it, as far as is known; the seed: none */
+    uint64_t seed;   /* count that it was created with, when it was opened */
 };
 
 void dao_comeback_begin(struct dao_comeback *c, const struct dao_segment *back);

@@ -26,7 +26,6 @@
 #define GONE_NS     1000000000ll /* then its file is closed */
 #define KEYWORDS_NS 100000000ll  /* the time a program has to fill in keywords before its frames */
 #define DISK_NS     100000000ll  /* waiting for blocks for longer is the disk's doing */
-#define COUNT_MAX   (1ull << 31) /* no run is taken to have begun at 0 beyond this count */
 
 static void count_event(struct record_stream *s, enum stream_event event)
 {
@@ -53,44 +52,15 @@ static void begin(struct record_stream *s, int64_t now_ns)
 
 /* ---- what came back ---- */
 
-static uint64_t creation_of(const struct dao_segment *segment)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &dao_segment_md(segment, 0)->creation_time, sizeof bits);
-    return bits;
-}
-
-/* Is it the run that went away? Its frames up to the newest seen are dealt with then. */
-static bool is_same_run(const struct record_stream *s, const struct dao_segment *segment)
-{
-    uint64_t bits = creation_of(segment);
-
-    return bits != 0 && bits == s->reader.creation_bits;
-}
-
-static void look_at_fresh(struct record_stream *s)
-{
-    uint64_t newest;
-    uint32_t slot;
-
-    dao_segment_newest(&s->fresh, &slot, &newest);
-    if (!dao_segment_is_gone(&s->fresh) && newest > s->fresh_newest)
-        s->fresh_newest = newest;
-}
-
 /* It never was recorded, and will not be: what it is known to have published is lost. */
 static void book_unseen(struct record_stream *s, const struct dao_segment *segment,
                         enum ledger_cause cause)
 {
-    uint64_t newest = s->fresh_newest, origin = s->fresh_seed;
-    uint64_t first = newest - origin > COUNT_MAX ? newest : origin + 1;
+    uint64_t first, count = dao_comeback_unseen(&s->comeback, &s->reader, segment, &first);
 
-    if (is_same_run(s, segment))
-        first = s->reader.newest_seen + 1;
-    if (newest > 0 && newest >= first) {
+    if (count > 0) {
         account_begin_run(&s->account, (int64_t)first);
-        lose(s, cause, first, newest - first + 1);
+        lose(s, cause, first, count);
     }
 }
 
@@ -106,7 +76,7 @@ static bool open_fresh(struct record_stream *s, int64_t now_ns)
 
     if (dao_segment_open(&s->fresh, s->path, DAO_ACCESS_READ, &text) < 0)
         return false;
-    s->fresh_newest = s->fresh_seed = dao_segment_seed(&s->fresh);
+    dao_comeback_begin(&s->comeback, &s->fresh);
     s->fresh_since_ns = now_ns;
     return true;
 }
@@ -115,26 +85,10 @@ static bool open_fresh(struct record_stream *s, int64_t now_ns)
  * is gone already. */
 static bool attach(struct record_stream *s)
 {
-    struct dao_reader old = s->reader;
-    bool is_same = is_same_run(s, &s->segment);
     uint64_t first;
 
-    if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, !is_same) < 0) {
-        s->reader = old;
+    if (dao_comeback_attach(&s->comeback, &s->reader, &s->segment, &first) < 0)
         return false;
-    }
-    /* Created anew: its count began at 0, or at its seed, and not all of it is there any more. */
-    if (!is_same && s->reader.creation_bits != old.creation_bits) {
-        dao_reader_rewind(&s->reader);
-        if (s->reader.cnt0 < s->fresh_seed)
-            s->reader.cnt0 = s->reader.newest_seen = s->fresh_seed;
-    }
-    dao_reader_note_newest(&s->reader);
-    if (s->fresh_newest > s->reader.newest_seen && s->fresh_newest - s->reader.cnt0 <= COUNT_MAX)
-        s->reader.newest_seen = s->fresh_newest; /* known, even if it goes away now */
-    first = s->reader.cnt0 + 1;
-    if (is_same && old.newest_seen < s->reader.cnt0)
-        first = old.newest_seen + 1;
     account_begin_run(&s->account, (int64_t)first);
     lose(s, LEDGER_RESTART, first, s->reader.cnt0 + 1 - first);
     s->pending_reset = true;
@@ -174,7 +128,7 @@ static void reshape(struct record_stream *s, int64_t now_ns)
     if (!s->is_retired)
         handover_retire(s, is_same ? "SHMGONE" : "RESHAPE", now_ns);
     s->is_retired = true;
-    if (s->fresh_newest == 0 && now_ns - s->fresh_since_ns < KEYWORDS_NS)
+    if (s->comeback.newest == 0 && now_ns - s->fresh_since_ns < KEYWORDS_NS)
         return;
     if (!stream_is_quiet(s)) {
         s->starved = s->starved || now_ns - s->fresh_since_ns > KEYWORDS_NS + DISK_NS;
@@ -202,7 +156,7 @@ static void go_on(struct record_stream *s, int64_t now_ns)
         drop_fresh(s, LEDGER_RESTART);
         return;
     }
-    look_at_fresh(s);
+    dao_comeback_look(&s->comeback, &s->fresh);
     if (s->is_retired || !stream_is_same_shape(s) || !stream_has_same_keywords(s)) {
         reshape(s, now_ns);
         return;
@@ -218,7 +172,7 @@ void absence_step(struct record_stream *s, int64_t now_ns)
         begin(s, now_ns);
     if (s->stopping) {
         if (s->fresh.fd >= 0) {
-            look_at_fresh(s);
+            dao_comeback_look(&s->comeback, &s->fresh);
             drop_fresh(s, s->starved ? LEDGER_DISK : LEDGER_LAPPED);
         }
         s->finished = true;

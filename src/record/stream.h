@@ -23,7 +23,7 @@
 #include "io/engine.h"
 #include "io/pool.h"
 #include "io/queue.h"
-#include "lib/reader.h"
+#include "lib/comeback.h"
 #include "record/account.h"
 #include "record/rolling.h"
 #include "record/room.h"
@@ -185,8 +185,7 @@ struct record_stream {
     struct pace pace;
     int64_t gone_since_ns;    /* monotonic, while the segment is gone */
     struct dao_segment fresh; /* what came back, until it is recorded; fd -1: nothing yet */
-    uint64_t fresh_newest;    /* count published in it as far as is known */
-    uint64_t fresh_seed;      /* count that it was created with, when it was opened */
+    struct dao_comeback comeback;
     int64_t fresh_since_ns;
     bool is_retired;          /* nothing of the old shape is in the drain's hands any more */
     int64_t refused_sleep_ns; /* how long to rest while a frame is refused again and again */

@@ -189,6 +189,53 @@ START_TEST(one_that_is_gone_again_leaves_the_reader_where_it_stood)
 }
 END_TEST
 
+/* A segment of depth 8 whose counts go on behind 1000, in place of another. */
+static void replace_seeded(const char *name)
+{
+    struct dao_geometry geo = testbed_geometry(8, 0);
+    struct dao_seed seed = {.cnt0 = 1000};
+    struct dao_text text = {""};
+
+    begin_with(name, 8, 5, 5);
+    dao_segment_close(&writer);
+    ck_assert_int_eq(unlink(testbed_path(name)), 0);
+    ck_assert_msg(dao_segment_create_seeded(&writer, testbed_path(name), &geo, &seed, &text) == 0,
+                  "%s", text.s);
+}
+
+START_TEST(a_run_with_a_seed_is_expected_from_behind_it_on)
+{
+    replace_seeded("seed");
+    reopen("seed");
+    ck_assert_uint_eq(dao_comeback_unseen(&comeback, &reader, &back, &first), 0);
+    put_frames(&writer, 1001, 1003);
+    dao_comeback_look(&comeback, &back);
+    ck_assert_uint_eq(dao_comeback_unseen(&comeback, &reader, &back, &first), 3);
+    ck_assert_uint_eq(first, 1001);
+    ck_assert_int_eq(dao_comeback_attach(&comeback, &reader, &back, &first), 0);
+    ck_assert_uint_eq(first, 1001);
+    for (uint64_t cnt0 = 1001; cnt0 <= 1003; cnt0++)
+        take_frame(&reader, cnt0);
+    end();
+}
+END_TEST
+
+START_TEST(a_seed_that_was_overwritten_since_it_was_opened_is_remembered)
+{
+    struct dao_take take;
+
+    replace_seeded("over");
+    reopen("over");
+    put_frames(&writer, 1001, 1100);
+    ck_assert_int_eq(dao_comeback_attach(&comeback, &reader, &back, &first), 0);
+    ck_assert_uint_eq(first, 1001);
+    ck_assert_int_eq(dao_reader_begin(&reader, &take), DAO_READ_FRAME);
+    ck_assert(take.lapped);
+    ck_assert_uint_eq(take.missing, take.cnt0 - 1001);
+    end();
+}
+END_TEST
+
 START_TEST(what_was_known_before_it_was_attached_stays_known)
 {
     begin_with("known", 8, 5, 5);
@@ -215,6 +262,8 @@ int main(void)
     tcase_add_test(tcase, of_the_same_run_only_what_was_not_seen_before_is_given_up);
     tcase_add_test(tcase, of_a_count_that_did_not_begin_at_0_only_the_newest_is_known);
     tcase_add_test(tcase, one_that_is_gone_again_leaves_the_reader_where_it_stood);
+    tcase_add_test(tcase, a_run_with_a_seed_is_expected_from_behind_it_on);
+    tcase_add_test(tcase, a_seed_that_was_overwritten_since_it_was_opened_is_remembered);
     tcase_add_test(tcase, what_was_known_before_it_was_attached_stays_known);
     suite_add_tcase(suite, tcase);
     return testbed_run(suite);

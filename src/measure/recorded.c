@@ -298,9 +298,10 @@ static int align_all(struct recorded *recorded, struct dao_text *text)
         for (size_t i = 0; i < recorded->set.count; i++)
             snprintf(names + strlen(names), sizeof names - strlen(names), "%s%.60s", i ? ", " : "",
                      recorded->set.series[i].stream);
-        snprintf(text->s, sizeof text->s,
-                 "--align %.60s,%.60s: there are no two such streams of one session here, but %s",
-                 config->align_a, config->align_b, names);
+        snprintf(
+            text->s, sizeof text->s,
+            "--align %.60s,%.60s: there are no two such streams of one session here, but %.180s",
+            config->align_a, config->align_b, names);
         r = -EINVAL;
     }
     return r;

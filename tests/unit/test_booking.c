@@ -377,11 +377,9 @@ END_TEST
 
 static void row(int64_t cnt0, int32_t lost, int flags, bool is_behind_hole)
 {
-    struct fits_row r = {.atime_ns = START + cnt0,
-                         .rtime_ns = START + cnt0,
-                         .cnt0 = cnt0,
-                         .lost = lost,
-                         .flags = flags};
+    int64_t time_ns = (int64_t)((uint64_t)cnt0 + START);
+    struct fits_row r = {
+        .atime_ns = time_ns, .rtime_ns = time_ns, .cnt0 = cnt0, .lost = lost, .flags = flags};
 
     booking_row(&booking, &r, is_behind_hole);
     ck_assert_uint_eq(tally.seen + tally_lost(&tally), tally_expected(&tally));

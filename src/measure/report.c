@@ -22,7 +22,10 @@ char *report_format_ns(char buf[REPORT_NS_BYTES], int64_t ns, int digits)
     int decimals = digits - 1;
 
     for (size_t i = 0; i < sizeof units / sizeof units[0] && !name; i++) {
-        if (fabs(value) < units[i].ns)
+        /* What would be rounded to 1000 of a unit is 1 of the next. */
+        double least = units[i].ns > 1e3 ? units[i].ns * (1.0 - 0.5 * pow(10.0, -digits)) : 1e3;
+
+        if (fabs(value) < least)
             continue;
         value /= units[i].ns;
         name = units[i].name;

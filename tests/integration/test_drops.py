@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -243,11 +244,14 @@ def on_a_terminal_there_is_a_screen():
     os.close(fd)
     text = shown.decode()
     assert stopped and text.count("Ctrl-C ends it") > 2, text[-2000:]
-    screens = text.split("daorec drops, ")[1:-1]
-    for screen in screens:
+    # Each is drawn over the one before: up by as many lines as that had, no message in between.
+    screens = text.split("daorec drops, ")
+    for before, screen in zip(screens[:-1], screens[1:]):
         lines = screen.split("\x1b[K")
-        assert len(lines) <= 24, screen
-        assert h.stream_name(path)[:14] in screen and "FIFO" in screen
+        assert len(lines) <= 24 and h.stream_name(path)[:14] in screen and "FIFO" in screen, screen
+        up = re.search(r"\r\x1b\[(\d+)A$", before)
+        if "Ctrl-C" in before:
+            assert up and int(up[1]) == before.count("\n"), (before, up)
     assert "frames" in text and "expected" in text  # the report at the end
 
 

@@ -226,6 +226,9 @@ START_TEST(times_have_so_many_digits)
                  {1000300, 5, "1.0003ms"},
                  {-1234567, 3, "-1.23ms"},
                  {2 * SECOND, 5, "2.0000s"},
+                 {999998, 5, "1.0000ms"},
+                 {999990, 5, "999.99us"},
+                 {-999999, 3, "-1.00ms"},
                  {100 * SECOND, 3, "100s"},
                  {5000, 1, "5us"}};
     char text[REPORT_NS_BYTES];

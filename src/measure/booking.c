@@ -70,9 +70,10 @@ static void lose(struct booking *b, unsigned cause, uint64_t count, int64_t time
 /*
  * The next gap that the ledger knows within the `left` counts behind the last one of the run, and
  * how far ahead it begins. The list is in the order of time, and then come those of a disk that
- * failed: it is the first that was not found yet, or one of the disk's.
+ * failed: it is the first that was not found yet, or one of the disk's. Where the two begin at one
+ * count, in different runs, rows that are missing are the disk's doing.
  */
-static const struct ledger_gap *next_gap(const struct booking *b, uint64_t left,
+static const struct ledger_gap *next_gap(const struct booking *b, uint64_t left, bool are_rows_gone,
                                          uint64_t *ret_ahead)
 {
     uint64_t run_last = (uint64_t)b->tally->run.last_cnt0;
@@ -82,13 +83,14 @@ static const struct ledger_gap *next_gap(const struct booking *b, uint64_t left,
     for (uint64_t i = 0; b->ledger && i < b->ledger->gaps_listed; i++) {
         const struct ledger_gap *gap = &b->ledger->gaps[i];
         uint64_t ahead = (uint64_t)gap->first_cnt0 - run_last - 1;
-        bool is_candidate = is_first || gap->cause == LEDGER_DISK;
+        bool is_disk = gap->cause == LEDGER_DISK, is_candidate = is_first || is_disk;
 
         if (b->is_used[i] || gap->count == 0)
             continue;
         is_first = false;
-        if (!is_candidate || ahead >= left || gap->count > left - ahead ||
-            (next && ahead >= *ret_ahead))
+        if (!is_candidate || ahead >= left || gap->count > left - ahead)
+            continue;
+        if (next && (ahead > *ret_ahead || (ahead == *ret_ahead && !(is_disk && are_rows_gone))))
             continue;
         next = gap;
         *ret_ahead = ahead;
@@ -105,7 +107,7 @@ static void fill_up(struct booking *b, int64_t last, unsigned cause, int64_t tim
 
         if (left == 0 || left > JUMP_MAX)
             return;
-        next = next_gap(b, left, &ahead);
+        next = next_gap(b, left, cause == TALLY_UNKNOWN, &ahead);
         if (next && ahead == 0)
             lose(b, next->cause, next->count, next->time_ns);
         else

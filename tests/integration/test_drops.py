@@ -100,8 +100,10 @@ def a_reader_that_is_held_up_counts_what_it_has_not_seen_and_says_what_depth_it_
     go(writer)
     watching.seen(100)
     h.freeze(watching.process)
+    begin = time.monotonic_ns()
     held = newest_count(path, depth)
     h.wait_for(lambda: newest_count(path, depth) > held + 5 * depth, what="laps")
+    held_ns = time.monotonic_ns() - begin
     watching.process.send_signal(signal.SIGCONT)
     watching.seen(newest_count(path, depth) + 100)
     writer.terminate()
@@ -113,6 +115,7 @@ def a_reader_that_is_held_up_counts_what_it_has_not_seen_and_says_what_depth_it_
     # It had seen no more than `held`, and went on within the FIFO.
     assert largest["first_cnt0"] <= held + 1 and largest["count"] > 4 * depth, stream["gaps"]
     assert stream["backlog_max"] > 5 * depth
+    assert stream["delay_ns"]["max"] > held_ns - 20_000_000  # less the sleep that was meant
     assert stream["is_too_shallow"] and stream["depth_needed"]["max"] > 5 * depth, stream
 
 

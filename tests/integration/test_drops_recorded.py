@@ -364,6 +364,9 @@ def exactly_the_frames_that_were_left_out_are_alone():
         (1000, 2), (1010, 1), (1500, 3), (1999, 1)]
     assert got["outside"] == 3 and got["matched"] == 1000 - len(left_out)
     assert got["offset_ns"]["min"] == got["offset_ns"]["max"] == 20_000
+    b["FLAGS"][300] |= h.FLAG["BADTIME"]  # what has no time is no partner: another one is alone
+    bad = align(made_up("bad", a, b), name_a, name_b, status=3)
+    assert bad["alone"] == len(left_out) + 1 and bad["untimed_b"] == 1, bad
     got = align(place, name_a, name_b, "--gaps", 2, status=3)
     assert len(got["list"]) == 2 and got["list_left_out"] == 2 and got["alone"] == len(left_out)
     out, _ = m.drops(place, "--align", f"{name_a},{name_b}", status=3)

@@ -358,6 +358,47 @@ START_TEST(a_list_of_gaps_that_is_cut_still_gives_the_sums_of_the_ledger)
 }
 END_TEST
 
+START_TEST(what_a_disk_swallowed_is_not_taken_for_a_lap_at_the_same_counts_in_another_run)
+{
+    const struct ledger_stream *ledger;
+
+    rec_begin(1);
+    rec_take_many(25);
+    rec_swallow(6); /* 20 to 25 */
+    rec_take_many(10);
+    rec_restart(0, 1, 0);
+    rec_take_many(19);
+    rec_take(LEDGER_LAPPED, 3); /* 20 to 22 */
+    ledger = rec_ledger(100);
+    book(ledger);
+    expect_ledger(ledger, true);
+}
+END_TEST
+
+START_TEST(what_nobody_knows_of_is_not_taken_for_a_later_lap)
+{
+    const struct ledger_stream *ledger;
+
+    rec_begin(1);
+    rec_take_many(25);
+    rec_swallow(6); /* 20 to 25; the ledger's list has no room for it */
+    rec_take_many(10);
+    rec_restart(0, 1, 0);
+    rec_take_many(4);
+    rec_take(LEDGER_LAPPED, 2);
+    rec_take_many(14);
+    rec_take(LEDGER_LAPPED, 2); /* 22 and 23 */
+    rec.failed_count = 0;
+    ledger = rec_ledger(100);
+    book(ledger);
+    ck_assert_uint_eq(tally.gap_count, 3);
+    ck_assert_int_eq(gaps[0].first_cnt0, 20);
+    ck_assert_uint_eq(gaps[0].count, 6);
+    ck_assert_uint_eq(gaps[0].cause, TALLY_UNKNOWN);
+    ck_assert_uint_eq(tally.lost_by[LEDGER_DISK], 6); /* its sums tell */
+}
+END_TEST
+
 START_TEST(a_ledger_that_contradicts_the_rows_is_left_and_the_rows_balance)
 {
     const struct ledger_stream *ledger;
@@ -424,8 +465,8 @@ START_TEST(a_saturated_loss_is_told_by_the_counts)
 {
     ck_assert_int_eq(booking_begin(&booking, &tally, NULL), 0);
     row(10, 0, 0, false);
-    row(10 + 2147483648ll, INT32_MAX, FITS_FLAG_GAP | FITS_FLAG_OVERWRITE, false);
-    ck_assert_uint_eq(tally.lost_by[LEDGER_LAPPED], 2147483647ull);
+    row(11 + 2147483648ll, INT32_MAX, FITS_FLAG_GAP | FITS_FLAG_OVERWRITE, false);
+    ck_assert_uint_eq(tally.lost_by[LEDGER_LAPPED], 2147483648ull);
 }
 END_TEST
 
@@ -462,6 +503,9 @@ int main(void)
                         300);
     tcase_add_loop_test(tcase, whatever_happened_it_balances, 0, 100);
     tcase_add_test(tcase, a_list_of_gaps_that_is_cut_still_gives_the_sums_of_the_ledger);
+    tcase_add_test(tcase,
+                   what_a_disk_swallowed_is_not_taken_for_a_lap_at_the_same_counts_in_another_run);
+    tcase_add_test(tcase, what_nobody_knows_of_is_not_taken_for_a_later_lap);
     tcase_add_test(tcase, a_ledger_that_contradicts_the_rows_is_left_and_the_rows_balance);
     tcase_add_test(tcase, counts_that_jump_without_a_word_are_lost_to_a_cause_unknown);
     tcase_add_test(tcase, frames_in_files_that_are_not_here_are_not_lost);

@@ -252,7 +252,7 @@ static bool is_same_block(uint64_t a, uint64_t b)
 
 /* But between two steps of closing there are as many rows as planes: where two cards differ, and
  * mean the same blocks, one of them is wrong. Of a file that still has SPARE the larger number
- * loses no frame; of one that was cut the rows tell, from the smaller one on. */
+ * loses no frame; of one that was switched the rows tell, from the smaller one on. */
 static void agree(struct restore_look *look)
 {
     uint64_t frame = look->geometry.frame_bytes, planes = look->planes, rows = look->rows;
@@ -260,7 +260,7 @@ static void agree(struct restore_look *look)
     bool is_same_cube = is_same_block(rows * frame, planes * frame);
     bool is_same_table = is_same_block(rows * FITS_ROW_BYTES, planes * FITS_ROW_BYTES);
 
-    if (planes == rows || (look->is_filler && rows < planes))
+    if (planes == rows || (look->is_filler && rows < planes && !is_same_cube))
         return;
     if (is_same_cube && is_same_table)
         look->planes = look->rows = look->is_spare ? more : less;
@@ -286,8 +286,7 @@ static int find_more_rows(struct restore_look *look, uint64_t rows_off)
         if (r == 0 && row.rtime_ns != 0)
             rows = i + 1;
     }
-    if (rows > look->planes && !look->is_filler &&
-        is_same_block(rows * frame, look->planes * frame))
+    if (rows > look->planes && is_same_block(rows * frame, look->planes * frame))
         look->planes = rows;
     if (rows <= look->planes)
         look->rows = rows;

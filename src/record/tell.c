@@ -91,7 +91,8 @@ static void say_disk(const struct record_stream *s, uint64_t lost, bool is_back)
     char cost[64] = "nothing was lost";
 
     if (lost > 0)
-        snprintf(cost, sizeof cost, "%llu frames were lost to it", (unsigned long long)lost);
+        snprintf(cost, sizeof cost, "%llu frame%s lost to it", (unsigned long long)lost,
+                 units_plural(lost));
     if (is_back)
         log_warning("stream %s: the disk is back, recording goes on; %s", s->name, cost);
     else

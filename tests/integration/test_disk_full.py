@@ -103,7 +103,7 @@ def full_in_the_middle_is_waited_for_and_recording_resumes():
         mine = session.stream(CAMERA)
         assert session.status == 3 and mine["lost_by"]["disk"] > 0, (mine, session.errors)
         # Said once when it begins, and once when it is over, with what it has cost.
-        told = dict(re.findall(r"stream (\w+): the disk is back.*; (\d+) frames were lost",
+        told = dict(re.findall(r"stream (\w+): the disk is back.*; (\d+) frames? lost",
                                session.errors))
         for stream in session.summary["streams"]:
             name = stream["name"]

@@ -168,7 +168,8 @@ def a_file_limit_that_sinks_while_it_records_makes_smaller_files():
         before = len(glob.glob(os.path.join(root, "*", h.stream_name(CAMERA), "*.fits")))
         recorder.has_files(CAMERA, before + 6)
         recorder.stop()
-        session = f.end(recorder, {CAMERA: SHAPE})
+        # One that was nearly full when that came may not be closed any more.
+        session = f.end(recorder, {CAMERA: SHAPE}, allow_part=True)
         frames = [fits.getheader(file)["NFRAMES"] for file in session.stream(CAMERA)["files"]]
         assert frames[0] == 200 and max(frames[-3:]) <= 100, frames
         assert "File too large" in session.errors, session.errors

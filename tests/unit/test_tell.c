@@ -162,14 +162,14 @@ START_TEST(that_the_disk_is_back_is_said_once_with_what_it_has_cost)
     take(1);
     set_starved(false);
     expect_said(look(false),
-                "stream wfs: the disk is back, recording goes on; 70 frames were lost");
+                "stream wfs: the disk is back, recording goes on; 70 frames lost to it");
     ck_assert_str_eq(look(false), "");
     begin_trouble();
     atomic_store(&stream->is_waiting, false); /* over before anybody looked */
     expect_said(look(false), "the disk is back, recording goes on; nothing was lost");
     begin_trouble();
     lose(2);
-    expect_said(look(true), "ended before the disk was back; 2 frames were lost");
+    expect_said(look(true), "ended before the disk was back; 2 frames lost to it");
     end();
 }
 END_TEST

@@ -146,6 +146,8 @@ static int book_rows(struct recorded *recorded, const struct series *series,
     struct series_reader *reader = NULL;
     int r = series_reader_open(&reader, series, 0, text);
 
+    if (r == 0)
+        series_reader_keep_lost(reader); /* frames of files that are not here are told apart */
     for (size_t at = 0; r == 0 && at < series_member_count(series); at++) {
         struct series_member member = series_member_at(series, at);
         bool is_behind = is_behind_hole(series, at);

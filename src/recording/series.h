@@ -105,6 +105,10 @@ void series_reader_close(struct series_reader *reader); /* NULL is allowed */
 /* Nothing is read ahead of the frames below `end` (by default: all of the series). */
 void series_reader_set_end(struct series_reader *reader, uint64_t end);
 
+/* From here on LOST is as the files have it: not raised at the border of two files between which
+ * others, that were not given, belong. */
+void series_reader_keep_lost(struct series_reader *reader);
+
 /* The row of a frame; LOST and FLAGS 0, SLOT -1 where the file has none. RTIME is never 0. */
 int series_reader_row(struct series_reader *reader, uint64_t index, struct fits_row *ret,
                       struct dao_text *text);

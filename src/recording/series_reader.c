@@ -42,6 +42,7 @@ struct series_reader {
     const struct series_file *asked; /* the file whose beginning was asked for */
     /* rows [rows_first, rows_first + rows_count) of it, packed */
     uint64_t rows_first, rows_count, rows_step;
+    bool keeps_lost;
     unsigned char rows[ROWS_AT_ONCE * FITS_ROW_BYTES];
     /* bytes [piece_off, piece_off + piece_count) of it */
     uint64_t piece_off;
@@ -281,7 +282,7 @@ static int read_row(struct series_reader *reader, uint64_t index, uint64_t want,
         r = get_row(reader, at, want, &row);
         if (r == 0 && row.rtime_ns == 0)
             r = make_up_row(reader, at, &row);
-        if (at == 0 && file->missing > 0) {
+        if (at == 0 && file->missing > 0 && !reader->keeps_lost) {
             row.lost = row.lost > INT32_MAX - file->missing ? INT32_MAX : row.lost + file->missing;
             row.flags |= FITS_FLAG_GAP;
         }
@@ -296,6 +297,11 @@ int series_reader_peek(struct series_reader *reader, uint64_t index, struct fits
                        struct dao_text *text)
 {
     return read_row(reader, index, 1, ret, text);
+}
+
+void series_reader_keep_lost(struct series_reader *reader)
+{
+    reader->keeps_lost = true;
 }
 
 int series_reader_row(struct series_reader *reader, uint64_t index, struct fits_row *ret,

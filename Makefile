@@ -249,7 +249,7 @@ bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside
 	$(Q)$(PYTHON3) tests/bench/bench.py
 	$(Q)$(PYTHON3) tests/bench/replay.py
 
-install: all ## install daorec, libdao, its headers, dao.pc and the Python modules under $(DESTDIR)$(prefix)
+install: all ## install daorec, daorec-report, libdao, its headers, dao.pc and the Python modules under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
 	$(Q)install -m 755 $(B)/daorec $(DESTDIR)$(bindir)/daorec
 	$(Q)install -m 644 $(LIBDAO_SO) $(DESTDIR)$(libdir)/libdao.so.0
@@ -265,14 +265,15 @@ install: all ## install daorec, libdao, its headers, dao.pc and the Python modul
 	$(call refresh_linker_cache)
 
 uninstall: ## remove what install put there
-	$(Q)rm -f $(DESTDIR)$(bindir)/daorec $(DESTDIR)$(libdir)/libdao.so.0 \
+	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,daorec daorec-report) $(DESTDIR)$(libdir)/libdao.so.0 \
 	    $(DESTDIR)$(libdir)/libdao.so $(DESTDIR)$(libdir)/libdao.a \
 	    $(DESTDIR)$(includedir)/dao.h $(DESTDIR)$(includedir)/daoShm.hpp \
 	    $(DESTDIR)$(libdir)/pkgconfig/dao.pc
 	$(call uninstall_python,$(pythondir))
 	$(call refresh_linker_cache)
 
-# The module is told where the library is from there, so that it needs no linker's cache.
+# The module is told where the library is from there, so that it needs no linker's cache; and the
+# program where its modules are.
 define install_python
 	$(if $(1),$(Q)install -d $(DESTDIR)$(1),\
 	    @echo "no $(PYTHON3): the Python modules are not installed (pythondir= says where to)")
@@ -280,11 +281,18 @@ define install_python
 	    --relative-to=$(1) $(libdir))'|" lib/daoShm.py > $(DESTDIR)$(1)/daoShm.py)
 	$(if $(1),$(Q)chmod 644 $(DESTDIR)$(1)/daoShm.py)
 	$(if $(1),$(Q)install -m 644 lib/daoShmZmq.py lib/daorec.py lib/daorec_file.py $(DESTDIR)$(1)/)
+	$(if $(1),$(Q)install -d $(DESTDIR)$(1)/daorec_report)
+	$(if $(1),$(Q)install -m 644 $(wildcard lib/daorec_report/*.py) $(DESTDIR)$(1)/daorec_report/)
+	$(if $(1),$(Q)sed -e "s|^MODULES_FROM_HERE = \"[^\"]*\"|MODULES_FROM_HERE = \"$$(realpath -ms \
+	    --relative-to=$(bindir) $(1))\"|" -e "1s|.*|#!$$(command -v $(PYTHON3))|" \
+	    scripts/daorec-report > $(DESTDIR)$(bindir)/daorec-report)
+	$(if $(1),$(Q)chmod 755 $(DESTDIR)$(bindir)/daorec-report)
 endef
 
 define uninstall_python
 	$(if $(1),$(Q)rm -f $(addprefix $(DESTDIR)$(1)/,daoShm.py daoShmZmq.py daorec.py \
 	    daorec_file.py))
+	$(if $(1),$(Q)rm -rf $(DESTDIR)$(1)/daorec_report)
 endef
 
 # A program finds a library in /usr/local/lib through the linker's cache only.

@@ -1,0 +1,9 @@
+"""daorec_report - the night at a glance: what scripts/daorec-report makes its page of. Private to
+that program; recordings are read by daorec.py, which lies beside this folder.
+
+    night      the numbers: one pass over the rows of a stream, in bounded memory
+    pictures   first, mean and last frame, as PNG
+    charts     curves and histograms, as SVG (matplotlib)
+    page       the page, as text
+    units      numbers as people write them
+"""

@@ -91,6 +91,16 @@ static void look_at_link(struct verify_run *run, const char *path, const char *r
     verify_print_whole(run, path, "link", &doubts);
 }
 
+/* A pipe, a device: no recorder has made it, and the next one of that name cannot be made. */
+static void look_at_odd(struct verify_run *run, const char *path)
+{
+    struct verify_doubts doubts = {0};
+
+    run->recordings++;
+    verify_doubts_add(&doubts, -1, "is not a regular file; move it away");
+    verify_print_whole(run, path, "file", &doubts);
+}
+
 static int look_at_folder(struct verify_run *run, const struct find_folder *folder,
                           const char *root, struct chain *ret)
 {
@@ -112,6 +122,12 @@ static int look_at_folder(struct verify_run *run, const struct find_folder *fold
             look_at_link(run, path, root, &ret->files[ret->count++]);
         else
             look_at_file(run, path, &ret->files[ret->count++]);
+    }
+    for (size_t i = 0; i < folder->odd_count; i++) {
+        char path[4096];
+
+        if (snprintf(path, sizeof path, "%s/%s", folder->path, folder->odd[i]) < (int)sizeof path)
+            look_at_odd(run, path);
     }
     return 0;
 }

@@ -384,6 +384,7 @@ static int say_owner(struct job *job, int error)
 static int run(struct job *job, const char *name, bool apply, const struct sink_backend *backend,
                const struct recording_hooks *hooks)
 {
+    char own[TREE_FILE_BYTES];
     struct dao_text text = {""};
     int r = check_name(job, name);
 
@@ -415,6 +416,9 @@ static int run(struct job *job, const char *name, bool apply, const struct sink_
         r = recording_file_adopt(&job->file, &job->reading, name, &text);
     if (r < 0)
         return refuse(job, r, "%s", text.s);
+    tree_file_name(own, job->file.stream, job->file.state.file_seq, 1);
+    if (strcmp(own, name) != 0) /* the ledger and the files beside it know it by that name */
+        return refuse(job, -EBADMSG, "calls itself %s; rename it, then repair again", own);
     r = look(job);
     return r == 0 && apply ? apply_verdict(job, hooks) : r;
 }

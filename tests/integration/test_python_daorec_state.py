@@ -135,9 +135,9 @@ def losses_that_no_row_tells_come_from_the_ledger():
 
     def record(call):
         place = root()
-        faults = f.Faults(place, ops=["pwrite"], first=call, error="EIO")
+        faults = f.Faults("/" + h.stream_name(path), ops=["pwrite"], first=call, error="EIO")
         ended = f.end(f.start(place, "--io", "pwrite", "--backlog", "--roll-frames", 20, "-d",
-                              "200ms", path, faults=faults), {path: ((6, 5), "uint16")},
+                              "500ms", path, faults=faults), {path: ((6, 5), "uint16")},
                       allow_part=True)
         if not ended or not ended.ledger:
             return 0
@@ -149,7 +149,7 @@ def losses_that_no_row_tells_come_from_the_ledger():
             with fails(daorec.Error, h.stream_name(path), "has no file"):
                 stream[:]
         return len(behind) if len(stream) else 0
-    assert max(f.sweep(record, (12, 24, 36))) > 0
+    assert max(f.sweep(record, (6, 12, 24, 36))) > 0
 
 
 def a_ledger_can_tell_more_and_can_be_damaged():

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Recorder and replay under ASan + UBSan and under ThreadSanitizer: rolling, losses, restarts."""
+"""Recorder, replay and drops under ASan + UBSan and under ThreadSanitizer: rolling, losses, restarts."""
 import os
 import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+import measured  # noqa: E402
 
 # Some compilers' ThreadSanitizer cannot live with a randomised address space.
 PLAIN = ["setarch", "-R"] if os.system("setarch -R true 2>/dev/null") == 0 else []
@@ -73,6 +74,27 @@ def replay(build):
         assert '"restarts":%d' % (3 if options else 1) in run.stdout
 
 
+def drops(build, *options):
+    """Two segments; one begins anew, twice, and goes away."""
+    camera, vector = h.segment(f"{build}look"), h.segment(f"{build}seen")
+    steady = h.sim(vector, "--size", "97", "--type", "float32", "--rate", 1000, "-d", "60s")
+    h.sim(camera, "--size", "16x16", "-n", 0).wait(60)
+    watching = measured.Watching("--wait=30s", *options, camera, vector, program=program_of(build))
+    watching.attached()
+    for total in (200, 400):
+        h.sim(camera, "--size", "16x16", "--rate", 1000, "-n", 200).wait(60)
+        watching.wait_for(lambda now: now["streams"][0]["expected"] == total, "its frames")
+    os.unlink(camera)
+    watching.wait_for(lambda now: now["streams"][0]["condition"] == "gone", "it to be gone")
+    watching.process.send_signal(signal.SIGINT)
+    out, errors = watching.process.communicate(timeout=60)
+    steady.terminate()
+    assert watching.process.returncode in (0, 3) and "Sanitizer" not in errors, errors
+    first, second = h.json.loads(out.splitlines()[-1])["streams"]
+    assert first["restarts"] == 2 and first["expected"] == 400, first
+    assert second["seen"] > 0
+
+
 def under_asan_with_io_uring():
     exercise("ASAN")
 
@@ -97,6 +119,15 @@ def a_replay_under_tsan():
     replay("TSAN")
 
 
+def drops_under_asan():
+    drops("ASAN")
+
+
+def drops_under_tsan():
+    drops("TSAN", "--latency")
+
+
 if __name__ == "__main__":
     h.main([under_asan_with_io_uring, under_asan_with_pwrite, under_tsan_with_io_uring,
-            under_tsan_with_pwrite_and_the_page_cache, a_replay_under_asan, a_replay_under_tsan])
+            under_tsan_with_pwrite_and_the_page_cache, a_replay_under_asan, a_replay_under_tsan,
+            drops_under_asan, drops_under_tsan])

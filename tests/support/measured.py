@@ -109,8 +109,8 @@ def same_rows(stream, rows):
 class Watching:
     """daorec drops on living segments, with a line of JSON now and then."""
 
-    def __init__(self, *arguments):
-        self.process = h.start(h.DAOREC, "drops", "--json", "--every", "50ms", *arguments)
+    def __init__(self, *arguments, program=(h.DAOREC,)):
+        self.process = h.start(*program, "drops", "--json", "--every", "50ms", *arguments)
         self.now = None
 
     def wait_for(self, condition, what="numbers"):

@@ -1,6 +1,7 @@
 """measured.py - running daorec drops, and what its numbers must be, by numpy's own reckoning."""
 import json
 import subprocess
+import time
 
 import numpy as np
 
@@ -115,7 +116,9 @@ class Watching:
 
     def wait_for(self, condition, what="numbers"):
         """Until this holds of a line."""
+        end = time.monotonic() + 90
         while self.now is None or not condition(self.now):
+            assert time.monotonic() < end, f"waited 90 s for {what}: {self.now}"
             line = h.read_line(self.process)
             assert line, f"it ended while it was waited for {what}: {self.process.stderr.read()}"
             self.now = json.loads(line)

@@ -80,16 +80,16 @@ def gaps_of_a_held_recorder_are_told():
 
 
 def losses_over_a_restart_are_told_of_both_runs():
-    path, first = source("-d", "60s", depth=64)
+    path, first = source("-d", "60s", depth=256)
     recorder = h.record("--wait=20s", path)
     begun(recorder)
     shown = os.path.join(h.output, "*", h.stream_name(path), "*.part")
     h.wait_for(lambda: glob.glob(shown), what="the first file")
     h.freeze(recorder)
     held = newest_count(path)
-    h.wait_for(lambda: newest_count(path) > held + 200, what="laps")
+    h.wait_for(lambda: newest_count(path) > held + 600, what="laps")
     end(first)
-    _, second = source("-n", 300, depth=64, name=path)
+    _, second = source("-n", 700, depth=256, name=path)
     assert second.wait(timeout=60) == 0
     recorder.send_signal(signal.SIGCONT)
     recorder.terminate()

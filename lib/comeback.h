@@ -1,6 +1,6 @@
 /*
- * comeback.h - a segment that went away (removed, replaced, truncated) and was opened again: where a
- * reader goes on, and which frames are known to be lost between. The reader's thread only.
+ * comeback.h - a segment that went away (removed, replaced, truncated) and was opened again: where
+ * a reader goes on, and which frames are known to be lost between. The reader's thread only.
  *
  * The segment that came back is either the same run (its path led away and back, a mount was
  * changed), whose frames up to the newest that was seen are dealt with already; or a new run, whose
@@ -35,9 +35,9 @@ uint64_t dao_comeback_unseen(const struct dao_comeback *c, const struct dao_read
                              const struct dao_segment *back, uint64_t *ret_first);
 
 /*
- * Move the reader from where it stood when the segment went away into `back`, which must outlive it.
- * *ret_first: the first count expected of this run; frames from there up to reader->cnt0 (none where
- * that is smaller) were published meanwhile and are lost.
+ * Move the reader from where it stood when the segment went away into `back`, which must outlive
+ * it. *ret_first: the first count expected of this run; frames from there up to reader->cnt0 (none
+ * where that is smaller) were published meanwhile and are lost.
  * 0; -ESTALE: it is gone already, the reader stands where it stood.
  */
 int dao_comeback_attach(const struct dao_comeback *c, struct dao_reader *reader,

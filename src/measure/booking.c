@@ -295,8 +295,8 @@ void booking_row(struct booking *b, const struct fits_row *row, bool is_behind_h
 
 /* ---- the end ---- */
 
-/* Gaps that are not in the ledger's list, since that is cut, have no cause or may have got a wrong one;
- * where all adds up its sums know better. */
+/* Gaps that are not in the ledger's list, since that is cut, have no cause or may have got a wrong
+ * one; where all adds up its sums know better. */
 static void take_causes(struct booking *b)
 {
     const struct ledger_counts *counts = &b->ledger->counts;

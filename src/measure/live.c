@@ -147,7 +147,8 @@ static int open_segment(struct live *live, struct watch *w, int64_t deadline_ns)
     }
 }
 
-/* The first segment that is not open, or has changed since, while others were waited for; or count. */
+/* The first segment that is not open, or has changed since, while others were waited for; or
+ * count. */
 static unsigned find_closed(struct live *live)
 {
     for (unsigned i = 0; i < live->count; i++) {

@@ -1,6 +1,6 @@
 /*
- * recorded.h - losses, intervals and latencies of recordings, and which frames of one stream have no
- * partner in another: the job of `daorec drops FILES|SESSION`. Headers and rows are read, pixels
+ * recorded.h - losses, intervals and latencies of recordings, and which frames of one stream have
+ * no partner in another: the job of `daorec drops FILES|SESSION`. Headers and rows are read, pixels
  * never.
  *
  *     series (files in their order) --rows--> booking --> tally --> report

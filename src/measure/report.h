@@ -1,6 +1,6 @@
 /*
- * report.h - what was counted and measured, for people (at most 80 columns) and for programs (JSON).
- * The main thread, at the end or now and then.
+ * report.h - what was counted and measured, for people (at most 80 columns) and for programs
+ * (JSON). The main thread, at the end or now and then.
  *
  * Times are in ns in JSON. Quantiles of intervals are off by less than 1/64 of their distance from
  * the median of the first intervals, the others are too high by less than 1/64 of themselves; both

@@ -50,8 +50,10 @@ void screen_depth_needed(const struct watch_view *view, bool each_frame, uint32_
                          uint32_t *ret_most)
 {
     const struct histogram *late = each_frame ? &view->tally.latency : &view->delay;
-    double rate_hz = tally_rate_hz_flowing(&view->tally);
+    double rate_hz = tally_rate_hz(&view->tally);
 
+    if (view->rate_hz_max > rate_hz)
+        rate_hz = view->rate_hz_max;
     *ret_usual = shallow_depth_needed(rate_hz, histogram_quantile(late, 0.999));
     *ret_most = shallow_depth_needed(rate_hz, histogram_quantile(late, 1.0));
     /* Frames that come in bursts: so many were there at once. */
@@ -73,7 +75,7 @@ void screen_format_depth(char *ret, size_t ret_bytes, const struct watch_view *v
         return;
     report_format_ns(late_ns, histogram_quantile(late, 1.0), 3);
     snprintf(ret, ret_bytes,
-             "depth %" PRIu32 " is too shallow: %" PRIu32 " needed (p99.9: %" PRIu32
+             "depth %" PRIu32 " too shallow: %" PRIu32 " needed (p99.9: %" PRIu32
              "), up to %s late",
              view->depth, most, usual, late_ns);
 }

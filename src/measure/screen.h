@@ -24,8 +24,8 @@ struct screen_stream {
 /* To be called with each new view, before one of the others. */
 void screen_note(struct screen_stream *stream);
 
-/* What fits into so many rows, lines separated by newlines, into ret of ret_bytes. Who shows it cuts
- * the lines. */
+/* What fits into so many rows, lines separated by newlines, into ret of ret_bytes. Who shows it
+ * cuts the lines. */
 void screen_format(char *ret, size_t ret_bytes, const struct screen_stream *streams, unsigned count,
                    int64_t elapsed_ns, unsigned rows);
 
@@ -37,8 +37,8 @@ void screen_format_line(char *ret, size_t ret_bytes, const struct screen_stream 
 void screen_format_depth(char *ret, size_t ret_bytes, const struct watch_view *view,
                          bool each_frame);
 
-/* The depth that is needed: for all but one in a thousand looks (or frames), and for all of them. 0:
- * the rate is not known. */
+/* The depth that is needed: for all but one in a thousand looks (or frames), and for all of them.
+ * 0: the rate is not known. */
 void screen_depth_needed(const struct watch_view *view, bool each_frame, uint32_t *ret_usual,
                          uint32_t *ret_most);
 

@@ -2,8 +2,9 @@
  * shallow.h - how deep a FIFO must be for a reader that is late at times. Pure arithmetic.
  *
  * A reader sleeps for an eighth of the time in which the FIFO fills (base/pace.h), and then looks
- * later than it wanted to by a delay, in which frames go on coming. In a time of L intervals at most
- * floor(L) + 1 frames come. A FIFO of depth N keeps N - 1 of them: the writer has the last slot.
+ * later than it wanted to by a delay, in which frames go on coming. In a time of L intervals at
+ * most floor(L) + 1 frames come. A FIFO of depth N keeps N - 1 of them: the last slot is the
+ * writer's.
  */
 #ifndef DAOREC_MEASURE_SHALLOW_H
 #define DAOREC_MEASURE_SHALLOW_H

@@ -146,14 +146,6 @@ double tally_rate_hz(const struct tally *t)
     return span_ns > 0.0 ? (double)counts * 1e9 / span_ns : 0.0;
 }
 
-double tally_rate_hz_flowing(const struct tally *t)
-{
-    int64_t median_ns = spread_quantile(&t->interval, 0.5);
-    double mean = tally_rate_hz(t), flowing = median_ns > 0 ? 1e9 / (double)median_ns : 0.0;
-
-    return flowing > mean ? flowing : mean;
-}
-
 uint64_t tally_listed(const struct tally *t)
 {
     return t->gap_count < t->gaps_most ? t->gap_count : t->gaps_most;

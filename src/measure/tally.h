@@ -99,10 +99,6 @@ uint64_t tally_expected(const struct tally *t);
 uint64_t tally_lost(const struct tally *t);
 double tally_rate_hz(const struct tally *t); /* 0: not known */
 
-/* That, or what the median interval comes to, where that is faster: of a source that pauses. The
- * spread of intervals must be settled. 0: not known. */
-double tally_rate_hz_flowing(const struct tally *t);
-
 /* Gaps that are listed. */
 uint64_t tally_listed(const struct tally *t);
 

@@ -15,6 +15,7 @@
 #define REFUSALS_MAX         4u
 #define SLEEP_MAX_NS         20000000ll  /* between looks, however deep the FIFO is */
 #define PUBLISH_NS           250000000ll /* a view is some 130 KB to copy */
+#define RATE_NS              1000000000ll
 #define PATH_CHECK_NS        100000000ll
 #define RETURN_SLEEP_NS      2000000ll /* between looks for a segment that went away */
 #define REFUSED_SLEEP_MIN_NS 20000ll
@@ -201,6 +202,23 @@ static void check_for_stop(struct watch *w, const struct loop *loop)
         give_up_wanted(w, LEDGER_LAPPED);
 }
 
+/* A source may pause, and a mean over its pauses says too little. */
+static void note_rate(struct watch *w, int64_t now_ns)
+{
+    const struct tally *t = &w->now.tally;
+    uint64_t published = tally_expected(t) - t->lost_by[LEDGER_SOURCE];
+    int64_t span_ns = now_ns - w->second_ns;
+    double rate_hz;
+
+    if (span_ns < RATE_NS)
+        return;
+    rate_hz = (double)(published - w->published_before) * 1e9 / (double)span_ns;
+    if (rate_hz > w->now.rate_hz_max)
+        w->now.rate_hz_max = rate_hz;
+    w->second_ns = now_ns;
+    w->published_before = published;
+}
+
 /* Never waits for who reads, but at the end. */
 static void publish(struct watch *w, int64_t now_ns, bool is_last)
 {
@@ -278,7 +296,7 @@ void *watch_run(void *arg)
     uint64_t one = 1;
 
     prctl(PR_SET_TIMERSLACK, 1000ul); /* a sleep of 20 us is to be 20 us */
-    w->now.begin_ns = w->now.frame_ns = loop.now_ns;
+    w->now.begin_ns = w->now.frame_ns = w->second_ns = loop.now_ns;
     loop.path_look_ns = loop.taken_ns = loop.now_ns;
     for (;;) {
         enum step step;
@@ -290,6 +308,7 @@ void *watch_run(void *arg)
         if (w->finished)
             break;
         step = look(w, &loop);
+        note_rate(w, loop.now_ns);
         publish(w, loop.now_ns, false);
         if (!w->finished)
             rest(w, step, &loop);

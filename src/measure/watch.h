@@ -47,6 +47,7 @@ struct watch_view {
     uint64_t looks;
     uint64_t backlog;     /* frames in the FIFO, the most that a look has found lately */
     uint64_t backlog_max; /* and ever */
+    double rate_hz_max;   /* published in a second, the most; 0: none was watched for so long */
     int64_t begin_ns;     /* monotonic */
     int64_t time_ns;      /* monotonic: when this was so */
     int64_t frame_ns;     /* monotonic: when there was a frame last; the beginning: none yet */
@@ -80,6 +81,8 @@ struct watch {
     uint64_t backlog_lately;
     int64_t refused_sleep_ns;
     int64_t published_ns;
+    int64_t second_ns;         /* monotonic: when the second began that is measured */
+    uint64_t published_before; /* frames published until then, as far as is known */
     bool stopping, finished;
     uint64_t last_wanted_cnt0; /* while stopping: the newest at the request */
     /* shared */

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""daorec drops on recordings: its numbers are those of the FRAMES tables, by numpy, and those of the
-ledger; and no pixel is read."""
+"""daorec drops on recordings: its numbers are those of the FRAMES tables, by numpy, and those of
+the ledger; and no pixel is read."""
 import json
 import os
 import shutil
@@ -94,7 +94,7 @@ def a_sessions_numbers_are_those_of_its_tables_and_of_its_ledger():
         m.same_rows(stream, rows)
         same_ledger(stream, made.ledger_of(path))
         assert stream["ledger"] == "used" and stream["absent"] == 0
-        assert [os.path.realpath(f) for f in stream["files"]] == [os.path.realpath(f) for f in files]
+        assert [os.path.realpath(f) for f in stream["files"]] == list(map(os.path.realpath, files))
         assert len(files) > (name == busy)
         assert stream["lost"] == rows["LOST"].sum()
         assert stream["uuid"] == made.ledger["uuid"]

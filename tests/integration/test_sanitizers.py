@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Recorder, replay and drops under ASan + UBSan and under ThreadSanitizer: rolling, losses, restarts."""
+"""Recorder, replay and drops under ASan + UBSan and ThreadSanitizer: rolling, losses, restarts."""
 import os
 import signal
 import sys

@@ -21,7 +21,7 @@ static void open_for_reading(struct dao_segment *ret, const char *name)
                   text.s);
 }
 
-/* A segment of this depth; `last` frames were published, and a reader has taken the first `taken`. */
+/* A segment of this depth; `last` frames were published, a reader has taken the first `taken`. */
 static void begin_with(const char *name, uint32_t depth, uint64_t last, uint64_t taken)
 {
     testbed_create(&writer, name, depth);

@@ -185,13 +185,29 @@ START_TEST(a_fifo_that_is_too_shallow_is_told_with_the_depth_it_needs)
     screen_depth_needed(view, false, &usual, &most);
     ck_assert_uint_ge(most, 100);
     format(1, 24);
-    expect("depth 16 is too shallow");
+    expect("depth 16 too shallow");
     view->depth = most;
     format(1, 24);
     expect_not("too shallow");
     view->depth = most - 1;
     format(1, 24);
     expect("too shallow");
+}
+END_TEST
+
+START_TEST(a_source_that_pauses_is_taken_at_the_rate_it_has_when_it_does_not)
+{
+    struct watch_view *view = &streams[0].view;
+    uint32_t usual, most, faster;
+
+    histogram_add(&view->delay, 100 * MS);
+    screen_depth_needed(view, false, &usual, &most);
+    view->rate_hz_max = 500.0; /* less than the mean */
+    screen_depth_needed(view, false, &usual, &faster);
+    ck_assert_uint_eq(faster, most);
+    view->rate_hz_max = 2000.0;
+    screen_depth_needed(view, false, &usual, &faster);
+    ck_assert_uint_gt(faster, most + most / 2);
 }
 END_TEST
 
@@ -259,6 +275,7 @@ int main(void)
     tcase_add_test(tcase, losses_are_listed_the_last_ones_first);
     tcase_add_test(tcase, a_segment_that_is_gone_is_said_to_be);
     tcase_add_test(tcase, a_fifo_that_is_too_shallow_is_told_with_the_depth_it_needs);
+    tcase_add_test(tcase, a_source_that_pauses_is_taken_at_the_rate_it_has_when_it_does_not);
     tcase_add_test(tcase, frames_that_came_in_a_burst_need_as_many_slots);
     tcase_add_test(tcase, times_have_so_many_digits);
     suite_add_tcase(suite, tcase);

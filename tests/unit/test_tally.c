@@ -50,7 +50,7 @@ START_TEST(nothing_is_expected_before_anything_is_known)
     ck_assert_double_eq(tally_rate_hz(&tally), 0.0);
     tally_begin_run(&tally, 101, TALLY_START);
     expect_balance(0, 0);
-    ck_assert_double_eq(tally_rate_hz_flowing(&tally), 0.0);
+    ck_assert_double_eq(tally_rate_hz(&tally), 0.0);
 }
 END_TEST
 
@@ -187,17 +187,6 @@ START_TEST(a_jump_before_the_first_frame_does_not_slow_the_rate)
 }
 END_TEST
 
-START_TEST(a_source_that_pauses_flows_at_the_rate_of_its_median_interval)
-{
-    tally_begin_run(&tally, 1, TALLY_START);
-    take_many(1, 100, 0, MS);
-    take_many(101, 200, 10 * SECOND, MS);
-    spread_settle(&tally.interval);
-    ck_assert_double_lt(tally_rate_hz(&tally), 20.0);
-    ck_assert_double_eq_tol(tally_rate_hz_flowing(&tally), 1000.0, 1e-6);
-}
-END_TEST
-
 /* ---- depth ---- */
 
 /* The first of N - 1 slots is overwritten by the N-th frame after the last look. */
@@ -256,7 +245,6 @@ int main(void)
     tcase_add_test(tcase, latency_is_from_the_time_stamp_to_the_taking);
     tcase_add_test(tcase, the_rate_counts_what_was_lost_but_not_what_a_source_left_out);
     tcase_add_test(tcase, a_jump_before_the_first_frame_does_not_slow_the_rate);
-    tcase_add_test(tcase, a_source_that_pauses_flows_at_the_rate_of_its_median_interval);
     tcase_add_test(tcase, the_depth_needed_is_the_least_that_is_enough);
     tcase_add_test(tcase, a_depth_of_2_is_the_least_and_one_of_32_bits_the_most);
     suite_add_tcase(suite, tcase);

@@ -97,9 +97,12 @@ def losses_over_a_restart_are_told_of_both_runs():
     stream = daorec.open(session.folder)[h.stream_name(path)]
     told = [(g["first_cnt0"], g["count"], g["cause"]) for g in session.ledger_of(path)["gaps"]]
     alone = daorec.open(session.stream(path)["files"]).stream
-    assert [gap[:3] for gap in stream.gaps] == [gap[:3] for gap in alone.gaps] == told
+    assert [gap[:3] for gap in stream.gaps] == told, (stream.gaps, told)
+    # Where it ends before it comes to a frame of the second run, no row tells of that.
+    seen = [gap for gap in stream.gaps if gap.index < len(stream)]
+    assert [gap[:3] for gap in seen] == [gap[:3] for gap in alone.gaps], (seen, alone.gaps)
     restart = np.flatnonzero(alone.rows["FLAGS"] & daorec.Flag.RESET)
-    assert list(restart) == [gap.index for gap in stream.gaps if gap.first_cnt0 == 1], told
+    assert list(restart) == [gap.index for gap in seen if gap.first_cnt0 == 1], told
 
 
 def a_row_s_losses_are_divided_as_repair_divides_them():

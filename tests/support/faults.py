@@ -118,6 +118,10 @@ class Recorder:
                    seconds, f"{count} files")
         assert len(glob.glob(pattern)) >= count, self.errors()
 
+    def count_files(self, path):
+        """Finished ones of a stream."""
+        return len(glob.glob(os.path.join(self.root, "*", h.stream_name(path), "*.fits")))
+
     def ledger(self):
         """session.json as it is now, {} while there is none; it is whole at each instant."""
         try:

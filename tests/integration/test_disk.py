@@ -305,7 +305,7 @@ def a_folder_that_becomes_read_only_is_waited_for():
     recorder.has_files(CAMERA, 1)
     folder = os.path.join(recorder.folder(), h.stream_name(CAMERA))
     os.chmod(folder, 0o555)
-    recorder.says("cannot")
+    recorder.says("make room or check the folder")
     os.chmod(folder, 0o755)
     recorder.says("the disk is back")
     before = len(os.listdir(folder))

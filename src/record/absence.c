@@ -146,6 +146,9 @@ static void reshape(struct record_stream *s, int64_t now_ns)
         end_unfit(s);
         return;
     }
+    /* What was overwritten in the FIFO by now was waiting for blocks and for the next file. */
+    dao_comeback_look(&s->comeback, &s->fresh);
+    s->starved = s->starved || s->comeback.newest - s->comeback.seed >= s->fresh.geo.depth;
     take_over(s, is_same ? STREAM_EVENT_BACK : STREAM_EVENT_RESHAPED);
 }
 

@@ -263,6 +263,12 @@ static int sort_files(struct rebuild_job *job, const char *stream, const struct 
     }
     if (*ret_count > 0)
         qsort(ret, *ret_count, sizeof *ret, compare_found);
+    for (size_t i = 1; i < *ret_count; i++) /* a copy: its frames would be counted twice */
+        if (ret[i].seq == ret[i - 1].seq)
+            return rebuild_refuse(job, -EEXIST,
+                                  "%.100s and %.100s are both file %lld of the stream; move one of "
+                                  "them out of the folder, then repair again",
+                                  ret[i - 1].name, ret[i].name, (long long)ret[i].seq);
     return 0;
 }
 
@@ -273,7 +279,10 @@ static int add_file(struct rebuild_job *job, struct rebuild_stream *stream, cons
     int fd, r;
 
     if (strlen(name) >= TREE_FILE_BYTES)
-        return 0;
+        return rebuild_refuse(job, -ENAMETOOLONG,
+                              "the name %.60s... is too long for a ledger; give that file its own "
+                              "name back, or move it away, then repair again",
+                              name);
     r = open_own(job, stream->name, name, reading, &fd, &text);
     if (r < 0)
         return r;

@@ -188,6 +188,44 @@ START_TEST(no_ledger_is_made_without_a_file_that_the_old_one_names)
 }
 END_TEST
 
+/* A copy that somebody made beside it, or a file of a name that no ledger has room for. */
+START_TEST(a_file_that_would_be_counted_twice_or_not_at_all_is_refused)
+{
+    static const char *const names[] = {
+        "wfs_000001.bak.fits", "wfs_000003.fits.fits",
+        "wfs_000001_a_name_of_more_than_eighty_bytes_that_fits_into_no_entry_of_a_ledger.fits"};
+    struct ledger_document document;
+    struct rebuild ledger;
+    char command[700];
+
+    begin();
+    make_files();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *original = i == 1 ? "wfs_000003.fits" : "wfs_000001.fits";
+
+        snprintf(command, sizeof command, "%s '%s/wfs/%s' '%s/wfs/%s'", i == 2 ? "mv" : "cp",
+                 session, original, session, names[i]);
+        ck_assert_int_eq(system(command), 0);
+        ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY),
+                         i == 2 ? -ENAMETOOLONG : -EEXIST);
+        ck_assert_int_eq(ledger.verdict, REBUILD_REFUSED);
+        ck_assert_msg(i == 2 ? strstr(ledger.text.s, "wfs_000001_a_name") != NULL
+                             : strstr(ledger.text.s, names[i]) && strstr(ledger.text.s, original),
+                      "%s", ledger.text.s);
+        ck_assert_msg(strstr(ledger.text.s, "then repair again") != NULL, "%s", ledger.text.s);
+        ck_assert_int_ne(faccessat(session_fd, "session.json", F_OK, 0), 0);
+        ck_assert_int_eq(i == 2 ? renameat(stream_fd, names[i], stream_fd, original)
+                                : unlinkat(stream_fd, names[i], 0),
+                         0);
+    }
+    rebuild(false, REBUILD_WRITE);
+    read_ledger(&document);
+    expect_stream(&document, 26, 20, 3, 1, 0, 2);
+    ledger_document_free(&document);
+    end();
+}
+END_TEST
+
 START_TEST(what_only_the_old_ledger_knows_is_kept)
 {
     struct ledger_document document;
@@ -343,6 +381,7 @@ int main(void)
     tcase_add_test(tcase, rows_tell_what_their_drain_booked);
     tcase_add_test(tcase, a_hole_between_two_files_is_the_disk_s);
     tcase_add_test(tcase, no_ledger_is_made_without_a_file_that_the_old_one_names);
+    tcase_add_test(tcase, a_file_that_would_be_counted_twice_or_not_at_all_is_refused);
     tcase_add_test(tcase, what_only_the_old_ledger_knows_is_kept);
     tcase_add_test(tcase, a_shape_keeps_its_layout);
     tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);

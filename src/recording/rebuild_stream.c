@@ -175,7 +175,7 @@ static void book_row(struct rebuild_stream *rebuild, const struct ledger_stream 
     struct ledger_counts *counts = &rebuild->stream.counts;
     uint64_t step, lost;
 
-    row->lost = row->lost < 0 ? 0 : row->lost;
+    row->lost = rowcheck_lost(counts->run_count > 0, counts->run.last_cnt0, row);
     lost = (uint64_t)row->lost;
     if (row->flags & FITS_FLAG_RESET) {
         book_restart(rebuild, old, row);
@@ -183,10 +183,12 @@ static void book_row(struct rebuild_stream *rebuild, const struct ledger_stream 
         if (counts->run_count == 0)
             begin_run(rebuild, (int64_t)((uint64_t)row->cnt0 - lost));
         step = (uint64_t)row->cnt0 - (uint64_t)counts->run.last_cnt0 - 1;
-        if (step > JUMP_MAX || step < lost) { /* rows that contradict each other */
+        if (step > JUMP_MAX) { /* rows that contradict each other */
             begin_run(rebuild, (int64_t)((uint64_t)row->cnt0 - lost));
             step = lost;
         }
+        if (lost > step) /* LOST is wrong: there is no room for more */
+            lost = step;
         if (lost == INT32_MAX) /* or more */
             lost = step;
         /* taken, and then swallowed by a failing disk, or by the crash */

@@ -130,6 +130,7 @@ static void look_behind(struct job *job, int64_t last_cnt0)
     int64_t after = (int64_t)((uint64_t)last_cnt0 + 1);
     unsigned char packed[FITS_ROW_BYTES];
     struct fits_row row = {0};
+    uint64_t lost;
     int fd;
 
     if (job->survey.dropped > 0 && job->survey.has_last_known)
@@ -140,8 +141,9 @@ static void look_behind(struct job *job, int64_t last_cnt0)
             fits_row_unpack(&row, packed);
         if (row.rtime_ns == 0)
             row = (struct fits_row){.cnt0 = next->cards.cnt0_begin};
+        lost = (uint64_t)rowcheck_lost(true, last_cnt0, &row);
         if (!(row.flags & FITS_FLAG_RESET))
-            job->behind = stretch(after, (int64_t)((uint64_t)row.cnt0 - (uint64_t)row.lost));
+            job->behind = stretch(after, (int64_t)((uint64_t)row.cnt0 - lost));
         reading_close(next);
         close(fd);
     }

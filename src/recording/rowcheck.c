@@ -34,6 +34,17 @@ bool rowcheck_follows(int64_t cnt0, const struct fits_row *row)
     return row->lost >= 0 && step == (uint64_t)row->lost + 1;
 }
 
+int32_t rowcheck_lost(bool has_before, int64_t cnt0_before, const struct fits_row *row)
+{
+    if (row->lost <= 0)
+        return 0;
+    if (row->flags & FITS_FLAG_GAP)
+        return row->lost;
+    return has_before && !(row->flags & FITS_FLAG_RESET) && rowcheck_follows(cnt0_before, row)
+               ? row->lost
+               : 0;
+}
+
 int64_t rowcheck_dateref(const struct fits_row *row)
 {
     double dateref_s = round((double)row->atime_ns / 1e9 - row->time_s);
@@ -132,6 +143,7 @@ void rowcheck_feed(struct rowcheck *check, const struct fits_row *row)
 {
     uint64_t index = check->totals.rows;
     bool excused = false, follows = index == 0 || rowcheck_follows(check->last.cnt0, row);
+    int32_t lost = rowcheck_lost(index > 0, check->last.cnt0, row);
     const char *what;
 
     if (check->is_pending) {
@@ -152,12 +164,12 @@ void rowcheck_feed(struct rowcheck *check, const struct fits_row *row)
         check->last_atime_ns = row->atime_ns;
     check->totals.turned_back += index > 0 && row->rtime_ns < check->last.rtime_ns;
     check->totals.rows++;
-    check->totals.lost += row->lost > 0 ? (uint64_t)row->lost : 0;
-    check->totals.gaps += row->lost > 0;
+    check->totals.lost += (uint64_t)lost;
+    check->totals.gaps += lost > 0;
     check->totals.torn += has(row, FITS_FLAG_TORN);
     check->totals.recovered += has(row, FITS_FLAG_RECOVERED);
     check->totals.resets += has(row, FITS_FLAG_RESET);
-    check->totals.saturated += row->lost == INT32_MAX;
+    check->totals.saturated += lost == INT32_MAX;
     check->before = check->last;
     check->last = *row;
 }

@@ -43,6 +43,12 @@ void rowcheck_end(struct rowcheck *check);
 /* Does `row` follow a frame of count `cnt0`, by count and LOST? (RESET: always.) */
 bool rowcheck_follows(int64_t cnt0, const struct fits_row *row);
 
+/*
+ * Frames lost before this row. LOST, the flag GAP and the counts tell it; two of the three decide,
+ * since a bit of any of them may be wrong. cnt0_before: of the frame before, where there is one.
+ */
+int32_t rowcheck_lost(bool has_before, int64_t cnt0_before, const struct fits_row *row);
+
 /* When a frame was taken as DATE-BEG and DATE-END have it: ATIME, or RTIME where that is bad. */
 int64_t rowcheck_time(const struct fits_row *row);
 

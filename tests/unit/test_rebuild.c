@@ -10,6 +10,8 @@
 #include <sys/file.h>
 
 #include "recording/rebuild.h"
+#include "recording/repair.h"
+#include "recording/verify.h"
 #include "tests/support/takes.h"
 
 #define NAME "2026-11-24_16-00-00"
@@ -325,6 +327,111 @@ START_TEST(the_ledger_of_a_session_that_lives_is_left_alone)
 }
 END_TEST
 
+/* ---- a flipped bit in LOST, or the flag GAP ---- */
+
+#define OF_FLIPS 12u
+
+/* The bytes of a file of frames 0 to 11, none of them after a restart, whose recorder died. */
+static void make_part(struct take *take)
+{
+    take_prepare(take, stream_fd, 97, OF_FLIPS, 1, 0, &sink_backend_system);
+    take_publish(take);
+    take_put_pixels(take, 0, OF_FLIPS);
+    take_put_rows(take, 0, OF_FLIPS);
+}
+
+static void flip_lost(const struct take *take, uint64_t frame, unsigned bit)
+{
+    unsigned char packed[FITS_ROW_BYTES];
+    off_t at = (off_t)(take->file.plan.rows_off + frame * FITS_ROW_BYTES);
+    struct fits_row row;
+
+    ck_assert_int_eq(pread(take->file.sink.fd, packed, sizeof packed, at), sizeof packed);
+    fits_row_unpack(&row, packed);
+    if (bit < 32)
+        row.lost = (int32_t)((uint32_t)row.lost ^ (1u << bit));
+    else
+        row.flags ^= FITS_FLAG_GAP;
+    fits_row_pack(packed, &row);
+    ck_assert_int_eq(pwrite(take->file.sink.fd, packed, sizeof packed, at), sizeof packed);
+}
+
+/* Is a doubt of the finished file about this row, or the pair that it begins or ends? */
+static void expect_row_named(uint64_t frame, unsigned bit)
+{
+    struct verify_file file;
+    char path[400];
+    bool named = false;
+
+    snprintf(path, sizeof path, "%s/wfs/wfs_000001.fits", session);
+    verify_file(&file, path, NULL);
+    for (size_t i = 0; i < file.doubts.kept_count; i++)
+        named = named || (file.doubts.kept[i].first.index <= frame && file.doubts.kept[i].frames &&
+                          file.doubts.kept[i].last.index >= frame);
+    ck_assert_msg(named, "bit %u of frame %lu is not named", bit, (unsigned long)frame);
+    verify_file_free(&file);
+}
+
+/* What the recorder of that file lost: 3 lapped before frame 5, one to the disk before frame 9. */
+static const char old_of_flips[] =
+    "{\"session\": \"" NAME "\", \"uuid\": \"0123-4567\", \"host\": \"h\", \"version\": \"0\","
+    " \"start\": \"2026-11-24T16:00:00.5\", \"end\": null, \"streams\": [{"
+    "\"name\": \"wfs\", \"segment\": \"/tmp/wfs.im.shm\", \"geometry\": {\"type\": \"uint16\","
+    " \"size\": [97], \"layout\": \"newer\", \"depth\": 16, \"frame_bytes\": 194},"
+    "\"expected\": 8, \"recorded\": 5, \"torn\": 0, \"lost\": 3, \"lost_by\": {\"lapped\": 3,"
+    " \"disk\": 0, \"source\": 0, \"restart\": 0}, \"restarts\": 0, \"runs\": [{\"first_cnt0\": "
+    "1000, \"last_cnt0\": 1007, \"expected\": 8}], \"runs_left_out\": 0, \"gaps\": ["
+    "{\"first_cnt0\": 1005, \"count\": 3, \"cause\": \"lapped\", \"time\": null}],"
+    "\"gaps_left_out\": 0, \"files\": []}]}";
+
+static void expect_same_ledger(bool has_old, uint64_t frame, unsigned bit)
+{
+    struct ledger_document document;
+    const struct ledger_counts *counts;
+    struct repair_file file;
+
+    ck_assert_msg(repair_file(&file, stream_fd, "wfs_000001.fits.part", true, &sink_backend_system,
+                              NULL) == 0,
+                  "%s", file.text.s);
+    if (has_old)
+        put_ledger(old_of_flips);
+    rebuild(true, REBUILD_WRITE);
+    read_ledger(&document);
+    counts = &document.ledger.streams[0].counts;
+    ck_assert(ledger_balances(counts));
+    ck_assert_msg(ledger_expected(counts) == OF_FLIPS + 4 && counts->recorded == OF_FLIPS &&
+                      ledger_lost(counts) == 4 && counts->run_count == 1,
+                  "bit %u of frame %lu: %lu expected, %lu lost, %lu runs", bit,
+                  (unsigned long)frame, (unsigned long)ledger_expected(counts),
+                  (unsigned long)ledger_lost(counts), (unsigned long)counts->run_count);
+    if (take_lost(frame) == 0)
+        ck_assert_uint_eq(document.ledger.streams[0].files[0].lost, 4);
+    ledger_document_free(&document);
+}
+
+/* Counts and the flag GAP tell against it: no loss and no restart is invented. */
+START_TEST(a_flipped_bit_in_lost_changes_no_ledger)
+{
+    static const uint64_t frames[] = {0, 3, 5, 9, OF_FLIPS - 1};
+    uint64_t frame = frames[_i / 2];
+    bool has_old = _i % 2;
+
+    begin();
+    for (unsigned bit = 0; bit <= 32; bit++) {
+        struct take take;
+
+        make_part(&take);
+        flip_lost(&take, frame, bit);
+        recording_file_discard(&take.file);
+        expect_same_ledger(has_old, frame, bit);
+        expect_row_named(frame, bit);
+        ck_assert_int_eq(unlinkat(stream_fd, "wfs_000001.fits", 0), 0);
+        ck_assert_int_eq(unlinkat(session_fd, "session.json", 0), 0);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(no_session_json_gets_more_than_an_error)
 {
     struct dao_text text;
@@ -386,6 +493,7 @@ int main(void)
     tcase_add_test(tcase, a_shape_keeps_its_layout);
     tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);
     tcase_add_test(tcase, the_ledger_of_a_session_that_lives_is_left_alone);
+    tcase_add_loop_test(tcase, a_flipped_bit_in_lost_changes_no_ledger, 0, 10);
     tcase_add_test(tcase, no_session_json_gets_more_than_an_error);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

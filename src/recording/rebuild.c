@@ -128,15 +128,20 @@ static int look(struct rebuild_job *job, unsigned how)
 {
     bool is_applied = how & REBUILD_APPLY;
     struct dao_text text;
-    int r = find_tree_scan(&job->tree, job->path, FIND_FOLDERS_MAX), read;
+    int r, read;
 
+    if (!rebuild_take(job, is_applied)) {
+        job->ret->verdict = REBUILD_OWNED;
+        return 0;
+    }
+    r = find_tree_scan(&job->tree, job->path, FIND_FOLDERS_MAX);
     if (r < 0)
         return rebuild_refuse(job, r, "its folder cannot be read: %s", strerror(-r));
     find_name(job);
     read = ledger_document_read(&job->old, job->dir_fd, &text);
     job->has_old_file = read != -ENOENT;
     rebuild_identify(job);
-    if (!rebuild_take(job, is_applied)) {
+    if (rebuild_is_held(job)) {
         job->ret->verdict = REBUILD_OWNED;
         return 0;
     }

@@ -77,9 +77,11 @@ struct rebuild_job {
 /* Refuse with "session.json: left as it is: ..."; returns `error`. */
 int rebuild_refuse(struct rebuild_job *job, int error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Lock the session's folder; false: a recorder has it, or somebody else one of its files. It stays
+/* Lock the session's folder, before anything is read in it; false: a recorder has it. It stays
  * locked while dir_fd is open only where `is_kept`. */
 bool rebuild_take(struct rebuild_job *job, bool is_kept);
+/* Has somebody else one of its unfinished files? */
+bool rebuild_is_held(struct rebuild_job *job);
 bool rebuild_has_streams(const struct rebuild_job *job);
 /* Does the old ledger name the finished files that are there, and no others? */
 bool rebuild_names_its_files(const struct rebuild_job *job);

@@ -104,7 +104,12 @@ bool rebuild_take(struct rebuild_job *job, bool is_kept)
         return false;
     if (!is_kept)
         flock(job->dir_fd, LOCK_UN);
-    return !any_file(job, is_held_part);
+    return true;
+}
+
+bool rebuild_is_held(struct rebuild_job *job)
+{
+    return any_file(job, is_held_part);
 }
 
 static bool note_part(struct rebuild_job *job, const char *stream, const char *name)

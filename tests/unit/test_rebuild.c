@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 
 #include "recording/rebuild.h"
 #include "recording/repair.h"
@@ -15,6 +16,20 @@
 #include "tests/support/takes.h"
 
 #define NAME "2026-11-24_16-00-00"
+
+/* What happens just before a lock is taken, once. */
+static void (*before_lock)(void);
+
+int flock(int fd, int operation)
+{
+    void (*happens)(void) = operation & LOCK_EX ? before_lock : NULL;
+
+    if (happens) {
+        before_lock = NULL;
+        happens();
+    }
+    return (int)syscall(SYS_flock, fd, operation);
+}
 
 static struct take_folder folder;
 static char session[300];
@@ -327,6 +342,33 @@ START_TEST(the_ledger_of_a_session_that_lives_is_left_alone)
 }
 END_TEST
 
+static void finish_the_last_file(void)
+{
+    struct take take;
+
+    take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
+}
+
+/* Another repair, or a recorder that just ends, has the session until then. */
+START_TEST(what_changes_before_the_lock_is_had_is_in_the_ledger)
+{
+    struct ledger_document document;
+    struct take take;
+
+    begin();
+    take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
+    take_file(&take, stream_fd, 97, 10, 5, 2, 10, true);
+    before_lock = finish_the_last_file;
+    rebuild(false, REBUILD_WRITE);
+    ck_assert(!before_lock);
+    read_ledger(&document);
+    expect_stream(&document, 26, 20, 3, 1, 0, 2);
+    ck_assert_uint_eq(document.ledger.streams[0].file_count, 3);
+    ledger_document_free(&document);
+    end();
+}
+END_TEST
+
 /* ---- a flipped bit in LOST, or the flag GAP ---- */
 
 #define OF_FLIPS 12u
@@ -493,6 +535,7 @@ int main(void)
     tcase_add_test(tcase, a_shape_keeps_its_layout);
     tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);
     tcase_add_test(tcase, the_ledger_of_a_session_that_lives_is_left_alone);
+    tcase_add_test(tcase, what_changes_before_the_lock_is_had_is_in_the_ledger);
     tcase_add_loop_test(tcase, a_flipped_bit_in_lost_changes_no_ledger, 0, 10);
     tcase_add_test(tcase, no_session_json_gets_more_than_an_error);
     suite_add_tcase(suite, tcase);

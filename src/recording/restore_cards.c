@@ -12,6 +12,7 @@
 #define LOST_CARD     40u /* bits that a card counts which has no counterpart */
 #define KEY_BYTES     10u /* with what follows it, "= " */
 #define KEY_FLIPS_MAX 3u
+#define SHOWN_BYTES   40u /* of a card that nobody can restore */
 
 static const unsigned char *card_of(const struct fits_bytes *bytes, int index)
 {
@@ -176,6 +177,19 @@ static void note(struct restore *restore, const char *unit, const unsigned char 
     restore->count++;
 }
 
+/* As much of a card as tells a person which one it is, without blanks at its end. */
+static const char *show(const unsigned char *card, char ret[SHOWN_BYTES + 1])
+{
+    size_t length = SHOWN_BYTES;
+
+    while (length > 0 && card[length - 1] == ' ')
+        length--;
+    for (size_t i = 0; i < length; i++)
+        ret[i] = card[i] >= ' ' && card[i] <= '~' ? (char)card[i] : '?';
+    ret[length] = '\0';
+    return ret;
+}
+
 /* Cards that have no counterpart: whoever put them there, they have to be cards. */
 static int check_rest(const struct fits_bytes *bytes, const int *map, int models, const char *unit,
                       struct dao_text *text)
@@ -184,6 +198,7 @@ static int check_rest(const struct fits_bytes *bytes, const int *map, int models
 
     for (int j = 0; j < count; j++) {
         const unsigned char *card = card_of(bytes, j);
+        char shown[SHOWN_BYTES + 1];
         bool is_ours = false, goes_on = j > 0 && memcmp(card, "CONTINUE  '", 11) == 0;
 
         for (int i = 0; i < models && !is_ours; i++)
@@ -192,9 +207,8 @@ static int check_rest(const struct fits_bytes *bytes, const int *map, int models
             (goes_on && memchr(card_of(bytes, j - 1), '&', FITS_CARD_BYTES)))
             continue;
         snprintf(text->s, sizeof text->s,
-                 "card %d of the %sheader is damaged, and nothing tells "
-                 "what it was",
-                 j + 1, unit[0] ? unit : "primary ");
+                 "card %d of the %sheader (%s) is damaged, and nothing tells what it was", j + 1,
+                 unit[0] ? unit : "primary ", show(card, shown));
         return -EBADMSG;
     }
     return 0;
@@ -211,6 +225,10 @@ int restore_mend(struct restore *restore, struct restore_header *header,
     unsigned char tail[FITS_CARD_BYTES];
     int r;
 
+    if (count == 0) { /* without END nobody knows where it ends, and what would be blanked */
+        free(map);
+        return 0;
+    }
     if (!map)
         return -ENOMEM;
     restore_align(model, bytes, map);

@@ -321,7 +321,7 @@ void ballot_add(struct ballot *ballot, const char *value, unsigned weight, const
 int ballot_settle(const struct ballot *ballot, const char *card, const char **ret,
                   struct dao_text *text)
 {
-    unsigned own = ballot->own ? 1 : 0, best = 0, second = 0, which = 0;
+    unsigned own = ballot->own ? 1 : 0, best = 0, second = 0, which = 0, other = 0;
 
     for (unsigned i = 0; i < ballot->count; i++) {
         unsigned weight = ballot->rivals[i].weight;
@@ -333,10 +333,12 @@ int ballot_settle(const struct ballot *ballot, const char *card, const char **re
             continue; /* that is no bit flipped: it speaks of something else */
         } else if (weight > best) {
             second = best;
+            other = which;
             best = weight;
             which = i;
         } else if (weight > second) {
             second = weight;
+            other = i;
         }
     }
     if (own > best) {
@@ -347,7 +349,11 @@ int ballot_settle(const struct ballot *ballot, const char *card, const char **re
         *ret = ballot->rivals[which].value;
         return 0;
     }
-    if (own > 0)
+    if (best > own) /* and as much speaks for another */
+        snprintf(text->s, sizeof text->s, "%s is damaged, and is %.80s by %s and %.80s by %s", card,
+                 ballot->rivals[which].value, ballot->rivals[which].who,
+                 ballot->rivals[other].value, ballot->rivals[other].who);
+    else if (own > 0)
         snprintf(text->s, sizeof text->s, "%s is %.80s in the header and %.80s by %s", card,
                  ballot->own, ballot->rivals[which].value, ballot->rivals[which].who);
     else

@@ -6,11 +6,13 @@
  * What is printed is measured; RESTORE_ALL=1 flips every bit there is, which takes minutes.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "recording/rebuild.h"
 #include "recording/repair.h"
+#include "recording/restore_parts.h"
 #include "tests/support/powercut.h"
 #include "tests/support/takes.h"
 
@@ -480,6 +482,57 @@ START_TEST(what_nothing_tells_is_refused_and_named)
 }
 END_TEST
 
+START_TEST(witnesses_that_disagree_are_both_named)
+{
+    struct ballot with_own = {.own = "7"}, without = {0}, weak = {.own = "7"};
+    struct dao_text text = {""};
+    const char *value;
+
+    ballot_add(&with_own, "5", 2, "the file before");
+    ballot_add(&with_own, "3", 2, "the rows");
+    ck_assert_int_eq(ballot_settle(&with_own, "FIFOSIZE", &value, &text), -EINVAL);
+    ck_assert_str_eq(text.s, "FIFOSIZE is damaged, and is 5 by the file before and 3 by the rows");
+    ballot_add(&without, "9", 1, "this program");
+    ballot_add(&without, "5", 2, "the file before");
+    ballot_add(&without, "3", 2, "the rows");
+    ck_assert_int_eq(ballot_settle(&without, "FIFOSIZE", &value, &text), -EINVAL);
+    ck_assert_str_eq(text.s, "FIFOSIZE is damaged, and is 5 by the file before and 3 by the rows");
+    ballot_add(&weak, "5", 1, "session.json");
+    ck_assert_int_eq(ballot_settle(&weak, "FIFOSIZE", &value, &text), -EINVAL);
+    ck_assert_str_eq(text.s, "FIFOSIZE is 7 in the header and 5 by session.json");
+}
+END_TEST
+
+/* A header without END has no length that could be trusted. */
+START_TEST(a_header_without_an_end_is_left_as_it_is)
+{
+    struct fits_bytes model = {0};
+    struct restore_header header = {.off = 0};
+    struct restore *restore = calloc(1, sizeof *restore);
+    struct dao_text text = {""};
+    unsigned char *before;
+    size_t end;
+
+    ck_assert_int_eq(fits_build_frames(&model, 10, 0, NULL, &text), 0);
+    header.bytes.length = model.length;
+    header.bytes.data = malloc(model.length);
+    before = malloc(model.length);
+    memcpy(header.bytes.data, model.data, model.length);
+    end = restore_count_cards(&model);
+    memset(header.bytes.data + end * 80, '#', 80);
+    header.bytes.data[85] ^= 1;
+    memcpy(before, header.bytes.data, model.length);
+    ck_assert_int_eq(restore_mend(restore, &header, &model, "", "FRAMES ", &text), 0);
+    ck_assert_mem_eq(header.bytes.data, before, model.length);
+    ck_assert(!header.is_changed);
+    ck_assert_uint_eq(restore->count, 0);
+    fits_bytes_free(&header.bytes);
+    fits_bytes_free(&model);
+    free(before);
+    free(restore);
+}
+END_TEST
+
 START_TEST(a_header_that_cannot_be_made_final_is_refused_before_a_row_is_flagged)
 {
     struct cut_image image = {0}, after = {0};
@@ -539,6 +592,13 @@ START_TEST(what_a_person_added_stays)
     ck_assert_mem_eq(find_card(&after, "OBSERVER"), added, sizeof added - 1);
     ck_assert_mem_eq(find_card(&after, "HISTORY"), noted, sizeof noted - 1);
     ck_assert_mem_eq(find_card(&after, "SHMTYPE"), "SHMTYPE = 'UINT16  '", 20);
+    /* What only that person could put right is shown. */
+    ck_assert_int_eq(unlinkat(stream_fd, final_name, 0), 0);
+    find_card(&image, "HISTORY")[13] ^= 128;
+    put_file(part, &image);
+    ck_assert(!repair(&result));
+    ck_assert_msg(strstr(result.text.s, "(HISTORY rescu?d from the old server)") != NULL, "%s",
+                  result.text.s);
     cut_image_free(&image);
     cut_image_free(&after);
     end();
@@ -559,6 +619,8 @@ int main(void)
     tcase_add_test(tcase, what_the_rest_of_the_file_tells_is_believed);
     tcase_add_test(tcase, several_flipped_bits_are_undone_or_refused);
     tcase_add_test(tcase, what_nothing_tells_is_refused_and_named);
+    tcase_add_test(tcase, witnesses_that_disagree_are_both_named);
+    tcase_add_test(tcase, a_header_without_an_end_is_left_as_it_is);
     tcase_add_test(tcase, a_header_that_cannot_be_made_final_is_refused_before_a_row_is_flagged);
     tcase_add_test(tcase, what_a_person_added_stays);
     suite_add_tcase(suite, tcase);

@@ -1,5 +1,6 @@
-/* restore.c - see restore.h. What a single header should be is in restore_cards.c and
- * restore_primary.c; here they are found, and the geometry with them. */
+/* restore.c - see restore.h. Where the headers are, and those of the tables. The geometry is found
+ * in restore_shape.c, the primary header made in restore_primary.c from the values that
+ * restore_values.c settles; one header is compared with what it should be in restore_cards.c. */
 #include "recording/restore.h"
 
 #include <errno.h>
@@ -16,13 +17,8 @@
 #include "fits/plan.h"
 #include "recording/restore_parts.h"
 
-#define RESTORE_DAMAGE_MAX 24u /* bits by which a header may differ and still be meant */
-#define RESTORE_SHAPES_MAX 8u
-#define PLACES_MAX         16u
-#define SCAN_BLOCKS        512u  /* at a time */
-#define KEYWORDS_MAX       32767 /* NBkw of a segment */
-#define BLOCKS(bytes)      (((bytes) + FITS_BLOCK - 1) / FITS_BLOCK)
-#define FRAMES_PROVEN      8u /* looked at where two shapes are equally near */
+#define KEYWORDS_MAX  32767 /* NBkw of a segment */
+#define BLOCKS(bytes) (((bytes) + FITS_BLOCK - 1) / FITS_BLOCK)
 
 static const char sums[] = " CHECKSUM DATASUM ";
 
@@ -211,12 +207,7 @@ static int look_at_keywords(struct restore_look *look, uint64_t off)
 
 static bool is_keywords_at(struct restore_look *look, uint64_t off)
 {
-    static const char leave_out[] = " NAXIS2 CHECKSUM DATASUM ";
-    struct fits_bytes model = {0};
-    bool is = model_keywords(look, 0, &model) == 0 && restore_is_like(look, off, &model, leave_out);
-
-    fits_bytes_free(&model);
-    return is;
+    return restore_is_like(look, off, &look->keywords_model, " NAXIS2 CHECKSUM DATASUM ");
 }
 
 /* Rows of the table, by its card and by where SHMKW is. False: it is nowhere. */
@@ -409,6 +400,8 @@ static int run(struct restore_look *look, int dir_fd, const char *name)
         r = -ENODATA;
     if (r == 0)
         r = fits_build_frames(&look->frames_model, 1, 0, NULL, look->text);
+    if (r == 0)
+        r = model_keywords(look, 0, &look->keywords_model);
     if (r == 0) {
         witness_gather(&look->witness, dir_fd, name);
         r = restore_find_shape(look) ? 0 : -ENODATA;
@@ -432,6 +425,7 @@ int restore_look(struct restore *ret, int fd, int dir_fd, const char *name, stru
         r = run(look, dir_fd, name);
         witness_free(&look->witness);
         fits_bytes_free(&look->frames_model);
+        fits_bytes_free(&look->keywords_model);
         free(look->keywords);
     }
     free(look);

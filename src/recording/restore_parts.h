@@ -2,8 +2,8 @@
  * restore_parts.h - the parts of restore.c: the shape of the file, one header against the one it
  * should be, and the primary header, whose values have to be settled first. See restore.h.
  */
-#ifndef DAOREC_RECORDING_RESTORE_CARDS_H
-#define DAOREC_RECORDING_RESTORE_CARDS_H
+#ifndef DAOREC_RECORDING_RESTORE_PARTS_H
+#define DAOREC_RECORDING_RESTORE_PARTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +25,7 @@ struct restore_look {
     uint64_t file_bytes;
     struct witness witness;
     struct fits_bytes frames_model;                 /* the header of FRAMES, of one row */
+    struct fits_bytes keywords_model;               /* ... of SHMKW, of none */
     struct dao_geometry shapes[RESTORE_SHAPES_MAX]; /* that it may have */
     unsigned shape_count;
     struct dao_geometry geometry;

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,13 +234,9 @@ static void majority_feed(struct majority *majority, int64_t value)
 /* TIME is ATIME - DATEREF, a whole second. */
 static void feed_dateref(struct majority *dateref, const struct fits_row *row)
 {
-    int64_t ns, second;
+    int64_t second = rowcheck_dateref(row);
 
-    if (!isfinite(row->time_s) || fabs(row->time_s) > 1e9 || row->atime_ns <= 0)
-        return;
-    ns = row->atime_ns - (int64_t)llround(row->time_s * 1e9);
-    second = (ns + 500000000) / 1000000000 * 1000000000;
-    if (ns > second - 1000000 && ns < second + 1000000) /* a double holds far less than that */
+    if (second != 0)
         majority_feed(dateref, second);
 }
 

@@ -503,6 +503,31 @@ START_TEST(witnesses_that_disagree_are_both_named)
 }
 END_TEST
 
+/* A row that is nonsense tells nothing, and those that are none outvote it. */
+START_TEST(times_of_rows_tell_what_they_count_from)
+{
+    struct fits_row rows[4] = {
+        {.rtime_ns = 1, .atime_ns = INT64_MAX, .time_s = -1e9},
+        {.rtime_ns = 1, .atime_ns = INT64_MAX, .time_s = 1e300},
+        {.rtime_ns = 1, .atime_ns = 1764000000123456789, .time_s = 0.123456789},
+        {.rtime_ns = 1, .atime_ns = 1764000003000000000, .time_s = 3.0}};
+    unsigned char packed[sizeof rows / sizeof rows[0] * FITS_ROW_BYTES];
+    struct witness_rows told;
+    int fd;
+
+    begin(&scenes[0]);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        fits_row_pack(packed + i * FITS_ROW_BYTES, &rows[i]);
+    fd = openat(stream_fd, "rows", O_RDWR | O_CREAT, 0600);
+    ck_assert_int_eq(write(fd, packed, sizeof packed), sizeof packed);
+    ck_assert_int_eq(witness_read_rows(&told, fd, 0, sizeof rows / sizeof rows[0]), 0);
+    ck_assert(told.has_dateref);
+    ck_assert_int_eq(told.dateref_ns, 1764000000000000000);
+    close(fd);
+    end();
+}
+END_TEST
+
 /* A header without END has no length that could be trusted. */
 START_TEST(a_header_without_an_end_is_left_as_it_is)
 {
@@ -620,6 +645,7 @@ int main(void)
     tcase_add_test(tcase, several_flipped_bits_are_undone_or_refused);
     tcase_add_test(tcase, what_nothing_tells_is_refused_and_named);
     tcase_add_test(tcase, witnesses_that_disagree_are_both_named);
+    tcase_add_test(tcase, times_of_rows_tell_what_they_count_from);
     tcase_add_test(tcase, a_header_without_an_end_is_left_as_it_is);
     tcase_add_test(tcase, a_header_that_cannot_be_made_final_is_refused_before_a_row_is_flagged);
     tcase_add_test(tcase, what_a_person_added_stays);

@@ -37,10 +37,16 @@ static const struct verb_usage usage = {
     .specs = specs,
 };
 
-/* A file or folder, whatever path leads to it. */
+/* A folder, whatever path leads to it. */
 struct identity {
     dev_t dev;
     ino_t ino;
+};
+
+/* A name in a folder: a file of two names is looked at under both. */
+struct entry {
+    struct identity folder;
+    char *name;
 };
 
 struct session {
@@ -54,7 +60,7 @@ struct session {
 struct run {
     const struct repair_options *options;
     uint64_t to_do, failed;
-    struct identity *files; /* looked at */
+    struct entry *files; /* looked at */
     size_t file_count;
     struct session *sessions; /* in the order in which they were found */
     size_t session_count;
@@ -70,28 +76,29 @@ static void refuse(struct run *run, struct session *session, const char *path, c
 
 /* ---- what was looked at ---- */
 
-static bool is_same(const struct identity *a, const struct identity *b)
+static bool is_same(const struct identity *a, const struct stat *b)
 {
-    return a->dev == b->dev && a->ino == b->ino;
+    return a->dev == b->st_dev && a->ino == b->st_ino;
 }
 
-/* Of what does not exist, and without memory: true. */
+/* Without memory: true. */
 static bool is_first_time(struct run *run, int dir_fd, const char *name)
 {
-    struct identity identity, *grown;
+    struct entry *grown, *entry;
     struct stat st;
 
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstat(dir_fd, &st) != 0)
         return true;
-    identity = (struct identity){st.st_dev, st.st_ino};
     for (size_t i = 0; i < run->file_count; i++)
-        if (is_same(&run->files[i], &identity))
+        if (is_same(&run->files[i].folder, &st) && strcmp(run->files[i].name, name) == 0)
             return false;
     grown = realloc(run->files, (run->file_count + 1) * sizeof *grown);
-    if (grown) {
-        run->files = grown;
-        run->files[run->file_count++] = identity;
-    }
+    if (!grown)
+        return true;
+    run->files = grown;
+    entry = &grown[run->file_count];
+    *entry = (struct entry){{st.st_dev, st.st_ino}, strdup(name)};
+    run->file_count += entry->name != NULL;
     return true;
 }
 
@@ -104,8 +111,7 @@ static struct session *find_session(struct run *run, const char *path)
     if (path[0] == '\0' || stat(path, &st) != 0)
         return NULL;
     for (size_t i = 0; i < run->session_count; i++)
-        if (run->sessions[i].identity.dev == st.st_dev &&
-            run->sessions[i].identity.ino == st.st_ino)
+        if (is_same(&run->sessions[i].identity, &st))
             return &run->sessions[i];
     grown = realloc(run->sessions, (run->session_count + 1) * sizeof *grown);
     if (!grown)
@@ -319,6 +325,8 @@ static void free_run(struct run *run)
 {
     for (size_t i = 0; i < run->session_count; i++)
         free(run->sessions[i].path);
+    for (size_t i = 0; i < run->file_count; i++)
+        free(run->files[i].name);
     free(run->sessions);
     free(run->files);
 }

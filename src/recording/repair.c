@@ -343,9 +343,20 @@ static int close_file(struct job *job, const struct recording_hooks *hooks)
     return r;
 }
 
-/* Both names are there (a rename done as link and unlink): the file keeps the final one. */
+/* Both names are there (a rename done as link and unlink): the file keeps the final one, but not
+ * where somebody gave that to a file that is not finished. */
 static int drop_part_name(struct job *job, const char *name, bool apply)
 {
+    struct dao_text text;
+    int r = repair_look_at_finished(job->dir_fd, job->ret->final_name, &text);
+
+    if (r == -EINPROGRESS)
+        return refuse(job, r,
+                      "is not finished, and has a second name, that of a finished file; remove the "
+                      "name %s, then repair again",
+                      job->ret->final_name);
+    if (r < 0)
+        return refuse(job, r, "its second name is %s, but it %.200s", job->ret->final_name, text.s);
     job->ret->verdict = REPAIR_UNNAME;
     if (apply && unlinkat(job->dir_fd, name, 0) != 0)
         return refuse(job, -errno, "%s", strerror(errno));
@@ -367,7 +378,8 @@ static int apply_verdict(struct job *job, const struct recording_hooks *hooks)
     return r;
 }
 
-/* Somebody holds the file, or has renamed it meanwhile. A living recorder holds its session, too. */
+/* Somebody holds the file, or has renamed it meanwhile. A living recorder holds its session,
+ * too. */
 static int say_owner(struct job *job, int error)
 {
     int session_fd = openat(job->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -454,6 +454,28 @@ START_TEST(a_file_that_has_both_names_keeps_the_final_one)
 }
 END_TEST
 
+START_TEST(a_file_that_is_not_finished_keeps_its_part_name)
+{
+    struct cut_image image = {0};
+    struct repair_file result;
+    struct take take;
+
+    take_folder_make(&folder);
+    leave_part(&take, 1, 0, 10, 10);
+    get_file(PART, &image);
+    ck_assert_int_eq(linkat(folder.fd, PART, folder.fd, FINAL, 0), 0);
+    ck_assert_int_lt(repair_file(&result, folder.fd, PART, true, &sink_backend_system, NULL), 0);
+    ck_assert_int_eq(result.verdict, REPAIR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(result.text.s, "remove the name " FINAL ", then repair again"));
+    expect_unchanged(PART, &image);
+    ck_assert_int_eq(unlinkat(folder.fd, FINAL, 0), 0);
+    repair(&sink_backend_system);
+    expect_good(FINAL, 10);
+    cut_image_free(&image);
+    take_folder_remove(&folder);
+}
+END_TEST
+
 START_TEST(a_file_that_only_lacks_its_name_gets_it_and_stays_as_it_is)
 {
     struct cut_image image = {0};
@@ -642,6 +664,7 @@ int main(void)
     tcase_add_test(tcase, a_file_whose_recorder_lives_is_left_alone);
     tcase_add_test(tcase, a_final_name_that_is_taken_is_never_replaced);
     tcase_add_test(tcase, a_file_that_has_both_names_keeps_the_final_one);
+    tcase_add_test(tcase, a_file_that_is_not_finished_keeps_its_part_name);
     tcase_add_test(tcase, a_file_that_only_lacks_its_name_gets_it_and_stays_as_it_is);
     tcase_add_test(tcase, a_file_without_a_row_keeps_the_frame_its_header_tells_of);
     tcase_add_test(tcase, a_row_that_is_missing_is_made_up_to_fit_its_neighbours);

@@ -8,6 +8,7 @@
 #ifndef DAOREC_FITS_SUM_H
 #define DAOREC_FITS_SUM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,12 @@ static inline uint32_t fits_sum_fold(uint64_t wide)
 static inline uint32_t fits_sum_add(uint32_t a, uint32_t b)
 {
     return fits_sum_fold((uint64_t)a + b);
+}
+
+/* Are these the same sum? 0 and all ones are the same number. */
+static inline bool fits_sum_is_same(uint32_t a, uint32_t b)
+{
+    return a % 0xffffffffu == b % 0xffffffffu;
 }
 
 /* The sum of a string that begins `offset` bytes behind a 4-byte boundary, from its sum as if it

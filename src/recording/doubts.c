@@ -37,27 +37,30 @@ void verify_doubts_add(struct verify_doubts *doubts, int64_t frame, const char *
 static void describe_one(struct verify_doubt *doubt)
 {
     const struct verify_frame *frame = &doubt->first;
-    char bytes[64] = "";
+    char bytes[64] = "", cnt0[128] = "";
 
     if (frame->bytes > 0)
         snprintf(bytes, sizeof bytes, ", bytes %llu to %llu", (unsigned long long)frame->off,
                  (unsigned long long)(frame->off + frame->bytes - 1));
-    snprintf(doubt->text, sizeof doubt->text, "frame %llu (CNT0 %lld%s)%s: %s",
-             (unsigned long long)frame->index, (long long)frame->cnt0, bytes,
-             frame->is_row ? ", its row" : "", frame->what);
+    if (!frame->has_no_cnt0)
+        snprintf(cnt0, sizeof cnt0, " (CNT0 %lld%s)", (long long)frame->cnt0, bytes);
+    snprintf(doubt->text, sizeof doubt->text, "frame %llu%s%s: %s",
+             (unsigned long long)frame->index, cnt0, frame->is_row ? ", its row" : "", frame->what);
 }
 
 static void describe_several(struct verify_doubt *doubt)
 {
     const struct verify_frame *first = &doubt->first, *last = &doubt->last;
-    char number[48] = "";
+    char number[48] = "", cnt0[64] = "";
 
     if (last->index - first->index != doubt->frames - 1)
         snprintf(number, sizeof number, "%llu of the ", (unsigned long long)doubt->frames);
-    snprintf(doubt->text, sizeof doubt->text, "%sframes %llu to %llu (CNT0 %lld to %lld)%s: %s",
-             number, (unsigned long long)first->index, (unsigned long long)last->index,
-             (long long)first->cnt0, (long long)last->cnt0, first->is_row ? ", their rows" : "",
-             first->what);
+    if (!first->has_no_cnt0)
+        snprintf(cnt0, sizeof cnt0, " (CNT0 %lld to %lld)", (long long)first->cnt0,
+                 (long long)last->cnt0);
+    snprintf(doubt->text, sizeof doubt->text, "%sframes %llu to %llu%s%s: %s", number,
+             (unsigned long long)first->index, (unsigned long long)last->index, cnt0,
+             first->is_row ? ", their rows" : "", first->what);
 }
 
 /* Which kind it is, or a new one; NULL: there are too many. */

@@ -19,6 +19,7 @@
 struct verify_frame {
     uint64_t index; /* in the file */
     int64_t cnt0;
+    bool has_no_cnt0; /* nobody knows it; of a kind all or none */
     bool is_row;
     uint64_t off, bytes; /* of the pixels in the file; bytes 0: not told */
     const char *what;    /* a text that lives on; who uses the same one means the same kind */
@@ -28,7 +29,7 @@ struct verify_doubt {
     int64_t frame;   /* index in the file, -1: none in particular */
     uint64_t frames; /* about how many it is, from `first` to `last`; 0: no list of frames */
     struct verify_frame first, last;
-    char text[320];
+    char text[480]; /* with room for what repair says */
 };
 
 struct verify_doubt_kind {

@@ -174,11 +174,6 @@ static uint64_t sum_session_lost(const struct job *job, uint64_t own)
 
 /* ---- complete, or not ---- */
 
-static bool is_same_sum(uint32_t a, uint32_t b)
-{
-    return fits_sum_add(a, ~b) == 0xffffffffu || a == b;
-}
-
 /* Both headers final and whole, and the rows those that they speak of? Then only the last two steps
  * are left. 1, 0 or negative errno. */
 static int is_complete(const struct reading *reading)
@@ -212,7 +207,7 @@ static int is_complete(const struct reading *reading)
     free(cursor);
     if (error < 0)
         return error;
-    return is_same_sum(table, rows_sum) && (has_half || is_same_sum(cube, data_sum));
+    return fits_sum_is_same(table, rows_sum) && (has_half || fits_sum_is_same(cube, data_sum));
 }
 
 static bool is_cause(const char *text)

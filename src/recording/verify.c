@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fits/flips.h"
 #include "fits/sum.h"
 
 #define TRIES_MAX  4 /* of looking at a file while its recorder goes on */
@@ -32,7 +33,7 @@ struct pass {
     struct reading_cursor cursor;
     struct rowcheck check;
     uint32_t cube_sum, rows_sum;
-    uint64_t misfits, row_faults, missing;
+    uint64_t misfits, row_faults;
     uint64_t recovered_misfits;
 };
 
@@ -45,7 +46,7 @@ static void on_row(void *ctx, uint64_t index, const struct fits_row *row, const 
     verify_doubts_add_frame(&pass->file->doubts, &frame);
 }
 
-static const char misfit[] = "pixels do not fit DSUM";
+static const char misfit[] = "pixels do not fit DSUM", missing[] = "missing between others";
 
 static int on_frame(void *ctx, uint64_t index, uint32_t sum)
 {
@@ -67,7 +68,9 @@ static int on_frame(void *ctx, uint64_t index, uint32_t sum)
     pass->rows_sum = fits_sum_add(pass->rows_sum, fits_sum_bytes(packed, FITS_ROW_BYTES));
     pass->cube_sum = fits_sum_add(pass->cube_sum, fits_sum_at(sum, index * reading->frame_bytes));
     if (row.rtime_ns == 0 && pass->file->state != VERIFY_FINISHED) {
-        pass->missing++;
+        frame = (struct verify_frame){.index = index, .is_row = true, .what = missing};
+        frame.has_no_cnt0 = true;
+        verify_doubts_add_frame(&pass->file->doubts, &frame);
         return 0;
     }
     if (pass->file->frames++ == 0)
@@ -118,17 +121,6 @@ static int count_rows(struct pass *pass, uint64_t *ret)
     return 0;
 }
 
-/* By its CHECKSUM and the DATASUM it states; true where it has none. */
-static bool header_fits(const struct fits_bytes *header)
-{
-    uint32_t stated = 0, whole;
-
-    if (!fits_has_checksum(header) || fits_card_datasum(header, &stated) < 0)
-        return true;
-    whole = fits_sum_add(fits_sum_bytes(header->data, header->length), stated);
-    return whole == 0xffffffffu || whole == 0;
-}
-
 /* Where the first rows agree on another DATEREF than their header it is the header that is wrong,
  * and no row is to be doubted for it. */
 static int64_t find_dateref(struct pass *pass)
@@ -158,12 +150,14 @@ static int64_t find_dateref(struct pass *pass)
 static int run_pass(struct pass *pass)
 {
     struct reading_visitor visitor = {on_frame, on_progress, pass};
-    uint32_t depth = pass->reading->geometry.depth;
+    const struct fits_bytes *header = &pass->reading->unit[READING_CUBE].header;
+    uint32_t depth = pass->reading->geometry.depth, datasum;
     uint64_t rows = 0;
     int r;
 
     reading_cursor_init(&pass->cursor, pass->reading);
-    if (!header_fits(&pass->reading->unit[READING_CUBE].header))
+    if (fits_has_checksum(header) && fits_card_datasum(header, &datasum) == 0 &&
+        !fits_header_sums_up(header, &datasum))
         depth = UINT32_MAX; /* FIFOSIZE may be what is wrong in it */
     rowcheck_init(&pass->check, find_dateref(pass), depth, on_row, pass);
     r = count_rows(pass, &rows);
@@ -194,11 +188,10 @@ static bool check_sums(struct verify_file *file, const struct reading *reading,
         verify_doubts_add(&file->doubts, -1, "%s has no CHECKSUM and DATASUM", unit_names[which]);
         return true;
     }
-    if (!header_fits(header))
+    if (!fits_header_sums_up(header, &stated))
         verify_doubts_add(&file->doubts, -1, "%s%s does not fit its CHECKSUM", unit_names[which],
                           which == READING_CUBE ? "" : ", its header,");
-    /* 0 and all ones are the same number */
-    if (stated == data_sum || fits_sum_add(stated, ~data_sum) == 0xffffffffu)
+    if (fits_sum_is_same(stated, data_sum))
         return true;
     verify_doubts_add(&file->doubts, -1, "%s (bytes %llu to %llu): DATASUM does not fit",
                       data_names[which], (unsigned long long)reading->unit[which].data_off,
@@ -335,11 +328,10 @@ static void check_foreign_unit(struct verify_file *file, int number, const struc
     const struct fits_bytes *header = &unit->header;
     uint32_t stated = 0, whole = fits_sum_bytes(header->data, header->length);
 
-    if (fits_card_datasum(header, &stated) == 0 && stated != data_sum &&
-        fits_sum_add(stated, ~data_sum) != 0xffffffffu)
+    if (fits_card_datasum(header, &stated) == 0 && !fits_sum_is_same(stated, data_sum))
         verify_doubts_add(&file->doubts, -1, "unit %d does not fit its DATASUM", number);
     whole = fits_sum_add(whole, data_sum);
-    if (fits_has_checksum(header) && whole != 0xffffffffu && whole != 0)
+    if (fits_has_checksum(header) && !fits_sum_is_same(whole, 0))
         verify_doubts_add(&file->doubts, -1, "unit %d does not fit its CHECKSUM", number);
 }
 
@@ -393,12 +385,16 @@ static int look_inside(struct verify_file *file, const char *path, const struct 
         verify_cards(file, reading);
         if (reading->behind_bytes == 0 && !verify_is_uncut(reading)) /* both is said already */
             ask_cfitsio(file, path, reading);
-    } else if (r == 0 && pass->missing > 0) {
-        verify_doubts_add(&file->doubts, -1, "%llu row%s missing between others",
-                          (unsigned long long)pass->missing, pass->missing == 1 ? " is" : "s are");
     }
     free(pass);
     return r;
+}
+
+static bool begins_like_fits(int fd)
+{
+    unsigned char head[FITS_CARD_BYTES];
+
+    return fits_read_at(fd, 0, head, sizeof head) == 0 && fits_scan_is_fits(head, sizeof head);
 }
 
 /* Once. Returns whether a recorder held the file, so that doubts may come from its going on. */
@@ -418,7 +414,7 @@ static bool look_once(struct verify_file *file, const char *path,
         file->state = is_held ? VERIFY_BEING_WRITTEN : VERIFY_UNREADABLE;
         r = reading_open_anyway(reading, fd, &text);
         is_orphan = file->is_part && !is_held;
-        if (r == -EMEDIUMTYPE && strstr(text.s, "no recording") &&
+        if (r == -EMEDIUMTYPE && begins_like_fits(fd) &&
             !(is_orphan && verify_is_repairable(path))) {
             look_at_foreign(file, fd);
         } else if (r < 0) {

@@ -69,8 +69,8 @@ bool verify_is_part(const char *path);
 /* In verify_state.c: what is it? Fills in what its header says, and file->state, which is
  * BEING_WRITTEN before where a recorder holds the file. */
 void verify_state(struct verify_file *file, const struct reading *reading, const char *path);
-/* Of a file named *.part that no recorder holds: a doubt that says what repair makes of it, which is
- * found out by repair's own look at it (the pixels are read once more). */
+/* Of a file named *.part that no recorder holds: a doubt that says what repair makes of it, which
+ * is found out by repair's own look at it (the pixels are read once more). */
 void verify_plan(struct verify_file *file, const char *path);
 bool verify_is_repairable(const char *path); /* does repair see a recording in it? */
 /* Has it units or rows that closing takes away? */

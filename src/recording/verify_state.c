@@ -1,5 +1,5 @@
-/* verify_state.c - what a recording is by its name, its lock and its header: finished, being written
- * or left by a crash. See verify.h. */
+/* verify_state.c - what a recording is by its name, its lock and its header: finished, being
+ * written or left by a crash. See verify.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,7 +88,7 @@ bool verify_is_repairable(const char *path)
 void verify_plan(struct verify_file *file, const char *path)
 {
     struct repair_file plan;
-    char words[256];
+    char words[sizeof((struct verify_doubt *)0)->text];
     int r = repair_plan(&plan, path);
 
     repair_describe(&plan, words, sizeof words);

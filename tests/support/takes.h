@@ -30,6 +30,7 @@
 /* What the segment has, where a test wants it to have any. */
 static const IMAGE_KEYWORD *take_keywords;
 static unsigned take_keyword_count;
+static const char *take_segment = "/tmp/wfs.im.shm";
 
 struct take {
     struct dao_geometry geometry;
@@ -176,7 +177,7 @@ static inline void take_prepare(struct take *take, int dir_fd, uint32_t width, u
                                       .stream = "wfs",
                                       .host = "host",
                                       .session = "0123-4567",
-                                      .shm_path = "/tmp/wfs.im.shm",
+                                      .shm_path = take_segment,
                                       .keywords = take_keywords,
                                       .keyword_count = take_keyword_count};
     take->file.facts = &take->facts;

@@ -13,6 +13,7 @@
 #include "recording/rebuild.h"
 #include "recording/repair.h"
 #include "recording/restore_parts.h"
+#include "recording/verify.h"
 #include "tests/support/powercut.h"
 #include "tests/support/takes.h"
 
@@ -503,6 +504,48 @@ START_TEST(witnesses_that_disagree_are_both_named)
 }
 END_TEST
 
+/* Two of it do not fit into a short line: what to do must be told all the same. */
+START_TEST(the_remedy_is_told_however_long_the_segment_s_name_is)
+{
+    static const char segment[] =
+        "/dev/shm/instrument/adaptive-optics/real-time/wavefronts/wfs.im.shm";
+    struct cut_image image = {0};
+    struct verify_file file;
+    struct take take;
+    char text[600], path[400];
+    int fd;
+
+    take_segment = segment;
+    begin(&scenes[0]);
+    make_scene(&scenes[0], &take, &image);
+    fd = openat(session_fd, "session.json", O_WRONLY | O_CREAT, 0600);
+    snprintf(
+        text, sizeof text,
+        "{\"session\": \"" SESSION "\", \"uuid\": \"0123-4567\", \"host\": \"host\","
+        " \"version\": \"0\", \"start\": null, \"end\": null, \"streams\": [{\"name\": \"wfs\","
+        " \"segment\": \"%s\", \"geometry\": {\"type\": \"uint16\", \"size\": [97],"
+        " \"layout\": \"newer\", \"depth\": 16, \"frame_bytes\": 194}, \"expected\": 0,"
+        " \"recorded\": 0, \"torn\": 0, \"lost\": 0, \"lost_by\": {\"lapped\": 0, \"disk\": 0,"
+        " \"source\": 0, \"restart\": 0}, \"restarts\": 0, \"runs\": [{\"first_cnt0\": 1000,"
+        " \"last_cnt0\": 999, \"expected\": 0}], \"runs_left_out\": 0, \"gaps\": [],"
+        " \"gaps_left_out\": 0, \"files\": []}]}",
+        segment);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    find_card(&image, "SHMNAME")[20] ^= 1;
+    put_file(part, &image);
+    snprintf(path, sizeof path, "%s/wfs/%s", session, part);
+    verify_file(&file, path, NULL);
+    ck_assert_uint_ge(file.doubts.kept_count, 1);
+    ck_assert_msg(strstr(file.doubts.kept[0].text, "then repair again") != NULL, "%s",
+                  file.doubts.kept[0].text);
+    verify_file_free(&file);
+    cut_image_free(&image);
+    take_segment = "/tmp/wfs.im.shm";
+    end();
+}
+END_TEST
+
 /* A row that is nonsense tells nothing, and those that are none outvote it. */
 START_TEST(times_of_rows_tell_what_they_count_from)
 {
@@ -645,6 +688,7 @@ int main(void)
     tcase_add_test(tcase, several_flipped_bits_are_undone_or_refused);
     tcase_add_test(tcase, what_nothing_tells_is_refused_and_named);
     tcase_add_test(tcase, witnesses_that_disagree_are_both_named);
+    tcase_add_test(tcase, the_remedy_is_told_however_long_the_segment_s_name_is);
     tcase_add_test(tcase, times_of_rows_tell_what_they_count_from);
     tcase_add_test(tcase, a_header_without_an_end_is_left_as_it_is);
     tcase_add_test(tcase, a_header_that_cannot_be_made_final_is_refused_before_a_row_is_flagged);

@@ -357,6 +357,14 @@ static void move(const char *from, const char *to)
     ck_assert_int_eq(renameat(folder.fd, from, folder.fd, to), 0);
 }
 
+static bool is_told(const struct verify_doubts *doubts, const char *words)
+{
+    for (size_t i = 0; i < doubts->kept_count; i++)
+        if (strcmp(doubts->kept[i].text, words) == 0)
+            return true;
+    return false;
+}
+
 START_TEST(an_unfinished_file_is_told_in_one_line_whatever_its_name)
 {
     struct take take;
@@ -375,6 +383,30 @@ START_TEST(an_unfinished_file_is_told_in_one_line_whatever_its_name)
     ck_assert_int_eq(flock(fd, LOCK_EX), 0);
     expect_one("wfs_000001.fits", VERIFY_BEING_WRITTEN, 20, "still being recorded, but renamed");
     close(fd);
+    end();
+}
+END_TEST
+
+START_TEST(rows_that_are_missing_between_others_are_named)
+{
+    struct verify_file file;
+    struct take take;
+    char part[400];
+
+    begin();
+    take_prepare(&take, folder.fd, 97, 400, 1, 0, &sink_backend_system);
+    take_publish(&take);
+    take_put_pixels(&take, 0, 20);
+    take_put_rows(&take, 0, 3);
+    take_put_rows(&take, 6, 12);
+    take_put_rows(&take, 13, 20);
+    recording_file_discard(&take.file);
+    snprintf(part, sizeof part, "%s.part", path);
+    verify_file(&file, part, NULL);
+    ck_assert_uint_eq(file.frames, 16);
+    ck_assert(is_told(&file.doubts, "frames 3 to 5, their rows: missing between others"));
+    ck_assert(is_told(&file.doubts, "frame 12, its row: missing between others"));
+    verify_file_free(&file);
     end();
 }
 END_TEST
@@ -538,6 +570,7 @@ int main(void)
     tcase_add_test(tcase, a_card_that_rows_are_judged_by_makes_no_row_look_wrong);
     tcase_add_test(tcase, what_was_appended_is_counted_in_bytes);
     tcase_add_test(tcase, an_unfinished_file_is_told_in_one_line_whatever_its_name);
+    tcase_add_test(tcase, rows_that_are_missing_between_others_are_named);
     tcase_add_test(tcase, a_file_that_was_not_cut_is_told_in_one_line);
     tcase_add_test(tcase, a_second_name_and_a_taken_one_are_told_in_one_line);
     tcase_add_test(tcase, a_row_that_contradicts_anything_is_reported_and_it_alone);

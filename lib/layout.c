@@ -172,11 +172,21 @@ int dao_geometry_make(struct dao_geometry *ret, int naxis, const uint32_t *size,
     return 0;
 }
 
+bool dao_geometry_same_frame(const struct dao_geometry *a, const struct dao_geometry *b)
+{
+    return a->dtype == b->dtype && a->naxis == b->naxis &&
+           memcmp(a->size, b->size, sizeof a->size) == 0;
+}
+
+bool dao_geometry_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
+{
+    return dao_geometry_same_frame(a, b) && a->depth == b->depth;
+}
+
 bool dao_geometry_equal(const struct dao_geometry *a, const struct dao_geometry *b)
 {
-    return a->layout->kind == b->layout->kind && a->dtype->atype == b->dtype->atype &&
-           a->naxis == b->naxis && a->size[0] == b->size[0] && a->size[1] == b->size[1] &&
-           a->size[2] == b->size[2] && a->depth == b->depth && a->nbkw == b->nbkw;
+    return a->layout->kind == b->layout->kind && dao_geometry_same_shape(a, b) &&
+           a->nbkw == b->nbkw;
 }
 
 /* ---- from bytes to a geometry ---- */

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/units.h"
@@ -79,21 +80,6 @@ static void add_json(struct facts *f, const char *key, json_t *value)
 static json_t *integer(uint64_t value)
 {
     return json_integer((json_int_t)value);
-}
-
-/* Names of files and keywords may hold any byte; JSON must stay UTF-8. */
-static json_t *text_value(const char *text)
-{
-    json_t *value = json_string(text);
-    char clean[SUMMARY_TEXT * 4];
-    size_t i;
-
-    if (value)
-        return value;
-    for (i = 0; text[i] && i + 1 < sizeof(clean); i++)
-        clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-    clean[i] = '\0';
-    return json_string(clean);
 }
 
 static json_t *utc_value(int64_t ns)
@@ -234,14 +220,14 @@ static void add_identity(struct facts *f, const struct recording_summary *s)
 
     snprintf(f->title, sizeof(f->title), "recording, file %" PRIu64 " of %.80s", s->file_seq,
              s->stream);
-    add(f, "stream", text_value(s->stream), "stream", "%s, from %s", s->stream, s->segment);
-    add_json(f, "segment", text_value(s->segment));
-    add(f, "session", text_value(s->session), "session", "%s on %s, daorec %s", s->session, s->host,
-        s->version);
+    add(f, "stream", json_text_value(s->stream), "stream", "%s, from %s", s->stream, s->segment);
+    add_json(f, "segment", json_text_value(s->segment));
+    add(f, "session", json_text_value(s->session), "session", "%s on %s, daorec %s", s->session,
+        s->host, s->version);
     add_json(f, "file_seq", integer(s->file_seq));
-    add(f, "recstat", text_value(s->status), "state", "%s",
+    add(f, "recstat", json_text_value(s->status), "state", "%s",
         describe_state(state, sizeof(state), s));
-    add_json(f, "end_cause", text_value(s->end_cause));
+    add_json(f, "end_cause", json_text_value(s->end_cause));
     add_json(f, "part", json_boolean(s->is_part));
     add_json(f, "writer_locked", json_boolean(s->is_locked));
 }
@@ -309,7 +295,7 @@ static void describe_fits(struct facts *f, const struct recording_summary *s)
         snprintf(f->title, sizeof(f->title), "FITS file, but no recording of daorec");
         add(f, "hdus", integer((uint64_t)s->hdus), "units", "%d", s->hdus);
     }
-    add(f, "type", text_value(s->type), "type", "%s", s->type[0] ? s->type : "unknown");
+    add(f, "type", json_text_value(s->type), "type", "%s", s->type[0] ? s->type : "unknown");
     add_shape(f, size, axes < 0 ? 0 : axes);
     if (s->is_recording) {
         add_frames(f, s);
@@ -384,7 +370,7 @@ static int tell(const char *path, bool as_json)
     unsigned char head[64];
     ssize_t r = read_head(path, head, sizeof(head), &text);
 
-    add_json(&f, "path", text_value(path));
+    add_json(&f, "path", json_text_value(path));
     if (r >= 0)
         r = recording_is_fits(head, (size_t)r) ? look_at_fits(&f, path, &text)
                                                : look_at_segment(&f, path, &text);

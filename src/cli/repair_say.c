@@ -5,23 +5,9 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/units.h"
-
-/* Paths may hold any byte; JSON must stay UTF-8. */
-static json_t *text_value(const char *text)
-{
-    json_t *value = json_string(text);
-    char clean[4096];
-    size_t i;
-
-    if (value)
-        return value;
-    for (i = 0; text[i] && i + 1 < sizeof clean; i++)
-        clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-    clean[i] = '\0';
-    return json_string(clean);
-}
 
 static json_t *integer(uint64_t value)
 {
@@ -48,19 +34,19 @@ static void file_as_json(const struct repair_options *options, const char *path,
     json_t *object = json_object(), *list = json_array();
     bool applied = options->apply && file->verdict < REPAIR_OWNED;
 
-    json_object_set_new(object, "path", text_value(path));
+    json_object_set_new(object, "path", json_text_value(path));
     json_object_set_new(object, "action", json_string(actions[file->verdict]));
     json_object_set_new(object, "owned", json_boolean(file->verdict == REPAIR_OWNED));
     json_object_set_new(object, "applied", json_boolean(applied));
-    json_object_set_new(object, "final", text_value(file->final_name));
+    json_object_set_new(object, "final", json_text_value(file->final_name));
     json_object_set_new(object, "frames", integer(file->frames));
     json_object_set_new(object, "flagged", integer(file->flagged));
     json_object_set_new(object, "dropped", integer(file->dropped));
     json_object_set_new(object, "restored", integer(file->restored));
-    json_object_set_new(object, "cards", text_value(file->cards));
-    json_object_set_new(object, "text", text_value(file->text.s));
+    json_object_set_new(object, "cards", json_text_value(file->cards));
+    json_object_set_new(object, "text", json_text_value(file->text.s));
     for (size_t i = 0; i < doubts->kept_count; i++)
-        json_array_append_new(list, text_value(doubts->kept[i].text));
+        json_array_append_new(list, json_text_value(doubts->kept[i].text));
     json_object_set_new(object, "doubts", list);
     print_line(object);
 }
@@ -138,15 +124,15 @@ static void ledger_as_json(const struct repair_options *options, const char *ses
     json_t *object = json_object();
     const char *action = ledger->verdict == REBUILD_REFUSED ? "refused" : "rebuild ledger";
 
-    json_object_set_new(object, "session", text_value(session));
+    json_object_set_new(object, "session", json_text_value(session));
     json_object_set_new(object, "action", json_string(action));
     json_object_set_new(object, "applied",
                         json_boolean(options->apply && ledger->verdict == REBUILD_WRITE));
     json_object_set_new(object, "expected", integer(ledger->expected));
     json_object_set_new(object, "recorded", integer(ledger->recorded));
     json_object_set_new(object, "lost", integer(ledger->lost));
-    json_object_set_new(object, "kept_as", text_value(ledger->kept_as));
-    json_object_set_new(object, "text", text_value(ledger->text.s));
+    json_object_set_new(object, "kept_as", json_text_value(ledger->kept_as));
+    json_object_set_new(object, "text", json_text_value(ledger->text.s));
     print_line(object);
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/units.h"
@@ -41,21 +42,6 @@ static const struct verb_usage usage = {
 
 /* ---- what is printed ---- */
 
-/* Paths may hold any byte; JSON must stay UTF-8. */
-static json_t *text_value(const char *text)
-{
-    json_t *value = json_string(text);
-    char clean[4096];
-    size_t i;
-
-    if (value)
-        return value;
-    for (i = 0; text[i] && i + 1 < sizeof clean; i++)
-        clean[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-    clean[i] = '\0';
-    return json_string(clean);
-}
-
 static void print_json(json_t *object, const struct verify_doubts *doubts)
 {
     json_t *list = json_array();
@@ -70,7 +56,7 @@ static void print_json(json_t *object, const struct verify_doubts *doubts)
             json_object_set_new(doubt, "last_frame", json_integer((json_int_t)kept->last.index));
             json_object_set_new(doubt, "frames", json_integer((json_int_t)kept->frames));
         }
-        json_object_set_new(doubt, "text", text_value(kept->text));
+        json_object_set_new(doubt, "text", json_text_value(kept->text));
         json_array_append_new(list, doubt);
     }
     json_object_set_new(object, "doubt_count", json_integer((json_int_t)doubts->count));
@@ -101,7 +87,7 @@ static void print_file(const struct verify_run *run, const char *path,
                        const struct verify_file *file)
 {
     if (run->options->json) {
-        print_json(json_pack("{s:o, s:s, s:I, s:I, s:I}", "path", text_value(path), "state",
+        print_json(json_pack("{s:o, s:s, s:I, s:I, s:I}", "path", json_text_value(path), "state",
                              state_names[file->state], "frames", (json_int_t)file->frames, "lost",
                              (json_int_t)file->totals.lost, "torn", (json_int_t)file->totals.torn),
                    &file->doubts);
@@ -123,7 +109,7 @@ void verify_print_whole(struct verify_run *run, const char *path, const char *ki
 {
     run->doubts += doubts->count;
     if (run->options->json)
-        print_json(json_pack("{s:o, s:s}", "path", text_value(path), "kind", kind), doubts);
+        print_json(json_pack("{s:o, s:s}", "path", json_text_value(path), "kind", kind), doubts);
     else
         print_doubts(path, doubts);
     if (!run->options->json && !run->options->quiet && doubts->count == 0 &&

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "lib/clock.h"
@@ -281,8 +282,8 @@ static json_t *stream_json(const struct live *live, unsigned i, const struct rep
     uint32_t usual, most;
     json_t *object = json_object();
 
-    json_object_set_new(object, "name", report_text(s->name));
-    json_object_set_new(object, "segment", report_text(live->watches[i]->path));
+    json_object_set_new(object, "name", json_text_value(s->name));
+    json_object_set_new(object, "segment", json_text_value(live->watches[i]->path));
     report_add_shape(object, &view->geometry);
     json_object_set_new(object, "condition",
                         json_string(view->condition == WATCH_GONE ? "gone" : "running"));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/units.h"
 #include "measure/align.h"
 
@@ -87,9 +88,9 @@ static json_t *to_json(const struct align *align, const struct series *a, const 
         align->stretch_count < align->stretches_most ? align->stretch_count : align->stretches_most;
     json_t *object = json_object(), *list = json_array();
 
-    json_object_set_new(object, "a", report_text(a->stream));
-    json_object_set_new(object, "b", report_text(b->stream));
-    json_object_set_new(object, "uuid", a->uuid[0] ? report_text(a->uuid) : json_null());
+    json_object_set_new(object, "a", json_text_value(a->stream));
+    json_object_set_new(object, "b", json_text_value(b->stream));
+    json_object_set_new(object, "uuid", a->uuid[0] ? json_text_value(a->uuid) : json_null());
     json_object_set_new(object, "tolerance_ns", json_integer(align->tolerance_ns));
     json_object_set_new(object, "frames", report_integer(align->frames));
     json_object_set_new(object, "matched", report_integer(align->matched));

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "lib/clock.h"
@@ -246,8 +247,9 @@ static json_t *stream_json(const struct recorded *recorded, const struct stream 
     const struct series *series = stream->series;
     json_t *object = json_object(), *files = json_array();
 
-    json_object_set_new(object, "name", report_text(series->stream));
-    json_object_set_new(object, "uuid", series->uuid[0] ? report_text(series->uuid) : json_null());
+    json_object_set_new(object, "name", json_text_value(series->stream));
+    json_object_set_new(object, "uuid",
+                        series->uuid[0] ? json_text_value(series->uuid) : json_null());
     report_add_shape(object, &series->parts[0].geometry);
     json_object_set_new(object, "shapes", report_integer(series->part_count));
     json_object_set_new(object, "has_counts", json_boolean(series->has_counts));
@@ -255,7 +257,7 @@ static json_t *stream_json(const struct recorded *recorded, const struct stream 
     json_object_set_new(object, "ledger", json_string(ledger_use_names[stream->ledger]));
     report_add_tally(object, &stream->tally, &recorded->config->report);
     for (size_t i = 0; i < series_member_count(series); i++)
-        json_array_append_new(files, report_text(series_member_at(series, i).path));
+        json_array_append_new(files, json_text_value(series_member_at(series, i).path));
     json_object_set_new(object, "files", files);
     return object;
 }

@@ -57,8 +57,7 @@ void report_print_bars(FILE *out, const char *label, const struct histogram *h);
 /* ---- for programs; new references ---- */
 
 json_t *report_integer(uint64_t value);
-json_t *report_utc(int64_t ns);        /* null for 0 */
-json_t *report_text(const char *text); /* bytes that are no UTF-8 are '?' */
+json_t *report_utc(int64_t ns); /* null for 0 */
 
 /* Members expected, seen, lost, lost_by, ..., interval_ns, latency_ns, gaps, runs into `object`. */
 void report_add_tally(json_t *object, const struct tally *t, const struct report_options *options);

@@ -17,19 +17,6 @@ json_t *report_utc(int64_t ns)
     return ns ? json_string(units_format_utc(utc, sizeof utc, ns, 9)) : json_null();
 }
 
-json_t *report_text(const char *text)
-{
-    json_t *value = json_string(text);
-    char *clean = value ? NULL : strdup(text);
-
-    for (char *c = clean; c && *c; c++)
-        *c = (unsigned char)*c < 0x80 ? *c : '?';
-    if (clean)
-        value = json_string(clean);
-    free(clean);
-    return value ? value : json_null();
-}
-
 void report_add_shape(json_t *object, const struct dao_geometry *geo)
 {
     json_t *size = json_array();

@@ -163,12 +163,6 @@ static const struct ledger_shape *find_shape(const struct ledger_stream *ledger,
     return found;
 }
 
-static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
-{
-    return a->dtype == b->dtype && a->naxis == b->naxis && a->depth == b->depth &&
-           memcmp(a->size, b->size, sizeof a->size) == 0;
-}
-
 static const char *format_shape(char *text, size_t bytes, const struct dao_geometry *geometry)
 {
     int at = snprintf(text, bytes, "%s ", geometry->dtype->name);
@@ -202,7 +196,7 @@ static void check_shapes(const struct chain *chain, const struct ledger_stream *
         const struct ledger_shape *shape =
             find_shape(ledger, (uint64_t)file->file_seq, &is_left_out);
 
-        if (is_left_out || (shape && is_same_shape(&shape->geometry, &file->geometry)))
+        if (is_left_out || (shape && dao_geometry_same_shape(&shape->geometry, &file->geometry)))
             continue;
         if (wrong++ == 0) {
             first = file;
@@ -216,7 +210,7 @@ static void check_shapes(const struct chain *chain, const struct ledger_stream *
                                       : "no geometry",
                           format_shape(own, sizeof own, &first->geometry), others);
     if (ledger->geometry_told.dtype &&
-        !is_same_shape(&ledger->geometry_told, &ledger->counts.shape.geometry))
+        !dao_geometry_same_shape(&ledger->geometry_told, &ledger->counts.shape.geometry))
         verify_doubts_add(doubts, -1,
                           "the ledger of %s: its geometry (%s) is not the last of its geometries "
                           "(%s)",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/units.h"
 #include "base/version.h"
 
@@ -64,20 +65,6 @@ uint64_t ledger_lost(const struct ledger_counts *counts)
 bool ledger_balances(const struct ledger_counts *counts)
 {
     return ledger_expected(counts) == counts->recorded + ledger_lost(counts);
-}
-
-/* Paths may hold any byte; JSON must stay UTF-8. */
-static json_t *path_value(const char *path)
-{
-    json_t *value = json_string(path);
-    char *clean = value ? NULL : strdup(path);
-
-    for (char *c = clean; c && *c; c++)
-        *c = (unsigned char)*c < 0x80 ? *c : '?';
-    if (clean)
-        value = json_string(clean);
-    free(clean);
-    return value;
 }
 
 static json_t *utc(int64_t ns)
@@ -216,7 +203,7 @@ static json_t *whole_stream(const struct ledger_stream *stream)
     uint64_t past = counts->run_count - 1, past_shapes = counts->shape_count - 1;
 
     json_object_set_new(object, "name", json_string(stream->name));
-    json_object_set_new(object, "segment", path_value(stream->shm_path));
+    json_object_set_new(object, "segment", json_text_value(stream->shm_path));
     json_object_set_new(object, "geometry", geometry(&counts->shape.geometry));
     json_object_set_new(object, "geometries", geometries(stream));
     json_object_set_new(
@@ -244,7 +231,7 @@ static json_t *brief_stream(const struct ledger *ledger, const struct ledger_str
 
         snprintf(path, sizeof path, "%s/%s/%s/%s%s", ledger->root, ledger->session, stream->name,
                  file->name, file->closed ? "" : ".part");
-        json_array_append_new(names, path_value(path));
+        json_array_append_new(names, json_text_value(path));
     }
     json_object_set_new(object, "files", names);
     return object;
@@ -255,7 +242,7 @@ char *ledger_to_json(const struct ledger *ledger, bool brief)
     json_t *root = json_object(), *streams = json_array();
     char *text;
 
-    json_object_set_new(root, "session", json_string(ledger->session));
+    json_object_set_new(root, "session", json_text_value(ledger->session));
     if (!brief) {
         json_object_set_new(root, "uuid", json_string(ledger->uuid));
         json_object_set_new(root, "host", json_string(ledger->host));

@@ -213,22 +213,16 @@ static const char *known_cause(const char *text)
     return "";
 }
 
-static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
-{
-    return a->dtype == b->dtype && a->naxis == b->naxis && a->depth == b->depth &&
-           memcmp(a->size, b->size, sizeof a->size) == 0;
-}
-
 /* The layout that the old ledger gives to this shape. */
 static const struct dao_layout *find_layout(const struct ledger_stream *old,
                                             const struct dao_geometry *shape)
 {
     uint64_t past = old ? old->counts.shape_count - 1 : 0;
 
-    if (!old || is_same_shape(&old->counts.shape.geometry, shape))
+    if (!old || dao_geometry_same_shape(&old->counts.shape.geometry, shape))
         return old ? old->counts.shape.geometry.layout : NULL;
     for (uint64_t i = 0; i < past && i < LEDGER_SHAPES_MAX; i++)
-        if (is_same_shape(&old->shapes[i].geometry, shape))
+        if (dao_geometry_same_shape(&old->shapes[i].geometry, shape))
             return old->shapes[i].geometry.layout;
     return NULL;
 }
@@ -240,7 +234,7 @@ static void describe(struct rebuild_stream *rebuild, const struct reading *readi
     uint64_t past = counts->shape_count;
 
     snprintf(rebuild->segment, sizeof rebuild->segment, "%s", reading->cards.segment);
-    if (past > 0 && is_same_shape(&counts->shape.geometry, &reading->geometry))
+    if (past > 0 && dao_geometry_same_shape(&counts->shape.geometry, &reading->geometry))
         return;
     if (past > 0 && past <= LEDGER_SHAPES_MAX)
         rebuild->shapes[past - 1] = counts->shape;

@@ -33,16 +33,10 @@ bool restore_is_like(const struct restore_look *look, uint64_t off, const struct
 
 /* ---- shapes that it may have ---- */
 
-static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
-{
-    return a->dtype == b->dtype && a->naxis == b->naxis &&
-           memcmp(a->size, b->size, sizeof a->size) == 0;
-}
-
 static void add_shape(struct restore_look *look, const struct dao_geometry *shape)
 {
     for (unsigned i = 0; i < look->shape_count; i++)
-        if (is_same_shape(&look->shapes[i], shape))
+        if (dao_geometry_same_frame(&look->shapes[i], shape))
             return;
     if (look->shape_count < RESTORE_SHAPES_MAX)
         look->shapes[look->shape_count++] = *shape;
@@ -319,9 +313,10 @@ static unsigned weigh(const struct restore_look *look, const struct dao_geometry
 
     unsigned weight = 4 * count_proven(look, shape, planes);
 
-    if (ledger && is_same_shape(ledger, shape))
+    if (ledger && dao_geometry_same_frame(ledger, shape))
         weight += 1;
-    if (witness_has_same_before(witness) && is_same_shape(&witness->before.geometry, shape))
+    if (witness_has_same_before(witness) &&
+        dao_geometry_same_frame(&witness->before.geometry, shape))
         weight += 2;
     return weight;
 }

@@ -76,8 +76,8 @@ int dao_geometry_make(struct dao_geometry *ret, int naxis, const uint32_t *size,
 int dao_layout_identify(struct dao_geometry *ret, const void *head, size_t head_bytes,
                         uint64_t file_bytes, bool *ret_ambiguous, struct dao_text *text);
 
-/* True where their frames are alike: type, number of axes and their sizes. Either's type may be NULL,
- * where nothing is told. */
+/* True where their frames are alike: type, number of axes and their sizes. A type may be NULL where
+ * none is known. */
 bool dao_geometry_same_frame(const struct dao_geometry *a, const struct dao_geometry *b);
 
 /* True where their frames are alike and their depths the same, in whatever layout. */

@@ -6,8 +6,8 @@
 
 #include <jansson.h>
 
-/* Paths and cards may hold any byte, and JSON must stay UTF-8: where a text is not, each byte that is
- * no ASCII becomes '?'. A new reference; JSON's null without memory. */
+/* Paths and cards may hold any byte, and JSON must stay UTF-8: where a text is not, each byte that
+ * is no ASCII becomes '?'. A new reference; JSON's null without memory. */
 json_t *json_text_value(const char *text);
 
 #endif

@@ -33,10 +33,10 @@ bool fits_is_nearly_end(const unsigned char *card);
 bool fits_card_is_legal(const unsigned char *card);
 
 /*
- * The value of a card, whatever its keyword. 0; -ENOENT: none as cfitsio writes it; -EINVAL: more than
- * one that it could have been. An integer is right-adjusted to column 30. A text is followed by this comment ("" for none)
- * where it is not too long; is_fit (may be NULL) says which values are possible. A text on more
- * than one card is not read. *ret is untouched on failure.
+ * The value of a card, whatever its keyword. 0; -ENOENT: none as cfitsio writes it; -EINVAL: more
+ * than one that it could have been. An integer is right-adjusted to column 30. A text is followed
+ * by this comment ("" for none) where it is not too long; is_fit (may be NULL) says which values
+ * are possible. A text on more than one card is not read. *ret is untouched on failure.
  */
 int fits_flipped_integer(const unsigned char *card, int64_t *ret);
 int fits_flipped_text(const unsigned char *card, const char *comment,

@@ -13,6 +13,17 @@
 #include "fits/rows.h"
 #include "fits/sum.h"
 
+const char *const fits_end_causes[] = {"",        "ROLL",    "STOP",  "SIGNAL",
+                                       "SHMGONE", "RESHAPE", "ERROR", NULL};
+
+const char *fits_find_end_cause(const char *name)
+{
+    for (size_t i = 1; fits_end_causes[i]; i++)
+        if (strcmp(fits_end_causes[i], name) == 0)
+            return fits_end_causes[i];
+    return NULL;
+}
+
 void fits_bytes_free(struct fits_bytes *bytes)
 {
     free(bytes->data);

@@ -47,6 +47,11 @@ struct fits_facts {
     unsigned keyword_count;
 };
 
+/* What ENDCAUSE may be: "" before the end, then the causes; NULL is behind the last. */
+extern const char *const fits_end_causes[];
+/* The cause of this name, or NULL. */
+const char *fits_find_end_cause(const char *name);
+
 /* What is true of one file, now. Times in POSIX nanoseconds. */
 struct fits_state {
     uint64_t planes;   /* NAXISn of the frame axis */
@@ -63,7 +68,7 @@ struct fits_state {
     double fps;
     uint64_t lost, gaps, torn, session_lost;
     const char *next;
-    const char *end_cause; /* ROLL, STOP, SIGNAL, SHMGONE, RESHAPE, ERROR */
+    const char *end_cause; /* one of fits_end_causes */
     const char *status;    /* OPEN, CLOSED, RECOVERD */
 };
 

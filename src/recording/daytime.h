@@ -12,8 +12,8 @@
 
 /*
  * Where `words` are HH:MM or HH:MM:SS, with decimals perhaps and a Z: the same with the one date
- * that puts it between begin_ns and end_ns (POSIX, UTC). Everything else comes out as it is. -EINVAL
- * with a text where no date does, or more than one.
+ * that puts it between begin_ns and end_ns (POSIX, UTC). Everything else comes out as it is.
+ * -EINVAL with a text where no date does, or more than one.
  */
 int daytime_resolve(char ret[DAYTIME_BYTES], const char *words, int64_t begin_ns, int64_t end_ns,
                     struct dao_text *text);

@@ -14,10 +14,14 @@
  *   the old ledger is missing, cut off, nonsense, or     done without
  *   of another session
  *   it is no file, or cannot be read                     refused
- *   it differs from the new one                          kept as session.json.before-repair (.2, ...)
+ *   it differs from the new one                          kept as session.json.before-repair (.2
+ *                                                        and so on)
  *   a file of the session is not finished, could not     refused: its frames would be counted lost,
  *   be repaired, cannot be read, or was taken away       or not at all
- *   files of other sessions or streams among ours        left out, but where the old ledger names them
+ *   files of other sessions or streams among ours        left out, but where the old ledger names
+ *                                                        them
+ *   two files of one number, or a name that is too       refused: frames would be counted twice, or
+ *   long for an entry                                    not at all
  *   rows that contradict each other                      expected = recorded + lost holds whatever
  *                                                        they say
  */

@@ -50,9 +50,7 @@ static const char *stream_of(const struct rebuild_job *job, const struct find_fo
     const char *name = folder->path + length + 1;
 
     if (strncmp(folder->path, job->path, length) != 0 || folder->path[length] != '/' ||
-        folder->name_count == 0 || strlen(name) > FITS_STREAM_NAME_MAX ||
-        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") !=
-            strlen(name))
+        folder->name_count == 0 || !tree_is_stream_name(name))
         return NULL;
     return name;
 }

@@ -203,16 +203,6 @@ static void book_row(struct rebuild_stream *rebuild, const struct ledger_stream 
 
 /* ---- files ---- */
 
-static const char *known_cause(const char *text)
-{
-    static const char *const causes[] = {"ROLL", "STOP", "SIGNAL", "SHMGONE", "RESHAPE", "ERROR"};
-
-    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
-        if (strcmp(text, causes[i]) == 0)
-            return causes[i];
-    return "";
-}
-
 /* The layout that the old ledger gives to this shape. */
 static const struct dao_layout *find_layout(const struct ledger_stream *old,
                                             const struct dao_geometry *shape)
@@ -251,13 +241,14 @@ int rebuild_stream_add(struct rebuild_stream *rebuild, const char *file_name,
                                .lost = cards->lost > 0 ? (uint64_t)cards->lost : 0,
                                .begin_ns = cards->begin_ns,
                                .end_ns = cards->end_ns,
-                               .end_cause = known_cause(cards->end_cause),
                                .closed = true};
+    const char *cause = fits_find_end_cause(cards->end_cause);
     struct reading_cursor *cursor = malloc(sizeof *cursor);
     uint64_t lost = 0;
     int error = cursor ? 0 : -ENOMEM;
 
     snprintf(file.name, sizeof file.name, "%s", file_name);
+    file.end_cause = cause ? cause : "";
     describe(rebuild, reading, old);
     if (cursor)
         reading_cursor_init(cursor, reading);

@@ -210,19 +210,11 @@ static int is_complete(const struct reading *reading)
     return fits_sum_is_same(table, rows_sum) && (has_half || fits_sum_is_same(cube, data_sum));
 }
 
-static bool is_cause(const char *text)
-{
-    static const char *const causes[] = {"ROLL", "STOP", "SIGNAL", "SHMGONE", "RESHAPE", "ERROR"};
-
-    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
-        if (strcmp(text, causes[i]) == 0)
-            return true;
-    return false;
-}
-
 static const char *end_cause(const struct job *job)
 {
-    return is_cause(job->reading.cards.end_cause) ? job->reading.cards.end_cause : "ERROR";
+    const char *cause = fits_find_end_cause(job->reading.cards.end_cause);
+
+    return cause ? cause : "ERROR";
 }
 
 /* A header with a checksum that does not fit is believed in nothing that rows can tell. */

@@ -14,19 +14,18 @@
  *   a row is there, its pixels are not               kept where it stands, TORN and RECOVERED; DSUM
  *                                                    stays what the pixels should have summed to
  *   pixels may be there, their row is not, but       a row is made up, TORN, RECOVERED, BADTIME:
- *   CNT0 later rows are                                   by the counts on either side (LOST, and
- *   RESET
- *                                                    where a restart lies between, too), ATIME 0,
- *                                                    TIME NaN, RTIME the next frame's (it was taken
- *                                                    no later), CNT1, CNT2, SLOT -1, DSUM what the
- *                                                    plane sums to as it is
+ *   later rows are                                   CNT0 by the counts on either side (LOST, and
+ *                                                    RESET where a restart lies between, too),
+ *                                                    ATIME 0, TIME NaN, RTIME the next frame's (it
+ *                                                    was taken no later), CNT1, CNT2, SLOT -1, DSUM
+ *                                                    what the plane sums to as it is
  *   no row reached the disk                          the first frame, of which the header tells
- *   CNT0
- *                                                    and time, is kept in the same way
+ *                                                    CNT0 and time, is kept in the same way
  *   rows behind the last one that fits               their frames are counted in NLOST
  *   complete but for its name                        it gets its name, nothing else changes
  *   the final name is another file's                 left alone, said so
  *   the final name is this very file's               the .part name goes, the file stays
+ *   ... but the file is not finished                 left alone, said so
  *   cut off, headers that cannot be restored or      left alone, said so, before anything is
  *   that cfitsio does not take, no room, no          changed
  *   recording, a link, no file

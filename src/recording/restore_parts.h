@@ -128,7 +128,8 @@ struct restore_job {
  * In restore_values.c. */
 int restore_settle(struct restore_job *job);
 
-/* Restore it, once shape, planes and keywords are known. 0, -EBADMSG with a text, or other errno. */
+/* Restore it, once shape, planes and keywords are known. 0, -EBADMSG with a text, or other
+ * errno. */
 int restore_primary(struct restore_look *look, const struct witness_rows *rows);
 
 #endif

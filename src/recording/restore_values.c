@@ -17,8 +17,6 @@
 #define UTC_BYTES 40
 
 static const char *const statuses[] = {"OPEN", "CLOSED", "RECOVERD", NULL};
-static const char *const causes[] = {"",        "ROLL",    "STOP",  "SIGNAL",
-                                     "SHMGONE", "RESHAPE", "ERROR", NULL};
 
 /* ---- what the cards say ---- */
 
@@ -133,15 +131,6 @@ static int settle_integer(const struct restore_job *job, struct ballot *ballot, 
     if (r == 0 && value)
         *ret = strtoll(value, NULL, 10);
     return r;
-}
-
-static bool is_name(const char *value)
-{
-    size_t length = strlen(value);
-
-    return length >= 1 && length <= FITS_STREAM_NAME_MAX &&
-           strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") ==
-               length;
 }
 
 static bool is_version(const char *value)
@@ -278,7 +267,7 @@ static int settle_stream(struct restore_job *job)
     struct restore_draft *draft = &job->draft;
     char own[FITS_FLIPS_TEXT], of_segment[FITS_STREAM_NAME_MAX + 1] = "";
     char *segment = malloc(sizeof draft->segment);
-    struct ballot name = {.own = get_text(job, "EXTNAME", is_name, own)}, path = {0};
+    struct ballot name = {.own = get_text(job, "EXTNAME", tree_is_stream_name, own)}, path = {0};
     int r;
 
     if (!segment)
@@ -492,6 +481,6 @@ int restore_settle(struct restore_job *job)
     if (r == 0)
         r = settle_optional(job);
     draft->state.status = nearest(job, "RECSTAT", statuses);
-    draft->state.end_cause = nearest(job, "ENDCAUSE", causes);
+    draft->state.end_cause = nearest(job, "ENDCAUSE", fits_end_causes);
     return r == -EINVAL ? -EBADMSG : r;
 }

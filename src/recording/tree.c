@@ -15,6 +15,8 @@
 
 #include "base/units.h"
 
+static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+
 int tree_stream_name(char *dst, const char *segment_path)
 {
     const char *slash = strrchr(segment_path, '/');
@@ -25,15 +27,17 @@ int tree_stream_name(char *dst, const char *segment_path)
     if (strlen(front) + length > FITS_STREAM_NAME_MAX)
         return -ENAMETOOLONG;
     dst += strlen(strcpy(dst, front));
-    for (size_t i = 0; i < length; i++) {
-        char c = base[i];
-        int allowed = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                      c == '_' || c == '-';
-
-        *dst++ = allowed ? c : '_';
-    }
+    for (size_t i = 0; i < length; i++)
+        *dst++ = strchr(name_chars, base[i]) ? base[i] : '_';
     *dst = '\0';
     return 0;
+}
+
+bool tree_is_stream_name(const char *name)
+{
+    size_t length = strlen(name);
+
+    return length >= 1 && length <= FITS_STREAM_NAME_MAX && strspn(name, name_chars) == length;
 }
 
 void tree_file_name(char *dst, const char *stream, uint64_t seq, int part)

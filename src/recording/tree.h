@@ -25,6 +25,9 @@
  */
 int tree_stream_name(char *dst, const char *segment_path);
 
+/* Is it a name that a stream, and its folder, may have? */
+bool tree_is_stream_name(const char *name);
+
 /* "<stream>_000001.fits", with ".part" behind it where `part`. dst holds TREE_FILE_BYTES. */
 void tree_file_name(char *dst, const char *stream, uint64_t seq, int part);
 

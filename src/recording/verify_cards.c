@@ -7,8 +7,6 @@
 #include "base/units.h"
 #include "recording/verify.h"
 
-static const char *const causes[] = {"ROLL", "STOP", "SIGNAL", "SHMGONE", "RESHAPE", "ERROR"};
-
 static void expect(struct verify_file *file, const char *key, int64_t says, uint64_t rows_say)
 {
     if ((uint64_t)says != rows_say)
@@ -91,15 +89,12 @@ static void check_texts(struct verify_file *file, const struct reading *reading)
     static const char *const wanted[] = {"TIMESYS", "TIMEUNIT", "CREATOR", "RECVERS",
                                          "RECHOST", "RECUUID",  "SHMNAME"};
     const struct fits_bytes *header = &reading->unit[READING_CUBE].header;
-    bool known = false;
     char value[FITS_TEXT_BYTES];
 
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
         if (fits_card_text(header, wanted[i], value, sizeof value) < 0)
             verify_doubts_add(&file->doubts, -1, "the primary header has no %s", wanted[i]);
-    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
-        known = known || strcmp(reading->cards.end_cause, causes[i]) == 0;
-    if (!known)
+    if (!fits_find_end_cause(reading->cards.end_cause))
         verify_doubts_add(&file->doubts, -1, "ENDCAUSE is '%.20s', which is no cause",
                           reading->cards.end_cause);
     if (fits_card_find(header, "ATIME"))

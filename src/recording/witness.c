@@ -16,8 +16,6 @@
 #define ROWS_LOOKED_AT 65536u /* a FIFO that is deeper does not wrap within them */
 #define ENTRIES_MAX    1000u  /* of a folder that need not be a session's */
 
-#define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-
 /* "<stream>_000001" and this tail. */
 static bool parse_name(const char *name, const char *tail, char stream[FITS_STREAM_NAME_MAX + 1],
                        uint64_t *ret_seq)
@@ -32,12 +30,12 @@ static bool parse_name(const char *name, const char *tail, char stream[FITS_STRE
         lead--;
     digits = name + lead;
     if (length - lead < 6 || length - lead > 12 || lead < 2 || name[lead - 1] != '_' ||
-        lead - 1 > FITS_STREAM_NAME_MAX || strspn(name, NAME_CHARS) < lead)
+        lead - 1 > FITS_STREAM_NAME_MAX)
         return false;
     memcpy(stream, name, lead - 1);
     stream[lead - 1] = '\0';
     *ret_seq = strtoull(digits, NULL, 10);
-    return *ret_seq > 0;
+    return *ret_seq > 0 && tree_is_stream_name(stream);
 }
 
 /* ---- files beside it ---- */

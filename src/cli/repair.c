@@ -60,6 +60,7 @@ struct session {
 struct run {
     const struct repair_options *options;
     uint64_t to_do, failed;
+    bool any;            /* recording or ledger, or what is named as one, is there */
     struct entry *files; /* looked at */
     size_t file_count;
     struct session *sessions; /* in the order in which they were found */
@@ -249,6 +250,7 @@ static void session_of(const char *folder, char *ret, size_t ret_bytes)
 
 static void repair_tree(struct run *run, const struct find_tree *tree)
 {
+    run->any = run->any || tree->folder_count > 0;
     for (size_t i = 0; i < tree->folder_count; i++) {
         const struct find_folder *folder = &tree->folders[i];
         struct session *session;
@@ -305,6 +307,7 @@ static void repair_argument(struct run *run, const char *path)
         return;
     }
     if (!S_ISDIR(st.st_mode)) {
+        run->any = true;
         repair_named_file(run, path);
         return;
     }
@@ -348,7 +351,7 @@ int cli_repair(int argc, char **argv)
     for (size_t i = 0; i < run.session_count; i++)
         repair_ledger(&run, &run.sessions[i]);
     if (run.to_do == 0 && run.failed == 0 && !options.json)
-        printf("nothing to repair\n");
+        printf("nothing to repair%s\n", run.any ? "" : ": no recording and no ledger is there");
     else if (run.to_do > 0 && !options.apply)
         log_info("nothing was changed; with --apply it is done");
     status = run.failed ? EXIT_FAILED : EXIT_DONE;

@@ -132,6 +132,7 @@ static void ledger_as_json(const struct repair_options *options, const char *ses
     json_object_set_new(object, "recorded", integer(ledger->recorded));
     json_object_set_new(object, "lost", integer(ledger->lost));
     json_object_set_new(object, "kept_as", json_text_value(ledger->kept_as));
+    json_object_set_new(object, "missing", json_text_value(ledger->missing.s));
     json_object_set_new(object, "text", json_text_value(ledger->text.s));
     print_line(object);
 }
@@ -156,4 +157,8 @@ void repair_say_ledger(const struct repair_options *options, const char *session
     if (ledger->kept_as[0])
         printf("; the old one is %s", ledger->kept_as);
     printf("\n");
+    if (ledger->missing.s[0])
+        printf("%s: not here, though others tell of it: %s; what was in there is counted as lost "
+               "only where a later frame tells of it\n",
+               session, ledger->missing.s);
 }

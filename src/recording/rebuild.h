@@ -20,6 +20,8 @@
  *   be repaired, cannot be read, or was taken away       or not at all
  *   files of other sessions or streams among ours        left out, but where the old ledger names
  *                                                        them
+ *   without an old ledger a file is not here: its        said by its name; what was in it counts as
+ *   number is left out, or the last file names it        lost only where a later row tells of it
  *   two files of one number, or a name that is too       refused: frames would be counted twice, or
  *   long for an entry                                    not at all
  *   rows that contradict each other                      expected = recorded + lost holds whatever
@@ -47,6 +49,7 @@ struct rebuild {
     uint64_t streams, files;
     uint64_t expected, recorded, lost; /* of all streams */
     char kept_as[48];                  /* the old ledger's new name; "" where there was none */
+    struct dao_text missing;           /* files that others tell of, and that are not here */
     struct dao_text text;
 };
 

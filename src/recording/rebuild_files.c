@@ -275,8 +275,48 @@ static int sort_files(struct rebuild_job *job, const char *stream, const struct 
     return 0;
 }
 
+static bool is_there(const struct find_folder *folder, const char *file)
+{
+    size_t length = strlen(file);
+
+    for (size_t i = 0; folder && i < folder->name_count; i++)
+        if (strncmp(folder->names[i], file, length) == 0 &&
+            (folder->names[i][length] == '\0' || strcmp(folder->names[i] + length, ".part") == 0))
+            return true;
+    return false;
+}
+
+static void note_missing(struct rebuild_job *job, const char *stream, const char *first,
+                         const char *last)
+{
+    struct dao_text *missing = &job->ret->missing, range;
+    size_t at = strlen(missing->s);
+    int length =
+        snprintf(range.s, sizeof range.s, "%s%s/%.80s%s%.80s", at ? ", " : "", stream, first,
+                 strcmp(first, last) == 0 ? "" : " to ", strcmp(first, last) == 0 ? "" : last);
+
+    if (at + (size_t)length + sizeof ", ..." <= sizeof missing->s)
+        strcpy(missing->s + at, range.s);
+    else if (at > 4 && strcmp(missing->s + at - 3, "...") != 0)
+        strcpy(missing->s + at, ", ...");
+}
+
+/* Before this file of the stream, by the numbers. */
+static void note_hole(struct rebuild_job *job, const char *stream, int64_t before, int64_t seq)
+{
+    char first[TREE_FILE_BYTES], last[TREE_FILE_BYTES];
+
+    if (seq <= before + 1)
+        return;
+    tree_file_name(first, stream, (uint64_t)before + 1, 0);
+    tree_file_name(last, stream, (uint64_t)seq - 1, 0);
+    note_missing(job, stream, first, last);
+}
+
+/* ret_next: the name of the file after it, as it says. */
 static int add_file(struct rebuild_job *job, struct rebuild_stream *stream, const char *name,
-                    struct reading *reading, const struct ledger_stream *old)
+                    struct reading *reading, const struct ledger_stream *old,
+                    char ret_next[FITS_TEXT_BYTES])
 {
     struct dao_text text;
     int fd, r;
@@ -290,6 +330,7 @@ static int add_file(struct rebuild_job *job, struct rebuild_stream *stream, cons
     if (r < 0)
         return r;
     r = rebuild_stream_add(stream, name, reading, old);
+    memcpy(ret_next, reading->cards.next, FITS_TEXT_BYTES);
     reading_close(reading);
     close(fd);
     return r;
@@ -318,6 +359,7 @@ static int add_stream(struct rebuild_job *job, const char *name, const struct fi
     struct found_file *files = calloc(most ? most : 1, sizeof *files);
     struct reading *reading = calloc(1, sizeof *reading);
     struct rebuild_stream *stream = NULL;
+    char next[FITS_TEXT_BYTES] = "";
     int r = files && reading ? 0 : -ENOMEM;
 
     if (r == 0 && folder)
@@ -325,8 +367,13 @@ static int add_stream(struct rebuild_job *job, const char *name, const struct fi
     if (r == 0 && (count > 0 || old)) {
         stream = append_stream(job, name);
         r = stream ? 0 : -ENOMEM;
-        for (size_t i = 0; i < count && r == 0; i++)
-            r = add_file(job, stream, files[i].name, reading, old);
+        for (size_t i = 0; i < count && r == 0; i++) {
+            if (!old) /* it knows which numbers were left out, and what became of the last ones */
+                note_hole(job, name, i ? files[i - 1].seq : 0, files[i].seq);
+            r = add_file(job, stream, files[i].name, reading, old, next);
+        }
+        if (!old && next[0] != '\0' && !is_there(folder, next))
+            note_missing(job, name, next, next);
         if (r == 0)
             rebuild_stream_end(stream, old);
     }
@@ -344,17 +391,6 @@ static const struct find_folder *folder_of(const struct rebuild_job *job, const 
             return &job->tree.folders[i];
     }
     return NULL;
-}
-
-static bool is_there(const struct find_folder *folder, const char *file)
-{
-    size_t length = strlen(file);
-
-    for (size_t i = 0; folder && i < folder->name_count; i++)
-        if (strncmp(folder->names[i], file, length) == 0 &&
-            (folder->names[i][length] == '\0' || strcmp(folder->names[i] + length, ".part") == 0))
-            return true;
-    return false;
 }
 
 /* A finished file that the old ledger names and that is not here was taken away: nobody but that

@@ -211,6 +211,27 @@ def a_finished_file_that_cannot_be_read_keeps_its_place_in_the_ledger():
     assert snapshot(folder)[ledger] == before
 
 
+def what_is_gone_with_its_ledger_is_said():
+    folder, part, _ = copy()
+    run("repair", "--apply", folder)
+    last = part[:-len(".part")]
+    os.unlink(last)
+    os.unlink(os.path.join(folder, "session.json"))
+    lost = f"{os.path.basename(os.path.dirname(part))}/{os.path.basename(last)}"
+    for options in ([], ["--apply"]):
+        told = json.loads(run("repair", "--json", folder).stdout)
+        assert told["action"] == "rebuild ledger" and told["missing"] == lost, told
+        done = run("repair", *options, folder)
+        assert done.returncode == 0, done
+        assert f"{folder}: not here, though others tell of it: {lost}; " in done.stdout, done
+    # Nothing at all is left.
+    shutil.rmtree(folder)
+    os.makedirs(os.path.dirname(part))
+    done = run("repair", folder)
+    assert done.returncode == 0, done
+    assert done.stdout == "nothing to repair: no recording and no ledger is there\n", done
+
+
 # ---- bits ----
 
 def a_flipped_bit_in_a_header_is_undone():
@@ -425,7 +446,8 @@ if __name__ == "__main__":
     h.main([the_shapes_of_a_stream_are_kept, the_ledger_is_left_alone_while_a_file_is_refused,
             the_ledger_is_left_alone_until_the_last_file_is_repaired,
             a_finished_file_that_cannot_be_read_keeps_its_place_in_the_ledger,
-            a_flipped_bit_in_a_header_is_undone, what_is_no_recording_is_named,
+            what_is_gone_with_its_ledger_is_said, a_flipped_bit_in_a_header_is_undone,
+            what_is_no_recording_is_named,
             a_part_under_a_finished_name_is_told_what_to_do, what_is_given_twice_is_taken_once,
             one_is_not_many, another_repair_is_told_from_a_recorder,
             repairs_at_once_do_not_disturb_each_other,

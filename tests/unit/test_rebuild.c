@@ -243,6 +243,44 @@ START_TEST(a_file_that_would_be_counted_twice_or_not_at_all_is_refused)
 }
 END_TEST
 
+static void expect_missing(const char *expected)
+{
+    struct rebuild ledger;
+
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, 0), 0);
+    ck_assert_int_eq(ledger.verdict, REBUILD_WRITE);
+    ck_assert_str_eq(ledger.missing.s, expected);
+}
+
+START_TEST(files_that_are_gone_with_their_ledger_are_named)
+{
+    struct take take;
+
+    begin();
+    make_files();
+    expect_missing("");
+    ck_assert_int_eq(unlinkat(stream_fd, "wfs_000003.fits", 0), 0);
+    expect_missing("wfs/wfs_000003.fits");
+    take_file(&take, stream_fd, 97, 10, 2, 6, 18, true);
+    expect_missing("wfs/wfs_000003.fits to wfs_000005.fits, wfs/wfs_000007.fits");
+    ck_assert_int_eq(unlinkat(stream_fd, "wfs_000001.fits", 0), 0);
+    expect_missing("wfs/wfs_000001.fits, wfs/wfs_000003.fits to wfs_000005.fits, "
+                   "wfs/wfs_000007.fits");
+    for (uint64_t seq = 10; seq < 90; seq += 3)
+        take_file(&take, stream_fd, 97, 10, 1, seq, 19 + seq, false);
+    {
+        struct rebuild ledger;
+        size_t length;
+
+        ck_assert_int_eq(rebuild_ledger(&ledger, session, 0), 0);
+        length = strlen(ledger.missing.s);
+        ck_assert_msg(length > 10 && strcmp(ledger.missing.s + length - 6, "s, ...") == 0, "%s",
+                      ledger.missing.s);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(what_only_the_old_ledger_knows_is_kept)
 {
     struct ledger_document document;
@@ -531,6 +569,7 @@ int main(void)
     tcase_add_test(tcase, a_hole_between_two_files_is_the_disk_s);
     tcase_add_test(tcase, no_ledger_is_made_without_a_file_that_the_old_one_names);
     tcase_add_test(tcase, a_file_that_would_be_counted_twice_or_not_at_all_is_refused);
+    tcase_add_test(tcase, files_that_are_gone_with_their_ledger_are_named);
     tcase_add_test(tcase, what_only_the_old_ledger_knows_is_kept);
     tcase_add_test(tcase, a_shape_keeps_its_layout);
     tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);

@@ -52,8 +52,9 @@ struct entry {
 struct session {
     struct identity identity;
     char *path;
-    bool any, refused; /* of its files was, or would be, repaired; cannot be */
-    bool is_given;     /* not only some file of it */
+    char *refused; /* the first of its files that cannot be repaired, below `path`; or NULL */
+    bool any;      /* of its files was, or would be, repaired */
+    bool is_given; /* not only some file of it */
 };
 
 /* One run of the verb. */
@@ -67,12 +68,23 @@ struct run {
     size_t session_count;
 };
 
+static void note_refused(struct session *session, const char *path)
+{
+    size_t length = strlen(session->path);
+
+    if (session->refused)
+        return;
+    if (strncmp(path, session->path, length) == 0 && path[length] == '/')
+        path += length + 1;
+    session->refused = strdup(path);
+}
+
 static void refuse(struct run *run, struct session *session, const char *path, const char *why)
 {
     repair_say_refused(run->options, path, why);
     run->failed++;
     if (session)
-        session->refused = true;
+        note_refused(session, path);
 }
 
 /* ---- what was looked at ---- */
@@ -119,7 +131,7 @@ static struct session *find_session(struct run *run, const char *path)
         return NULL;
     run->sessions = grown;
     session = &grown[run->session_count];
-    *session = (struct session){{st.st_dev, st.st_ino}, strdup(path), false, false, false};
+    *session = (struct session){.identity = {st.st_dev, st.st_ino}, .path = strdup(path)};
     if (!session->path)
         return NULL;
     run->session_count++;
@@ -162,10 +174,10 @@ static void repair_one(struct run *run, struct session *session, const char *fol
         read_back(folder, &file, &doubts);
     run->failed += file.verdict == REPAIR_REFUSED || doubts.count > 0;
     run->to_do += r == 0;
-    if (session) {
+    if (session)
         session->any = session->any || r == 0;
-        session->refused = session->refused || file.verdict == REPAIR_REFUSED;
-    }
+    if (session && file.verdict == REPAIR_REFUSED)
+        note_refused(session, path);
     repair_say_file(run->options, path, &file, &doubts);
     verify_doubts_free(&doubts);
 }
@@ -201,13 +213,12 @@ static bool is_session(const char *path)
 
 static void repair_ledger(struct run *run, const struct session *session)
 {
-    unsigned how = (run->options->apply ? REBUILD_APPLY : 0) | (session->any ? REBUILD_ANYWAY : 0) |
-                   (session->refused ? REBUILD_HOLD : 0);
+    unsigned how = (run->options->apply ? REBUILD_APPLY : 0) | (session->any ? REBUILD_ANYWAY : 0);
     struct rebuild ledger;
 
     if (!is_session(session->path) || (!session->is_given && !session->any))
         return;
-    rebuild_ledger(&ledger, session->path, how);
+    rebuild_ledger(&ledger, session->path, how, session->refused);
     run->to_do += ledger.verdict == REBUILD_WRITE;
     run->failed += ledger.verdict == REBUILD_REFUSED;
     if (ledger.verdict == REBUILD_WRITE || ledger.verdict == REBUILD_REFUSED)
@@ -326,8 +337,10 @@ static void repair_argument(struct run *run, const char *path)
 
 static void free_run(struct run *run)
 {
-    for (size_t i = 0; i < run->session_count; i++)
+    for (size_t i = 0; i < run->session_count; i++) {
         free(run->sessions[i].path);
+        free(run->sessions[i].refused);
+    }
     for (size_t i = 0; i < run->file_count; i++)
         free(run->files[i].name);
     free(run->sessions);

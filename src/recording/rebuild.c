@@ -124,7 +124,7 @@ static void find_name(struct rebuild_job *job)
     free(whole);
 }
 
-static int look(struct rebuild_job *job, unsigned how)
+static int look(struct rebuild_job *job, unsigned how, const char *held)
 {
     bool is_applied = how & REBUILD_APPLY;
     struct dao_text text;
@@ -152,10 +152,9 @@ static int look(struct rebuild_job *job, unsigned how)
                               "it cannot be read: %.200s; move it away, then "
                               "repair again",
                               text.s);
-    if (how & REBUILD_HOLD)
-        return rebuild_refuse(job, -EBUSY,
-                              "a file of the session could not be repaired; see to that one, then "
-                              "repair again");
+    if (held)
+        return rebuild_refuse(
+            job, -EBUSY, "%.200s could not be repaired; see to that one, then repair again", held);
     if (!rebuild_find_part(job))
         return rebuild(job, how);
     if (is_applied)
@@ -164,7 +163,7 @@ static int look(struct rebuild_job *job, unsigned how)
     return 0;
 }
 
-int rebuild_ledger(struct rebuild *ret, const char *session, unsigned how)
+int rebuild_ledger(struct rebuild *ret, const char *session, unsigned how, const char *held)
 {
     char path[4096];
     struct rebuild_job job = {.ret = ret, .path = path};
@@ -178,7 +177,7 @@ int rebuild_ledger(struct rebuild *ret, const char *session, unsigned how)
     job.dir_fd = open(session, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (job.dir_fd < 0)
         return rebuild_refuse(&job, -errno, "its folder cannot be read: %s", strerror(errno));
-    r = look(&job, how);
+    r = look(&job, how, held);
     for (size_t i = 0; i < job.stream_count; i++) {
         rebuild_stream_free(job.streams[i]);
         free(job.streams[i]);

@@ -56,15 +56,15 @@ struct rebuild {
 enum rebuild_how {
     REBUILD_APPLY = 1,  /* do it */
     REBUILD_ANYWAY = 2, /* also where it looks right: files were, or would be, repaired */
-    REBUILD_HOLD = 4,   /* not if it is needed: a file of the session cannot be repaired */
 };
 
 /*
  * Look at the session in this folder; with REBUILD_APPLY, rebuild its ledger where it needs it: it
  * is missing, no ledger, without an end, or does not name the files that are there. `how`: bits of
- * enum rebuild_how. 0 or negative errno with REBUILD_REFUSED.
+ * enum rebuild_how. `held`: a file of the session that cannot be repaired, for which a ledger that
+ * is needed is refused (NULL: there is none). 0 or negative errno with REBUILD_REFUSED.
  */
-int rebuild_ledger(struct rebuild *ret, const char *session, unsigned how);
+int rebuild_ledger(struct rebuild *ret, const char *session, unsigned how, const char *held);
 
 /* In rebuild_files.c: what is there of a session. */
 struct rebuild_job {

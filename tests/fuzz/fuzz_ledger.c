@@ -69,9 +69,9 @@ static void rebuild_twice(const char *session, int dir_fd, const uint8_t *data, 
 {
     struct rebuild would, did, again;
 
-    rebuild_ledger(&would, session, REBUILD_ANYWAY);
+    rebuild_ledger(&would, session, REBUILD_ANYWAY, NULL);
     FUZZ_MUST(has_bytes(dir_fd, LEDGER, data, size));
-    rebuild_ledger(&did, session, REBUILD_ANYWAY | REBUILD_APPLY);
+    rebuild_ledger(&did, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL);
     FUZZ_MUST(did.verdict == would.verdict && did.verdict != REBUILD_OWNED);
     FUZZ_MUST(did.expected == did.recorded + did.lost);
     if (did.verdict != REBUILD_WRITE) {
@@ -81,7 +81,7 @@ static void rebuild_twice(const char *session, int dir_fd, const uint8_t *data, 
     }
     FUZZ_MUST(has_bytes(dir_fd, KEPT, data, size));
     FUZZ_MUST(read_ledger(dir_fd) == 0);
-    rebuild_ledger(&again, session, REBUILD_ANYWAY | REBUILD_APPLY);
+    rebuild_ledger(&again, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL);
     FUZZ_MUST(again.verdict == REBUILD_NOTHING);
 }
 

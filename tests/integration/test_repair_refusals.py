@@ -172,7 +172,8 @@ def the_ledger_is_left_alone_while_a_file_is_refused():
         said = done.stderr.splitlines()
         assert done.returncode == 1 and len(said) == 2, (damage, done)
         assert part[:-5] in said[0]
-        assert f"{folder}/session.json: left as it is" in said[1] and "repair again" in said[1]
+        assert f"{folder}/session.json: left as it is: {os.path.relpath(part[:-5], folder)}" in \
+            said[1] and "repair again" in said[1], said
         assert steady + ": unfinished; closed" in done.stdout, done
         after = snapshot(folder)
         del at_rest[steady]

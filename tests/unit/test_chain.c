@@ -45,7 +45,7 @@ static void make_files(void)
     take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
     take_file(&take, stream_fd, 97, 10, 5, 2, 10, true);
     take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
-    ck_assert_msg(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY) == 0, "%s",
+    ck_assert_msg(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL) == 0, "%s",
                   ledger.text.s);
 }
 
@@ -205,13 +205,13 @@ START_TEST(a_file_that_is_missing_where_a_disk_failed_is_none)
     begin();
     take_file(&take, stream_fd, 97, 10, 10, 1, 0, true);
     take_file(&take, stream_fd, 97, 10, 5, 3, 15, false);
-    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY), 0);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL), 0);
     expect(true, 1, "wfs_000002.fits is missing"); /* RESET lies between: nobody can know */
     end();
     begin();
     take_file(&take, stream_fd, 97, 10, 5, 1, 0, true);
     take_file(&take, stream_fd, 97, 10, 3, 3, 10, false);
-    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY), 0);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL), 0);
     expect_none(true); /* frames 5 to 9 stand in the ledger as lost */
     end();
 }
@@ -229,7 +229,7 @@ START_TEST(what_a_damaged_row_has_lost_is_no_doubt_of_the_ledger)
 
     begin();
     take_file(&take, stream_fd, 97, 10, 10, 1, 0, false);
-    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY), 0);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL), 0);
     expect_none(true);
     fd = openat(stream_fd, "wfs_000001.fits", O_RDWR);
     at = (off_t)(fits_plan_cube_end(&take.file.plan, 10) +

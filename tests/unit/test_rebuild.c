@@ -66,9 +66,9 @@ static void rebuild(bool anyway, enum rebuild_verdict expected)
 {
     struct rebuild ledger;
 
-    ck_assert_msg(rebuild_ledger(&ledger, session, (anyway ? REBUILD_ANYWAY : 0) | REBUILD_APPLY) ==
-                      0,
-                  "%s", ledger.text.s);
+    ck_assert_msg(
+        rebuild_ledger(&ledger, session, (anyway ? REBUILD_ANYWAY : 0) | REBUILD_APPLY, NULL) == 0,
+        "%s", ledger.text.s);
     ck_assert_int_eq(ledger.verdict, expected);
 }
 
@@ -194,7 +194,8 @@ START_TEST(no_ledger_is_made_without_a_file_that_the_old_one_names)
     rebuild(false, REBUILD_WRITE);
     ck_assert_int_eq(fstatat(session_fd, "session.json", &before, 0), 0);
     ck_assert_int_eq(renameat(stream_fd, "wfs_000002.fits", session_fd, "elsewhere"), 0);
-    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY), -ENOENT);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL),
+                     -ENOENT);
     ck_assert_int_eq(ledger.verdict, REBUILD_REFUSED);
     ck_assert_ptr_nonnull(strstr(ledger.text.s, "wfs_000002.fits"));
     ck_assert_int_eq(fstatat(session_fd, "session.json", &after, 0), 0);
@@ -223,7 +224,7 @@ START_TEST(a_file_that_would_be_counted_twice_or_not_at_all_is_refused)
         snprintf(command, sizeof command, "%s '%s/wfs/%s' '%s/wfs/%s'", i == 2 ? "mv" : "cp",
                  session, original, session, names[i]);
         ck_assert_int_eq(system(command), 0);
-        ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY),
+        ck_assert_int_eq(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL),
                          i == 2 ? -ENAMETOOLONG : -EEXIST);
         ck_assert_int_eq(ledger.verdict, REBUILD_REFUSED);
         ck_assert_msg(i == 2 ? strstr(ledger.text.s, "wfs_000001_a_name") != NULL
@@ -247,7 +248,7 @@ static void expect_missing(const char *expected)
 {
     struct rebuild ledger;
 
-    ck_assert_int_eq(rebuild_ledger(&ledger, session, 0), 0);
+    ck_assert_int_eq(rebuild_ledger(&ledger, session, 0, NULL), 0);
     ck_assert_int_eq(ledger.verdict, REBUILD_WRITE);
     ck_assert_str_eq(ledger.missing.s, expected);
 }
@@ -272,7 +273,7 @@ START_TEST(files_that_are_gone_with_their_ledger_are_named)
         struct rebuild ledger;
         size_t length;
 
-        ck_assert_int_eq(rebuild_ledger(&ledger, session, 0), 0);
+        ck_assert_int_eq(rebuild_ledger(&ledger, session, 0, NULL), 0);
         length = strlen(ledger.missing.s);
         ck_assert_msg(length > 10 && strcmp(ledger.missing.s + length - 6, "s, ...") == 0, "%s",
                       ledger.missing.s);

@@ -161,8 +161,8 @@ static void make_scene(const struct scene *scene, struct take *take, struct cut_
     if (scene->company == WITH_FILES_AND_LEDGER) {
         struct rebuild ledger;
 
-        ck_assert_msg(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY) == 0, "%s",
-                      ledger.text.s);
+        ck_assert_msg(rebuild_ledger(&ledger, session, REBUILD_ANYWAY | REBUILD_APPLY, NULL) == 0,
+                      "%s", ledger.text.s);
     }
     take_prepare(take, stream_fd, width, 20, scene->seq, scene->first, &sink_backend_system);
     take_publish(take);

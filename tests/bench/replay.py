@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,8 @@ TURNS = 4 * ROUNDS
 output = tempfile.mkdtemp(prefix="daorec-bench-", dir=os.environ.get("BENCH_DIR", "."))
 segments = tempfile.mkdtemp(prefix="daorec-bench-", dir="/dev/shm")
 mark = os.path.basename(segments)[-8:]
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda *_: sys.exit(1))  # by way of what is cleaned up at the end
 
 
 def record(name, size, dtype, rate, frames):

@@ -120,14 +120,14 @@ def a_gap_takes_time_or_none():
 
 
 def the_depth_and_the_name_can_be_chosen():
-    file = frame_units(temporary("where.fits"), 20)
+    name = f"where_{os.getpid()}"  # semaphores are named by it
+    file = frame_units(temporary(name + ".fits"), 20)
     folder = os.path.join(h.segments, "folder")
     os.mkdir(folder)
     for arguments, path, depth in (
             (["--to", h.segment("to"), "--depth", "3"], h.segment("to"), 3),
-            (["--prefix", folder + "/"], os.path.join(folder, "where.im.shm"), 64),
-            (["--prefix", h.segments + f"/p{os.getpid()}_"],
-             h.segments + f"/p{os.getpid()}_where.im.shm", 64)):
+            (["--prefix", folder + "/"], os.path.join(folder, name + ".im.shm"), 64),
+            (["--prefix", h.segments + "/p_"], h.segments + f"/p_{name}.im.shm", 64)):
         process = Replay(file, "--asap", "--remove", *arguments)
         with shm(path) as segment:
             assert segment.depth == depth

@@ -30,6 +30,7 @@ FLAG = {name: 1 << bit for bit, name in enumerate(
     "GAP OVERWRITE TORN RESET BADTIME PARTIAL RECOVERED QUEUEFULL".split())}
 
 _processes = []
+_paths = set()  # of segments that tests were given; they may have removed some
 
 
 def _clean():
@@ -37,9 +38,9 @@ def _clean():
         if process.poll() is None:
             process.kill()
             process.wait()
-    for segment in glob.glob(os.path.join(segments, "*")):
-        base = os.path.basename(segment).split(".")[0]
-        for semaphore in glob.glob(f"/dev/shm/sem.{base}_sem*"):
+    there = [os.path.join(at, name) for at, _, names in os.walk(segments) for name in names]
+    for base in {stream_name(path) for path in [*there, *_paths]} - {""}:
+        for semaphore in glob.glob(f"/dev/shm/sem.{glob.escape(base)}_sem*"):
             os.unlink(semaphore)
     shutil.rmtree(segments, ignore_errors=True)
     shutil.rmtree(output, ignore_errors=True)
@@ -74,7 +75,9 @@ if os.geteuid() == 0 and not _is_reached_by_anyone(DAOREC):
 
 def segment(name):
     """A path for a segment, unique to this process (semaphores are named by it)."""
-    return os.path.join(segments, f"{name}_{os.getpid()}.im.shm")
+    path = os.path.join(segments, f"{name}_{os.getpid()}.im.shm")
+    _paths.add(path)
+    return path
 
 
 def stream_name(path):

@@ -1,7 +1,6 @@
 """python_face.py - what the tests of lib/daoShm.py share: the module over this build's library,
 names for segments, and children that run a piece of Python."""
-import atexit
-import glob
+import itertools
 import os
 import subprocess
 import sys
@@ -24,21 +23,12 @@ from daoShm import shm  # noqa: E402,F401
 TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
          "float32", "float64", "complex64", "complex128"]
 
-_paths = []
+_numbers = itertools.count(1)
 
 
 def path():
     """A new path for a segment."""
-    _paths.append(h.segment(f"python{len(_paths) + 1}"))
-    return _paths[-1]
-
-
-@atexit.register
-def _clean():
-    """The harness removes the semaphores of segments that are there; tests have removed some."""
-    for name in map(h.stream_name, _paths):
-        for semaphore in glob.glob(f"/dev/shm/sem.{name}_sem*"):
-            os.unlink(semaphore)
+    return h.segment(f"python{next(_numbers)}")
 
 
 def raises(kind, *texts):

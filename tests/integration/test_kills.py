@@ -12,9 +12,7 @@ files with every frame whose row is on the disk, and a second repair must change
 """
 import collections
 import concurrent.futures
-import fcntl
 import glob
-import hashlib
 import itertools
 import json
 import os
@@ -31,6 +29,7 @@ from astropy.io import fits
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+from at_rest import is_locked, snapshot  # noqa: E402
 
 warnings.simplefilter("error")
 warnings.simplefilter("ignore", ResourceWarning)  # of processes that were killed
@@ -112,27 +111,6 @@ def list_steps(paths, options):
 
 
 # ---- judging ----
-
-def snapshot(root):
-    """Every file below it: content and time."""
-    found = {}
-    for folder, folders, names in os.walk(root):
-        found.update((os.path.join(folder, name), None) for name in folders)
-        for name in names:
-            path = os.path.join(folder, name)
-            with open(path, "rb") as f:
-                found[path] = (hashlib.sha1(f.read()).digest(), os.stat(path).st_mtime_ns)
-    return found
-
-
-def is_locked(path):
-    with open(path, "rb") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
 
 def rows_there(file):
     """What a standard reader finds: the rows of the frames that are there."""

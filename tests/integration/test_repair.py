@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Recorders killed at random moments, and what repair makes of what they leave."""
-import fcntl
 import glob
-import hashlib
 import json
 import os
 import random
@@ -18,6 +16,7 @@ from astropy.io import fits
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+from at_rest import is_locked, snapshot  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "15"))
 AT_ONCE = 3
@@ -40,26 +39,6 @@ def sources():
               depth, "--pattern", "ramp", "-d", "120s")
     h.wait_for(lambda: os.path.exists(fast) and os.path.exists(slow), what="the sources")
     return fast, slow
-
-
-def snapshot(root):
-    """Every file below it: content and times."""
-    found = {}
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            with open(path, "rb") as f:
-                found[path] = (hashlib.sha1(f.read()).hexdigest(), os.stat(path).st_mtime_ns)
-    return found
-
-
-def is_locked(path):
-    with open(path, "rb") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def parts_of(root):

@@ -3,7 +3,6 @@
 segment changed its shape; ledgers that are garbage; two repairs at once."""
 import fcntl
 import glob
-import hashlib
 import itertools
 import json
 import os
@@ -14,6 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+from at_rest import is_locked, snapshot  # noqa: E402
 from source import Source, files_of, recording  # noqa: E402
 
 numbers = itertools.count()
@@ -22,28 +22,6 @@ numbers = itertools.count()
 def run(verb, *arguments, **options):
     return subprocess.run([os.path.abspath(h.DAOREC), verb, *map(str, arguments)], text=True,
                           capture_output=True, timeout=60, check=False, **options)
-
-
-def snapshot(root):
-    found = {}
-    for folder, folders, names in os.walk(root):
-        for name in folders + names:
-            path = os.path.join(folder, name)
-            if os.path.isfile(path) and not os.path.islink(path):
-                with open(path, "rb") as f:
-                    found[path] = (hashlib.sha1(f.read()).digest(), os.stat(path).st_mtime_ns)
-            else:
-                found[path] = os.lstat(path).st_mode
-    return found
-
-
-def is_locked(path):
-    with open(path, "rb") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 # ---- one session that a SIGKILL has ended; every test works on a copy of it ----

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """What verify says of sessions in which a file, a folder or the ledger is not what it should be:
 each fault by its name, once, in a line that somebody understands who was not there."""
-import fcntl
 import glob
 import json
 import os
@@ -16,6 +15,7 @@ from astropy.io import fits
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+from at_rest import is_locked  # noqa: E402
 
 FRAMES, ROLL = 60, 15  # four files a stream
 
@@ -28,15 +28,6 @@ def run(*paths, status=1, user=None, errors=""):
     assert result.returncode == status, (paths, result)
     assert result.stderr == errors, result.stderr
     return result.stdout.splitlines()
-
-
-def is_locked(path):
-    with open(path, "rb") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def record_session():
@@ -246,9 +237,15 @@ def what_a_crash_left_is_two_lines():
     recorder = h.start(h.DAOREC, "record", "-q", "--wait=20s", "-o", root, path)
     h.wait_for(lambda: glob.glob(root + "/*/*/*_000001.fits.part"), what="a file")
     recorder.send_signal(signal.SIGUSR1)  # starts the next one
+
+    def is_booked():  # what is missing later is told with its frames by the ledger
+        for ledger in glob.glob(root + "/*/session.json"):
+            with open(ledger, encoding="utf-8") as f:
+                (stream,) = json.load(f)["streams"]
+            return any(file["closed"] for file in stream["files"])
+        return False
     h.wait_for(lambda: glob.glob(root + "/*/*/*_000002.fits.part") and
-               glob.glob(root + "/*/*/*_000001.fits") and glob.glob(root + "/*/session.json"),
-               what="a second file")
+               glob.glob(root + "/*/*/*_000001.fits") and is_booked(), what="a second file")
     recorder.kill()
     recorder.wait()
     source.kill()
@@ -269,7 +266,8 @@ def what_a_crash_left_is_two_lines():
     first = part.replace("_000002.fits.part", "_000001.fits")
     os.rename(first, first + ".away")
     said = run(root)
-    assert said[1].startswith(f"{os.path.dirname(part)}: {os.path.basename(first)} is missing, ")
+    assert said[1].startswith(
+        f"{os.path.dirname(part)}: {os.path.basename(first)} is missing, "), said
     assert said[2:] == [unfinished]
     os.rename(first + ".away", first)
     subprocess.run([h.DAOREC, "repair", "--apply", root], check=True, stdout=subprocess.DEVNULL)

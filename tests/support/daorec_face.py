@@ -45,19 +45,7 @@ def begun(process):
 
 def fails(kind, *texts):
     """with fails(daorec.Error, "text"): the block must raise it, in one line with these texts."""
-    class Fails:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, found, error, _trace):
-            assert found is not None, f"{kind.__name__} was not raised"
-            if not issubclass(found, kind):
-                return False
-            for text in texts:
-                assert text in str(error), (text, str(error))
-            assert "\n" not in str(error), str(error)
-            return True
-    return Fails()
+    return h.Raises(kind, *texts, in_one_line=True)
 
 
 def is_ramp(pixels, counts, shape=(6, 5), dtype="uint16"):

@@ -38,8 +38,8 @@ def _clean():
         if process.poll() is None:
             process.kill()
             process.wait()
-    there = [os.path.join(at, name) for at, _, names in os.walk(segments) for name in names]
-    for base in {stream_name(path) for path in [*there, *_paths]} - {""}:
+    there = {name for _, _, names in os.walk(segments) for name in names if name.endswith(".shm")}
+    for base in {stream_name(path) for path in there | _paths} - {""}:
         for semaphore in glob.glob(f"/dev/shm/sem.{glob.escape(base)}_sem*"):
             os.unlink(semaphore)
     shutil.rmtree(segments, ignore_errors=True)
@@ -218,6 +218,27 @@ def load(files):
             cubes.append(cube.astype(cube.dtype.newbyteorder("=")))
             tables.append(np.array(hdus["FRAMES"].data))
     return np.concatenate(cubes), np.concatenate(tables)
+
+
+class Raises:
+    """with Raises(ValueError, "shape") as raised: the block must raise it, with these texts in it,
+    in one line if asked; then it is raised.error."""
+
+    def __init__(self, kind, *texts, in_one_line=False):
+        self.kind, self.texts, self.in_one_line, self.error = kind, texts, in_one_line, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, found, error, _trace):
+        assert found is not None, f"{self.kind.__name__} was not raised"
+        if not issubclass(found, self.kind):
+            return False
+        for text in self.texts:
+            assert text in str(error), (text, str(error))
+        assert not self.in_one_line or "\n" not in str(error), str(error)
+        self.error = error
+        return True
 
 
 def dsum(frame_bytes):

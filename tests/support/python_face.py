@@ -23,29 +23,14 @@ from daoShm import shm  # noqa: E402,F401
 TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
          "float32", "float64", "complex64", "complex128"]
 
+raises = h.Raises
+
 _numbers = itertools.count(1)
 
 
 def path():
     """A new path for a segment."""
     return h.segment(f"python{next(_numbers)}")
-
-
-def raises(kind, *texts):
-    """with raises(ValueError, "shape"): the block must raise it, with these texts in it."""
-    class Raises:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, found, error, _trace):
-            assert found is not None, f"{kind.__name__} was not raised"
-            if not issubclass(found, kind):
-                return False
-            for text in texts:
-                assert text in str(error), (text, str(error))
-            self.error = error
-            return True
-    return Raises()
 
 
 def in_thread(function):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Whoever can write a segment gets no more than an error message: names and keywords made to harm,
 and garbage written over all of it while it is recorded."""
+import atexit
 import os
 import re
 import sys
@@ -10,14 +11,21 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+from at_rest import snapshot  # noqa: E402
 from source import MD_BYTES, Source, check_files, files_of, recording  # noqa: E402
 
 h.DAOREC = os.path.abspath(h.DAOREC)  # it is run in another directory
+# Beside the output folder lies what names lead to from there, from a session and from a stream.
+AROUND = h.output
+atexit.register(setattr, h, "output", AROUND)  # all of it is removed
+h.output = os.path.join(AROUND, "root")
 
-NASTY = [b"../../../../etc/x", b"/etc/passwd", b"a/b", b"\x1b[31mred\x07", b"n" * 80,
+NASTY = [b"../b/p", b"../../b/p", b"../../../b/p", b"../../../b/new", os.fsencode(AROUND + "/b/p"),
+         os.fsencode(AROUND + "/b/x"), b"a/b", b"\x1b[31mred\x07", b"n" * 80,
          b"\xff\xfe\x00x", b"'; rm -rf ~ #", b"%s%n%s%n", b"END", b"[1:2](x)+"]
 KEYWORDS = [
-    (b"../../../../x", b"L", 1, b"../../y"), (b"SIMPLE", b"L", 0), (b"NAXIS1", b"L", 10**9),
+    (b"../../../b/p", b"S", b"../../../b/new", b"../../../b/y"), (b"../b/p", b"S", b"../../b/p"),
+    (b"SIMPLE", b"L", 0), (b"NAXIS1", b"L", 10**9),
     (b"BITPIX", b"D", 3.5), (b"END", b"S", b"END"), (b"CONTINUE", b"S", b"'a'&"),
     (b"HISTORY", b"S", b"x"), (b"XTENSION", b"S", b"IMAGE"), (b"CHECKSUM", b"S", b"0" * 16),
     (b"DATASUM", b"L", 0), (b"FRAME0", b"L", 99), (b"ATIME", b"L", 5),
@@ -36,12 +44,16 @@ class Outside:
     """What lies around the output folder, to be the same afterwards."""
 
     def __init__(self):
-        self.cwd = os.path.join(h.output, "cwd")
-        os.makedirs(self.cwd, exist_ok=True)
+        self.cwd = os.path.join(AROUND, "cwd")
+        for folder in (self.cwd, os.path.join(AROUND, "b"), h.output):
+            os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(AROUND, "b", "p"), "w", encoding="ascii") as f:
+            f.write("precious")
         self.before = self.look()
 
     def look(self):
-        return os.listdir(self.cwd), sorted(os.listdir("/"))
+        return {path: what for path, what in snapshot(AROUND).items()
+                if not path.startswith(h.output + "/")}
 
     def check(self, session, paths):
         assert self.look() == self.before
@@ -52,7 +64,7 @@ class Outside:
                 stream = os.path.basename(folder)
                 assert name == "session.json" or re.fullmatch(stream + r"_\d{6}\.fits", name), name
         for name in os.listdir(h.output):
-            assert name == "cwd" or re.fullmatch(r"[0-9-]{10}_[0-9-]{8}", name), name
+            assert re.fullmatch(r"[0-9-]{10}_[0-9-]{8}", name), name
         assert not set(session.errors) & {chr(c) for c in range(32) if c != 10}
 
 
@@ -72,7 +84,7 @@ def names_and_keywords_made_to_harm_end_up_as_plain_text():
     recorder.terminate()
     session = h.finish(recorder)
     found = check_files(session, path)
-    assert session.stream(path)["recorded"] == 35 and len(found) == 2
+    assert session.stream(path)["recorded"] == 3 * len(NASTY) + 5 and len(found) == 2
     assert found[0][0]["NAXIS1"] == 5 and found[0][0]["RECSTAT"] == "CLOSED"
     outside.check(session, [path])
 

@@ -73,7 +73,7 @@ def snapshot(folder):
 
 
 def run_in(root, *arguments, **options):
-    return h.start(h.DAOREC, "record", "--json", "-o", root, *arguments, **options)
+    return h.start(os.path.abspath(h.DAOREC), "record", "--json", "-o", root, *arguments, **options)
 
 
 def check_tree(root):
@@ -96,18 +96,30 @@ def new_root(name):
 
 def names_and_keywords_do_no_harm():
     root, victim = new_root("names")
-    before = snapshot(victim)
+    # A victim of a short name, too: names and values of keywords are of 16 bytes.
+    around = os.path.dirname(root)
+    os.mkdir(os.path.join(around, "v"))
+    with open(os.path.join(around, "v", "p"), "w", encoding="ascii") as f:
+        f.write("precious")
+    victims = (victim, os.path.join(around, "v"))
+    before = [snapshot(folder) for folder in victims]
+    # From the folders of the output, of a session (and where the recorder runs) and of a stream.
+    keywords = KEYWORDS + tuple((up + name, b"S", up + name)
+                                for up in (b"../", b"../../", b"../../../")
+                                for name in (b"v/p", b"v/new"))
     names = ["..", ".hidden", "-rf", "a b", "a\nb", "\x1b[31m", "x'\"`$(id)", "[0+n(1", "ü€",
              "con", "a" * 56]
     paths = [os.path.join(h.segments, f"{name}.im.shm") for name in names]
-    md_names = [b"../../../../tmp/evil", b"/etc/passwd", b"\xff" * 80, b"%s%n%s%n",
-                b"\x1b[2J", b"."]
+    md_names = [b"../victim/precious", b"../../victim/precious", b"../../../victim/precious",
+                os.fsencode(os.path.join(victim, "precious")), os.fsencode(victim),
+                b"../../../victim/new", b"../../../v/p", b"\xff" * 80, b"%s%n%s%n", b"\x1b[2J", b"."]
+    assert len(os.path.join(victim, "precious")) <= 80
     for number, path in enumerate(paths):
-        make_segment(path, md_names[number % len(md_names)], KEYWORDS)
+        make_segment(path, md_names[number % len(md_names)], keywords)
     streams = []
     # Different names may become one stream's: not these in one session.
     for group in (paths[:1] + paths[2:4] + paths[5:], [paths[1], paths[4]]):
-        recorder = run_in(root, "--backlog", "-n", FRAMES, "--", *group)
+        recorder = run_in(root, "--backlog", "-n", FRAMES, "--", *group, cwd=root)
         out, errors = recorder.communicate(timeout=30)
         assert recorder.returncode == 0, (group, recorder.returncode, errors)
         for stream in json.loads(out)["streams"]:
@@ -125,11 +137,12 @@ def names_and_keywords_do_no_harm():
             assert header["BZERO"] == 32768
             assert header["BSCALE"] == 1 and header["PREVFILE"] == ""
             assert header["FINE"] == -2**63 and header["TWICE"] == 1
-            assert len(hdus["SHMKW"].data) == len(KEYWORDS) - 1  # but the one of no known type
+            assert len(hdus["SHMKW"].data) == len(keywords) - 1  # but the one of no known type
     too_long = os.path.join(h.segments, "a" * 57 + ".im.shm")
     make_segment(too_long)
     assert run_in(root, too_long).wait(30) == 1
-    assert snapshot(victim) == before
+    assert [snapshot(folder) for folder in victims] == before
+    assert sorted(os.listdir(around)) == ["root", "v", "victim"]
 
 
 def two_streams_of_one_name_are_refused():
@@ -146,19 +159,30 @@ def two_streams_of_one_name_are_refused():
 def links_lead_nowhere():
     """Links where sessions will be, links to folders that leftovers are looked for in, links in
     place of files to come."""
-    root, victim = new_root("links")
+    for attempt in range(5):  # until it comes in one of three seconds, not later
+        errors = record_among_links(f"links{attempt}")
+        if "is there already: waiting" in errors:
+            break
+    else:
+        raise AssertionError(f"no link in place of a session was met: {errors}")
+
+
+def record_among_links(name):
+    """What the recorder says."""
+    root, victim = new_root(name)
     before = snapshot(victim)
     os.symlink(victim, os.path.join(root, "session"))
     os.mkdir(os.path.join(root, "other"))
     os.symlink(os.path.join(victim, "folder"), os.path.join(root, "other", "stream"))
+    path = h.segment(name)
+    source = h.sim(path, "--size", "3x2", "--rate", 200, "--pattern", "ramp")
+    h.wait_for(lambda: os.path.exists(path), what="the source")
     now = int(time.time())
     planted = [time.strftime("%Y-%m-%d_%H-%M-%S", time.gmtime(now + s)) for s in range(3)]
-    for name in planted:
-        os.symlink(victim, os.path.join(root, name))
-    path = h.segment("links")
-    source = h.sim(path, "--size", "3x2", "--rate", 200, "--pattern", "ramp")
+    for session_name in planted:
+        os.symlink(victim, os.path.join(root, session_name))
     # The root itself may be a link: that is the user's own doing.
-    link = os.path.join(h.output, "links", "by-link")
+    link = os.path.join(h.output, name, "by-link")
     os.symlink(root, link)
     recorder = run_in(link, "--wait=20s", "--roll-frames", 100000, path)
     h.wait_for(lambda: glob.glob(f"{root}/*/*/*_000001.fits.part"), what="the first file")
@@ -190,6 +214,7 @@ def links_lead_nowhere():
     assert not os.path.islink(os.path.join(session, "session.json"))
     closed = [f for f in glob.glob(f"{folder}/*.fits") if not os.path.islink(f)]
     h.judge(*closed)
+    return errors
 
 
 def modes_honour_the_umask():

@@ -272,6 +272,10 @@ def nothing_is_written_and_no_lock_is_taken():
         assert f.read() == before[0]
     assert os.stat(path).st_mtime_ns == before[1].st_mtime_ns
     assert not os.listdir(folder)
+    watching = attach(path)
+    with open(path, "rb") as f:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)  # free, also of readers' locks
+    watching.end(0)
     stream, = json.loads(run.stdout)["streams"]
     assert stream["expected"] == 0 and stream["rate_hz"] == 0, stream
     assert stream["interval_ns"] == {"count": 0} and stream["depth_needed"]["max"] == 0

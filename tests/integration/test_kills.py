@@ -276,7 +276,11 @@ def random_moments_with_io_uring():
     all_of(jobs)
 
 
+def frames_were_kept():
+    assert totals["frames_kept"] > 0, totals
+
+
 if __name__ == "__main__":
     sources = start_sources()
     h.main([every_step_of_closing, every_step_with_direct_io,
-            every_step_through_the_page_cache, random_moments_with_io_uring])
+            every_step_through_the_page_cache, random_moments_with_io_uring, frames_were_kept])

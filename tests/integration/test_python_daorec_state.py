@@ -336,11 +336,21 @@ def a_running_recording_grows():
 
 
 def files_that_are_closed_while_they_are_read_stay_whole():
+    looks = [0, 0]
+    for _ in range(5):  # a look after a file has got its final name is a matter of chance
+        read_while_files_are_closed(looks)
+        if all(looks):
+            break
+    print(f"  {looks[0]} looks, {looks[1]} of them after a file had got its final name")
+    assert all(looks), looks
+
+
+def read_while_files_are_closed(looks):
     path, process = source("-d", "60s", rate=2000)
     place = root()
     recorder = f.start(place, "--wait=20s", "-d", "2s", "--roll-frames", 170, path)
     recorder.has_files(path, 1, ".part")
-    session, stop, errors, looks = daorec.open(recorder.folder()), threading.Event(), [], [0, 0]
+    session, stop, errors = daorec.open(recorder.folder()), threading.Event(), []
 
     def read():
         """Old objects and new ones, as fast as they can."""
@@ -364,7 +374,6 @@ def files_that_are_closed_while_they_are_read_stay_whole():
         thread.join(60)
     end(process)
     assert not errors, errors
-    print(f"  {looks[0]} looks, {looks[1]} of them after a file had got its final name")
 
 
 def a_reshaped_stream_has_parts():

@@ -38,6 +38,8 @@ def by_frames():
     session, path, lengths, causes = run("frames", "-n", 1000, "--roll-frames", 300)
     assert lengths == [300, 300, 300, 100], lengths
     assert causes[-1] == "STOP"
+    following = [fits.getheader(f)["NEXTFILE"] for f in session.stream(path)["files"]]
+    assert all(following[:-1]) and not following[-1], following
 
 
 def by_size():

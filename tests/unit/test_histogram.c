@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/histogram.h"
+#include "tests/support/quantiles.h"
 
 #define COUNT 20000
 
@@ -20,33 +21,6 @@ static void clear(void)
 
 static const double shares[] = {0.0, 0.001, 0.01, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 1.0};
 #define SHARES (sizeof shares / sizeof shares[0])
-
-static int compare(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static uint64_t state;
-
-static uint64_t next_random(void) /* xorshift: the same values in every run */
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
-/* The value of that rank among sorted ones, by the definition in the header. */
-static int64_t exact_quantile(const int64_t *sorted, uint64_t count, double share)
-{
-    uint64_t rank = 1;
-
-    while (rank < count && (double)rank < share * (double)count)
-        rank++;
-    return sorted[rank - 1];
-}
 
 /* Never below the value, above it by less than 1/64 of it. */
 static void expect_near(int64_t found, int64_t exact)
@@ -133,13 +107,13 @@ START_TEST(quantiles_are_those_of_the_values_to_within_a_64th)
     int64_t *values = malloc(COUNT * sizeof *values);
     double sum = 0.0;
 
-    state = 88172645463325252ull;
+    random_state = 88172645463325252ull;
     for (int i = 0; i < COUNT; i++) {
         values[i] = make_value(_i);
         sum += (double)values[i];
         histogram_add(&h, values[i]);
     }
-    qsort(values, COUNT, sizeof *values, compare);
+    sort_values(values, COUNT);
     for (size_t k = 0; k < SHARES; k++)
         expect_near(histogram_quantile(&h, shares[k]), exact_quantile(values, COUNT, shares[k]));
     ck_assert_uint_eq(h.count, COUNT);
@@ -156,7 +130,7 @@ START_TEST(quantiles_rise_with_the_share)
 {
     int64_t last = -1;
 
-    state = 1;
+    random_state = 1;
     for (int i = 0; i < COUNT; i++)
         histogram_add(&h, make_value(0));
     for (int i = 0; i <= 1000; i++) {
@@ -172,7 +146,7 @@ START_TEST(merging_two_is_adding_all_to_one)
 {
     struct histogram *all = calloc(1, sizeof *all);
 
-    state = 7;
+    random_state = 7;
     for (int i = 0; i < COUNT; i++) {
         int64_t value = make_value(i % 4);
 

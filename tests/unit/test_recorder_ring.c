@@ -6,6 +6,7 @@
 
 #include "recording/ledger.h"
 #include "recording/verify.h"
+#include "tests/support/has_ring.h"
 #include "tests/support/recorder.h"
 
 /* ---- a real ring on a disk that fails ---- */
@@ -63,19 +64,6 @@ static int spoil(void *ctx, int fd, off_t off, int result)
     ring.syncs += off < 0;
     pthread_mutex_unlock(&ring.lock);
     return result;
-}
-
-/* False where there is no io_uring. */
-static bool has_ring(void)
-{
-    struct io_engine *engine;
-    int r = io_engine_create(&engine, IO_ENGINE_URING, 4, NULL);
-
-    if (r < 0)
-        fprintf(stderr, "no io_uring on this machine (%s): it is not tested\n", strerror(-r));
-    else
-        io_engine_destroy(engine);
-    return r == 0;
 }
 
 struct books_found {
@@ -154,8 +142,6 @@ START_TEST(an_error_of_the_ring_ends_the_file_and_costs_what_is_counted)
 {
     struct books_found found;
 
-    if (!has_ring())
-        return;
     begin(_i % 4 < 2 ? WIDTH_MAX : 97);
     set_fault((struct fault){.result = -errors[_i / 2], .count = 1, .skip = _i % 2 ? 3 : 0});
     start_ring(_i / 2 % 2);
@@ -172,8 +158,6 @@ START_TEST(what_was_whole_before_an_error_is_kept)
 {
     struct books_found found;
 
-    if (!has_ring())
-        return;
     begin(WIDTH_MAX);
     publish(60);
     start_ring(true);
@@ -194,8 +178,6 @@ START_TEST(a_disk_that_fails_for_a_while_costs_what_is_counted)
 {
     struct books_found found;
 
-    if (!has_ring())
-        return;
     begin(97);
     set_fault((struct fault){.result = -EIO, .count = 2, .skip = 4});
     start_ring(_i);
@@ -211,8 +193,6 @@ START_TEST(a_sync_of_the_ring_that_fails_ends_its_file_and_costs_no_frame)
 {
     struct books_found found;
 
-    if (!has_ring())
-        return;
     begin(97);
     publish(60);
     set_fault((struct fault){.result = -EIO, .count = 1, .is_sync = true});
@@ -233,8 +213,6 @@ START_TEST(short_writes_of_the_ring_are_continued)
     static const int sizes[] = {4096, 5000};
     struct books_found found;
 
-    if (!has_ring())
-        return;
     begin(WIDTH_MAX);
     set_fault((struct fault){.short_to = sizes[_i / 2]});
     start_ring(_i % 2);
@@ -252,6 +230,8 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
+    if (!has_ring())
+        return EXIT_SKIPPED;
     take_base_make();
     tcase_set_timeout(tcase, 3 * HANG_S);
     tcase_add_loop_test(tcase, an_error_of_the_ring_ends_the_file_and_costs_what_is_counted, 0,

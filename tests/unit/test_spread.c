@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "measure/spread.h"
+#include "tests/support/quantiles.h"
 
 #define COUNT 20000
 
@@ -19,32 +20,6 @@ static const double shares[] = {0.0, 0.001, 0.01, 0.25, 0.5, 0.75, 0.99, 0.999, 
 static void clear(void)
 {
     memset(&spread, 0, sizeof spread);
-}
-
-static int compare(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static uint64_t state;
-
-static uint64_t next_random(void) /* xorshift: the same values in every run */
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
-static int64_t exact_quantile(const int64_t *sorted, uint64_t count, double share)
-{
-    uint64_t rank = 1;
-
-    while (rank < count && (double)rank < share * (double)count)
-        rank++;
-    return sorted[rank - 1];
 }
 
 /* Off by less than a 64th of the distance from the reference, and away from it. */
@@ -76,7 +51,7 @@ static void expect_all(uint32_t count)
     mean = sum / count;
     for (uint32_t i = 0; i < count; i++)
         squares += ((double)values[i] - mean) * ((double)values[i] - mean);
-    qsort(values, count, sizeof *values, compare);
+    sort_values(values, count);
     ck_assert_uint_eq(spread_count(&spread), count);
     for (size_t k = 0; k < SHARES; k++)
         expect_near(spread_quantile(&spread, shares[k]), exact_quantile(values, count, shares[k]));
@@ -111,7 +86,7 @@ START_TEST(until_63_values_are_there_the_median_of_those_is_the_reference)
 {
     for (uint32_t count = 1; count < 2 * SPREAD_FIRST; count++) {
         clear();
-        state = 3 + count;
+        random_state = 3 + count;
         for (uint32_t i = 0; i < count; i++)
             values[i] = (int64_t)(next_random() % 1000000);
         add_all(count);
@@ -119,7 +94,7 @@ START_TEST(until_63_values_are_there_the_median_of_those_is_the_reference)
             int64_t sorted[SPREAD_FIRST];
 
             memcpy(sorted, values, count * sizeof *values);
-            qsort(sorted, count, sizeof *sorted, compare);
+            sort_values(sorted, count);
             ck_assert_int_eq(spread.reference, sorted[count / 2]);
         }
         expect_all(count);
@@ -146,7 +121,7 @@ static int64_t make_value(int kind, uint32_t i)
 
 START_TEST(quantiles_are_off_by_less_than_a_64th_of_the_distance_from_the_middle)
 {
-    state = 88172645463325252ull;
+    random_state = 88172645463325252ull;
     for (uint32_t i = 0; i < COUNT; i++)
         values[i] = make_value(_i, i);
     add_all(COUNT);
@@ -156,11 +131,11 @@ END_TEST
 
 START_TEST(jitter_is_told_finer_than_a_histogram_of_the_values_could)
 {
-    state = 5;
+    random_state = 5;
     for (uint32_t i = 0; i < COUNT; i++)
         values[i] = make_value(0, i);
     add_all(COUNT);
-    qsort(values, COUNT, sizeof *values, compare);
+    sort_values(values, COUNT);
     for (size_t k = 0; k < SHARES; k++) {
         int64_t off =
             spread_quantile(&spread, shares[k]) - exact_quantile(values, COUNT, shares[k]);

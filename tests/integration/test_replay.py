@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Round trips: what is recorded of a replay is what was recorded first: pixels, counters, keywords,
 intervals; gaps and restarts where they were."""
+import glob
 import os
 import signal
 import sys
@@ -21,6 +22,13 @@ def finish_first(recorder):
     recorder.send_signal(signal.SIGINT)
     return h.finish(recorder)
 
+
+def rows_there(path):
+    """How many rows of a stream's first file are on the disk: they go there once a second."""
+    for file in glob.glob(f"{h.output}/*/{h.stream_name(path)}/*_000001.fits.part"):
+        with h.fits.open(file, memmap=False) as hdus:
+            return np.count_nonzero(hdus["FRAMES"].data["RTIME"])
+    return 0
 
 
 def record_types():
@@ -95,10 +103,10 @@ def restarts_and_other_shapes_come_back_where_they_were():
         begins_anew.publish()
         reshaped.publish()
         time.sleep(0.002)
-    time.sleep(0.5)  # the recorder has taken them
+    for source in (begins_anew, reshaped):
+        h.wait_for(lambda: rows_there(source.path) == 60, what="all of the first run to be taken")
     begins_anew = Source("anew")
     reshaped = Source("reshaped", (4, 3, 2), "int16", before=900, keywords=[])
-    time.sleep(0.5)
     for _ in range(40):
         begins_anew.publish()
         reshaped.publish()

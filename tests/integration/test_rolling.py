@@ -52,6 +52,10 @@ def by_size():
 def by_time():
     session, path, lengths, causes = run("time", "-d", "2.5s", "--roll-time", "500ms")
     assert 2 <= len(lengths) <= 8, lengths
+    # A file ends with the first frame that comes 500 ms after its own first; frames are stamped a
+    # little later than that is looked at.
+    begins = [fits.getdata(f, "FRAMES")["RTIME"][0] for f in session.stream(path)["files"]]
+    assert (np.diff(begins) >= 400_000_000).all(), begins
 
 
 def a_frame_larger_than_the_size_limit_gets_a_file_of_its_own():

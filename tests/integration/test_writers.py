@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import faults as f  # noqa: E402
 import harness as h  # noqa: E402
 from source import MD_BYTES, Source, check_files, files_of, lines, recording, told  # noqa: E402
 
@@ -91,15 +92,19 @@ def a_shape_too_large_for_memory_or_disk_ends_its_stream_alone():
     steady = h.sim(other, "--size", "16x16", "--type", "uint16", "--rate", 500, "--depth", 512,
                    "--pattern", "ramp", "-d", "60s")
     limit = 8 << 20
-    recorder = recording(
-        "--roll-size", "4MiB", memory, disk, other,
+    recorder = f.start(
+        h.output, "--wait=20s", "--roll-size", "4MiB", memory, disk, other,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    h.wait_for(lambda: len(os.listdir(f"/proc/{recorder.process.pid}/task")) >= 6, what="threads")
     Source(memory, (1 << 18, 1 << 18), "f8", depth=1)  # half a terabyte, all holes
     Source(disk + ".made", (3000, 3000), "u1", depth=2).publish()
     os.rename(disk + ".made", disk)
-    time.sleep(2)
-    recorder.terminate()
-    session = h.finish(recorder, failed=True)
+    recorder.says("cannot be recorded: no memory for")
+    recorder.says("cannot be recorded: no room")
+    count = newest_count(other)
+    h.wait_for(lambda: newest_count(other) > count + 500, what="frames that go on")
+    recorder.process.terminate()
+    session = h.finish(recorder.process, failed=True, errors=recorder.errors)
     steady.terminate()
     assert len(lines(session, memory, "cannot be recorded: no memory for")) == 1, session.errors
     assert len(lines(session, disk, "cannot be recorded: no room")) == 1, session.errors

@@ -150,10 +150,11 @@ def freeze(process):
     wait_for(stopped, what="all threads to stop")
 
 
-def finish(process, seconds=60, failed=False):
+def finish(process, seconds=60, failed=False, errors=None):
     """Wait for a recording to end and check its books. `failed`: exit status 1 is expected, unless
-    frames were lost."""
-    out, errors = process.communicate(timeout=seconds)
+    frames were lost. `errors`: a function that returns what it has said, where that is no pipe."""
+    out, told = process.communicate(timeout=seconds)
+    errors = errors() if errors else told
     assert process.returncode in (1 if failed else 0, 3), f"exit status {process.returncode}\n{errors}"
     session = Session(json.loads(out), errors, process.returncode)
     assert len(session.summary["streams"]) == len(session.ledger["streams"])

@@ -179,9 +179,14 @@ def the_end_comes_before_less_is_free_than_is_to_be_kept():
     f.sweep(record, [jobs[0], jobs[2], ([], "25%", 3 << 20)])
 
 
-def loop_device(maker, mib, back_mib, mount_options="noatime"):
+def not_tested(what, why):
+    print(f"        {what} was not tested: {why}", flush=True)  # tests/run tells it
+
+
+def loop_device(what, maker, mib, back_mib, mount_options="noatime"):
     """(root, back): a file system on a file in a memory file system `back`, which may have less room
-    than it says. None where the machine has no such device, or cannot make or mount it."""
+    than it says. None where the machine has no such device, or cannot make or mount it: `what` is not
+    tested then."""
     back, root = mount(back_mib), f.new_root()
     image = os.path.join(back, "image")
     with open(image, "wb") as file:
@@ -190,10 +195,10 @@ def loop_device(maker, mib, back_mib, mount_options="noatime"):
         try:
             made = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError as error:
-            print(f"        not tested: {error}")
+            not_tested(what, error)
             return None
         if made.returncode:  # the device goes when it is unmounted, also with the namespace
-            print("        not tested: " + " ".join(made.stderr.split())[:200])
+            not_tested(what, " ".join(made.stderr.replace(root, "it").split()).split(",")[0])
             return None
     atexit.register(subprocess.run, ["umount", root], check=False)
     return root, back
@@ -204,8 +209,9 @@ def a_device_that_fails_costs_what_is_counted():
     directly, and syncs fail. What the file system itself loses then is not ours to tell: the books
     are looked at, and the files that were made when the device was well again."""
     def record(options):
-        places = loop_device(["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-E",
-                              "lazy_itable_init=0,nodiscard"], 64, 32)
+        places = loop_device("a device that fails", [
+            "mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-E", "lazy_itable_init=0,nodiscard"],
+            64, 32)
         if not places:
             return
         root, back = places
@@ -236,8 +242,8 @@ def a_device_that_fails_costs_what_is_counted():
 
 def ext4_with_quota():
     """(root, set_limit, options): what user 65534 may have on it, and how to be that."""
-    places = loop_device(["mkfs.ext4", "-q", "-F", "-O", "quota", "-E", "quotatype=usrquota"], 128,
-                         160, "noatime,usrquota")
+    places = loop_device("a quota", ["mkfs.ext4", "-q", "-F", "-O", "quota", "-E",
+                                     "quotatype=usrquota"], 128, 160, "noatime,usrquota")
     if not places:
         return None
     root = places[0]
@@ -267,7 +273,7 @@ def a_quota_that_is_used_up_is_waited_for():
         try:
             set_limit(16)
         except OSError as error:
-            print(f"        not tested: {error}")
+            not_tested("a quota", error)
             return
         recorder = f.start(root, "--buffer", "1MiB", "--roll-frames", 600, CAMERA, **options)
         recorder.says("Disk quota exceeded; make room")

@@ -10,31 +10,11 @@
 
 #include "recording/chain.h"
 #include "recording/rebuild.h"
-#include "tests/support/takes.h"
 
-#define NAME      "2025-11-24_16-00-00"
+#define NAME "2025-11-24_16-00-00"
+#include "tests/support/session_folder.h"
+
 #define FILES_MAX 8
-
-static struct take_folder folder;
-static char session[300];
-static int session_fd, stream_fd;
-
-static void begin(void)
-{
-    take_folder_make(&folder);
-    snprintf(session, sizeof session, "%s/" NAME, folder.path);
-    ck_assert_int_eq(mkdirat(folder.fd, NAME, 0700), 0);
-    session_fd = openat(folder.fd, NAME, O_RDONLY | O_DIRECTORY);
-    ck_assert_int_eq(mkdirat(session_fd, "wfs", 0700), 0);
-    stream_fd = openat(session_fd, "wfs", O_RDONLY | O_DIRECTORY);
-}
-
-static void end(void)
-{
-    close(stream_fd);
-    close(session_fd);
-    take_folder_remove(&folder);
-}
 
 /* Three files: frames 0 to 9, 10 to 14, 15 to 19; and their ledger. */
 static void make_files(void)

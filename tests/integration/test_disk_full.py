@@ -51,6 +51,10 @@ def mount(mib):
     return root
 
 
+def not_tested(what, why):
+    print(f"        {what} was not tested: {why}", flush=True)  # tests/run tells it
+
+
 def free(root):
     fs = os.statvfs(root)
     return fs.f_bavail * fs.f_frsize
@@ -177,10 +181,6 @@ def the_end_comes_before_less_is_free_than_is_to_be_kept():
             assert causes[-1] == "STOP" and set(causes[:-1]) <= {"ROLL"}, causes
     jobs = [(options, "3MiB", 3 << 20) for options in WAYS.values()]
     f.sweep(record, [jobs[0], jobs[2], ([], "25%", 3 << 20)])
-
-
-def not_tested(what, why):
-    print(f"        {what} was not tested: {why}", flush=True)  # tests/run tells it
 
 
 def loop_device(what, maker, mib, back_mib, mount_options="noatime"):

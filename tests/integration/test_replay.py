@@ -23,14 +23,6 @@ def finish_first(recorder):
     return h.finish(recorder)
 
 
-def rows_there(path):
-    """How many rows of a stream's first file are on the disk: they go there once a second."""
-    for file in glob.glob(f"{h.output}/*/{h.stream_name(path)}/*_000001.fits.part"):
-        with h.fits.open(file, memmap=False) as hdus:
-            return np.count_nonzero(hdus["FRAMES"].data["RTIME"])
-    return 0
-
-
 def record_types():
     """One session with 36 streams: all types with one, two and three axes, counters and keywords."""
     sources = [Source(f"{t}x{len(shape)}", shape, t, before=10**9 * i)
@@ -94,6 +86,14 @@ def gaps_and_jumps_come_back_where_they_were():
     assert found[0].tobytes() == first[0].tobytes()
     assert list(found[1]["CNT0"]) == list(range(1, 121))
     assert list(found[1]["CNT1"]) == list(first[1]["CNT1"])
+
+
+def rows_there(path):
+    """How many rows of a stream's first file are on the disk: they go there once a second."""
+    for file in glob.glob(f"{h.output}/*/{h.stream_name(path)}/*_000001.fits.part"):
+        with h.fits.open(file, memmap=False) as hdus:
+            return np.count_nonzero(hdus["FRAMES"].data["RTIME"])
+    return 0
 
 
 def restarts_and_other_shapes_come_back_where_they_were():

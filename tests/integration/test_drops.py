@@ -4,14 +4,11 @@ that are known."""
 import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
 import struct
 import subprocess
 import sys
-import termios
 import time
 
 import numpy as np
@@ -19,6 +16,7 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
 import measured as m  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 MD_BYTES, ATIME, CNT0 = 4304, 136, 152  # of a slot, and where these lie in it
 
@@ -225,28 +223,11 @@ def on_a_terminal_there_is_a_screen():
     path = h.segment("screen")
     h.sim(path, "--size", "8x8", "--rate", 500, "--depth", 512, "-d", "60s")
     h.wait_for(lambda: os.path.exists(path), what="the segment")
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.environ["TERM"] = "xterm"
-        os.execv(h.DAOREC, [h.DAOREC, "drops", "--wait=30s", path])
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    shown, end, stopped = b"", time.monotonic() + 60, False
-    while time.monotonic() < end:
-        try:
-            if select.select([fd], [], [], 0.1)[0]:
-                piece = os.read(fd, 65536)
-                if not piece:
-                    break
-                shown += piece
-        except OSError:  # the terminal's end
-            break
-        if not stopped and shown.count(b"Ctrl-C ends it") > 2:
-            os.kill(pid, signal.SIGINT)
-            stopped = True
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in (0, 3)
-    os.close(fd)
-    text = shown.decode()
-    assert stopped and text.count("Ctrl-C ends it") > 2, text[-2000:]
+    terminal = Terminal("drops", "--wait=30s", path)
+    terminal.read_until("Ctrl-C ends it", count=3)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.wait() in (0, 3)
+    text = terminal.text
     # Each is drawn over the one before: up by as many lines as that had, no message in between.
     screens = text.split("daorec drops, ")
     for before, screen in zip(screens[:-1], screens[1:]):

@@ -2,12 +2,9 @@
 """What can be asked of a replay, how it ends, what it refuses, and files of others."""
 import fcntl
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import termios
 import time
 
 import numpy as np
@@ -18,6 +15,7 @@ import harness as h  # noqa: E402
 from python_face import shm  # noqa: E402
 from replays import Replay, of  # noqa: E402
 from source import MD_BYTES  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 BEGIN = 1_700_000_000 * 10**9
 BLOCK = 2880
@@ -198,50 +196,9 @@ def one_stream_of_several_can_be_chosen():
 
 # ---- by hand ----
 
-class Terminal:
-    """daorec replay --step on a terminal of its own."""
-
-    def __init__(self, *arguments):
-        self.fd, terminal = pty.openpty()
-        self.process = subprocess.Popen([h.DAOREC, "replay", *map(str, arguments)], stdin=terminal,
-                                        stdout=terminal, stderr=terminal, start_new_session=True,
-                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        os.close(terminal)
-        h._processes.append(self.process)  # killed at the end at the latest
-        self.text = ""
-
-    def read_until(self, wanted, seconds=30):
-        end = time.monotonic() + seconds
-        while wanted not in self.text:
-            assert time.monotonic() < end, (wanted, self.text)
-            if select.select([self.fd], [], [], 0.1)[0]:
-                try:
-                    self.text += os.read(self.fd, 4096).decode(errors="replace")
-                except OSError:
-                    break
-        assert wanted in self.text, (wanted, self.text)
-
-    def press(self, keys):
-        os.write(self.fd, keys)
-
-    def wait(self, seconds=30):
-        """Its exit status."""
-        end = time.monotonic() + seconds
-        while self.process.poll() is None:  # what it says must go somewhere, or it waits for us
-            assert time.monotonic() < end, self.text
-            if select.select([self.fd], [], [], 0.1)[0]:
-                try:
-                    self.text += os.read(self.fd, 4096).decode(errors="replace")
-                except OSError:
-                    time.sleep(0.01)  # it has closed it
-        os.close(self.fd)
-        return self.process.returncode
-
-
 def steps_are_taken_at_keys():
-    os.environ["TERM"] = "xterm"
     file, to = frame_units(temporary("step.fits"), 50), h.segment("step")
-    terminal = Terminal(file, "--to", to, "--step")
+    terminal = Terminal("replay", file, "--to", to, "--step")
     terminal.read_until("next frame")
     with shm(to) as segment:
         assert segment.get_counter() == 100 and len(segment.get_history(1)) == 0

@@ -185,8 +185,8 @@ def the_end_comes_before_less_is_free_than_is_to_be_kept():
 
 def loop_device(what, maker, mib, back_mib, mount_options="noatime"):
     """(root, back): a file system on a file in a memory file system `back`, which may have less room
-    than it says. None where the machine has no such device, or cannot make or mount it: `what` is not
-    tested then."""
+    than it says. None where the machine has no such device, or cannot make or mount it: then `what`
+    is not tested."""
     back, root = mount(back_mib), f.new_root()
     image = os.path.join(back, "image")
     with open(image, "wb") as file:

@@ -113,18 +113,18 @@ static void clear_counts(IMAGE_METADATA *md)
 static void reset_in_place(struct dao_segment *seg, const struct dao_seed *seed)
 {
     uint32_t depth = seg->geo.depth;
-    IMAGE_METADATA *first = dao_segment_md(seg, 0);
+    IMAGE_METADATA *first = dao_segment_md(seg, 0), *last = dao_segment_md(seg, depth - 1);
     double now = creation_time_after(first->creation_time);
     uint64_t now_bits;
 
     memcpy(&now_bits, &now, sizeof now_bits);
     for (uint32_t i = 0; i < depth; i++)
-        __atomic_store_n(&dao_segment_md(seg, i)->write, i + 1 < depth ? 1 : DAO_WRITE_RESET,
-                         __ATOMIC_RELAXED);
+        __atomic_store_n(&dao_segment_md(seg, i)->write, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&last->status, DAO_STATUS_RESET, __ATOMIC_RELAXED);
     for (uint32_t i = depth; i-- > 0;) {
         IMAGE_METADATA *md = dao_segment_md(seg, i);
 
-        /* release: the flags before the time; pairs with the acquire in examine() of the
+        /* release: flags and state before the time; pairs with the acquire in examine() of the
          * reader */
         __atomic_store_n((uint64_t *)(void *)&md->creation_time, now_bits, __ATOMIC_RELEASE);
         md->last_access = now;
@@ -140,6 +140,8 @@ static void reset_in_place(struct dao_segment *seg, const struct dao_seed *seed)
     plant_count(seg, seed ? seed->cnt0 : 0);
     /* release: pairs with the acquire of the head in the reader and in dao_writer_begin() */
     __atomic_store_n(&first->fifo_last_written, depth - 1, __ATOMIC_RELEASE);
+    /* release: the counts before it; pairs with the acquire in dao_slots_run() */
+    __atomic_store_n(&last->status, 0, __ATOMIC_RELEASE);
     for (uint32_t i = 0; i < depth; i++)
         /* release: counts are 0 before the flag; pairs with the acquires of it in the reader */
         __atomic_store_n(&dao_segment_md(seg, i)->write, 0, __ATOMIC_RELEASE);

@@ -35,12 +35,13 @@ bool dao_slots_is_seed(const struct dao_segment *seg, uint32_t slot)
 
 uint64_t dao_slots_run(const struct dao_segment *seg)
 {
-    /* acquire, both: pairs with the releases in reset_in_place() (create.c); the flag goes up before
-     * the time changes and down after the counts are right. */
+    /* acquire, all: pairs with the releases in reset_in_place() (create.c); the state is there before
+     * the time changes and goes after the counts are right, and the flag goes down behind it. */
     uint64_t bits = dao_shared_creation(seg, __ATOMIC_ACQUIRE);
+    uint32_t last = seg->geo.depth - 1;
+    uint8_t status = __atomic_load_n(&dao_segment_md(seg, last)->status, __ATOMIC_ACQUIRE);
 
-    return dao_shared_write(seg, seg->geo.depth - 1, __ATOMIC_ACQUIRE) == DAO_WRITE_RESET ? 0
-                                                                                          : bits;
+    return status == DAO_STATUS_RESET && dao_shared_write(seg, last, __ATOMIC_ACQUIRE) ? 0 : bits;
 }
 
 struct dao_frame_at dao_slots_newest_at(const struct dao_segment *seg, uint32_t head)

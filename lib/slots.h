@@ -15,8 +15,12 @@
 /* Counts that differ by more than this belong to different runs of a source. */
 #define DAO_JUMP_MAX (1ull << 31)
 
-/* The write flag of slot N-1 while the segment is being set back; that of frames is 1. */
-#define DAO_WRITE_RESET 2
+/*
+ * `status` of slot N-1 while the segment is being set back; 0 otherwise. Nobody else reads or writes
+ * that byte. The write flag says 1 meanwhile, as for a frame: programs compare it with 1. It counts
+ * only while the flag is up, so that what a creator that was killed leaves behind does no harm.
+ */
+#define DAO_STATUS_RESET 0x5e
 
 struct dao_frame_at {
     uint32_t slot;

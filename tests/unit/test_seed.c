@@ -4,6 +4,10 @@
  */
 #include "tests/support/api_bed.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/shared.h"
 #include "lib/slots.h"
 
 #define SEED 1000u /* the first frame's count is 1001 */
@@ -275,17 +279,77 @@ START_TEST(a_reader_that_attaches_while_the_segment_is_set_back_waits_for_the_ne
     /* Frozen after the counts were cleared and before the seed is there. */
     testbed_create(&seg, "midway", depth);
     for (uint32_t slot = 0; slot < depth; slot++)
-        set_write(&seg, slot, slot + 1 < depth ? 1 : DAO_WRITE_RESET);
+        set_write(&seg, slot, 1);
+    dao_segment_md(&seg, depth - 1)->status = DAO_STATUS_RESET;
     r = testbed_reader(&seg);
     expect_nothing(&r);
     dao_segment_md(&seg, depth - 1)->atime.tsfixed.secondlong = DAO_SEED_ATIME_NS;
     set_cnt0(&seg, depth - 1, SEED);
     expect_nothing(&r);
+    dao_segment_md(&seg, depth - 1)->status = 0;
     for (uint32_t slot = 0; slot < depth; slot++)
         set_write(&seg, slot, 0);
     expect_nothing(&r);
     publish(&seg, SEED + 1, SEED + 1);
     take_next(&r, SEED + 1);
+    dao_segment_close(&seg);
+}
+END_TEST
+
+START_TEST(what_a_killed_creator_left_does_no_harm_once_a_writer_is_there)
+{
+    struct dao_segment seg;
+
+    testbed_create(&seg, "killed", 2);
+    dao_segment_md(&seg, 1)->status = DAO_STATUS_RESET;
+    set_write(&seg, 1, 1);
+    ck_assert_uint_eq(dao_slots_run(&seg), 0);
+    publish(&seg, 1, 2);
+    ck_assert_uint_ne(dao_slots_run(&seg), 0);
+    dao_segment_close(&seg);
+}
+END_TEST
+
+/* Programs in the field compare the flag with 1: any other value would pass for a frame at rest. */
+struct flag_watch {
+    const struct dao_segment *seg;
+    atomic_bool ends;
+    atomic_uint raised; /* looks at a raised flag of the last slot */
+    unsigned odd;       /* looks at a value that is neither 0 nor 1 */
+};
+
+static void *watch_flags(void *ctx)
+{
+    struct flag_watch *watch = ctx;
+    uint32_t depth = watch->seg->geo.depth;
+
+    while (!atomic_load(&watch->ends)) {
+        for (uint32_t slot = 0; slot < depth; slot++) {
+            uint8_t write = dao_shared_write(watch->seg, slot, __ATOMIC_RELAXED);
+
+            watch->odd += write > 1;
+            if (write && slot + 1 == depth)
+                atomic_fetch_add(&watch->raised, 1);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(the_write_flag_is_0_or_1_also_while_the_segment_is_set_back)
+{
+    struct dao_segment seg, again;
+    struct flag_watch watch = {.seg = &seg};
+    pthread_t thread;
+
+    create_seeded(&seg, "flags", 3, SEED);
+    ck_assert_int_eq(pthread_create(&thread, NULL, watch_flags, &watch), 0);
+    while (atomic_load(&watch.raised) < 100) {
+        create_seeded(&again, "flags", 3, SEED);
+        dao_segment_close(&again);
+    }
+    atomic_store(&watch.ends, true);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(watch.odd, 0);
     dao_segment_close(&seg);
 }
 END_TEST
@@ -402,6 +466,8 @@ int main(void)
     tcase_add_loop_test(tcase,
                         a_reader_that_attaches_while_the_segment_is_set_back_waits_for_the_new_run,
                         0, DEPTHS);
+    tcase_add_test(tcase, what_a_killed_creator_left_does_no_harm_once_a_writer_is_there);
+    tcase_add_test(tcase, the_write_flag_is_0_or_1_also_while_the_segment_is_set_back);
     tcase_add_loop_test(tcase, dao_h_creates_a_seeded_segment, 0, DEPTHS);
     tcase_add_test(tcase, a_copying_reader_sees_a_restart_and_no_loss);
     tcase_add_test(tcase, a_count_that_would_wrap_is_refused);

@@ -100,7 +100,7 @@ static void look_ahead(struct feed *feed, struct feed_stream *s)
     s->needs_segment = series_part_of(s->series, s->next) != s->part || is_restart(feed, s);
     /* Midway, so that readers have half of the time to take what is there, and half of it to find
      * out. */
-    if (s->needs_segment && s->key_ns > s->last_key_ns)
+    if (s->needs_segment && s->has_last && s->key_ns > s->last_key_ns)
         s->key_ns = s->last_key_ns + (s->key_ns - s->last_key_ns) / 2;
 }
 
@@ -165,23 +165,45 @@ static void cut_pause(struct feed *feed, int64_t pause_ns)
                  units_format_duration(kept, sizeof kept, feed->rules.pause_ns_max));
 }
 
-/* After the beginning; called once for each event, in the order of their keys. */
-static int64_t find_due(struct feed *feed, int64_t key_ns)
+static int64_t begin_or_clamp(struct feed *feed, int64_t key_ns)
 {
-    double due_ns;
-
     if (!feed->has_first)
         feed->first_ns = feed->last_ns = feed->pass_first_ns = key_ns;
     feed->has_first = true;
-    if (key_ns < feed->last_ns)
-        key_ns = feed->last_ns;
+    return key_ns < feed->last_ns ? feed->last_ns : key_ns;
+}
+
+/* After the beginning. */
+static int64_t due_of_key(const struct feed *feed, int64_t key_ns)
+{
+    double due_ns;
+
     if (is_even(feed))
-        return feed->last_ns = key_ns;
-    if (key_ns - feed->last_ns > feed->rules.pause_ns_max)
-        cut_pause(feed, key_ns - feed->last_ns);
-    feed->last_ns = key_ns;
+        return key_ns;
     due_ns = (double)(key_ns - feed->first_ns - feed->cut_ns) / feed->rules.speed;
     return due_ns < 4e18 ? (int64_t)due_ns : (int64_t)4e18;
+}
+
+/* Called once for each frame, as find_segment_due() for each segment, in the order of their keys. A
+ * pause is what lies between two frames, whatever is made anew in it. */
+static int64_t find_frame_due(struct feed *feed, int64_t key_ns)
+{
+    key_ns = begin_or_clamp(feed, key_ns);
+    if (!is_even(feed) && key_ns - feed->last_ns > feed->rules.pause_ns_max)
+        cut_pause(feed, key_ns - feed->last_ns);
+    feed->last_ns = key_ns;
+    return due_of_key(feed, key_ns);
+}
+
+/* Of a pause that will be cut, half goes by before it: the frame behind it gets what is left. */
+static int64_t find_segment_due(struct feed *feed, int64_t key_ns)
+{
+    int64_t most_ns = feed->rules.pause_ns_max / 2;
+
+    key_ns = begin_or_clamp(feed, key_ns);
+    if (!is_even(feed) && key_ns - feed->last_ns > most_ns)
+        key_ns = feed->last_ns + most_ns;
+    return due_of_key(feed, key_ns);
 }
 
 /* ---- into the ring ---- */
@@ -214,6 +236,13 @@ static int64_t patience_of(const struct feed *feed, const struct feed_stream *s)
                                     : PATIENCE_NS;
 }
 
+/* Parts may differ in their keywords alone: those of a source that was restarted with others. */
+static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
+{
+    return a->naxis == b->naxis && memcmp(a->size, b->size, sizeof a->size) == 0 &&
+           a->dtype == b->dtype && a->depth == b->depth;
+}
+
 static bool send_segment(struct feed *feed, struct feed_stream *s)
 {
     struct ring_item item = {
@@ -225,9 +254,9 @@ static bool send_segment(struct feed *feed, struct feed_stream *s)
 
     if (!reserve(feed, 0, &item.end))
         return false;
-    item.due_ns = find_due(feed, s->key_ns);
+    item.due_ns = find_segment_due(feed, s->key_ns);
     ring_push(feed->ring, &item);
-    if (item.part != s->part)
+    if (!is_same_shape(&item.part->geometry, &s->part->geometry))
         s->tally.reshapes++;
     else
         s->tally.restarts++;
@@ -290,7 +319,7 @@ static bool send_frame(struct feed *feed, struct feed_stream *s)
         return false;
     if (read_pixels(s, room)) {
         item.pixels = room;
-        item.due_ns = find_due(feed, s->key_ns);
+        item.due_ns = find_frame_due(feed, s->key_ns);
         ring_push(feed->ring, &item);
         book_frame(s);
     }

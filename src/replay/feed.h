@@ -8,8 +8,8 @@
  * frames were. What never is waited for: a pause of all streams together that is longer than
  * pause_ns_max is cut to it (clocks that jumped look like one).
  *
- * Counts are those recorded. Where a source restarted (RESET), or the shape changed, the segment is
- * made anew in the middle of the time between (RING_RECREATE). In the next pass of a loop counts go
+ * Counts are those recorded. Where a source restarted (RESET), or the shape or the keywords changed,
+ * the segment is made anew in the middle of the time between (RING_RECREATE). In the next pass of a loop counts go
  * on from the last one. Counts that do not rise without RESET (files of others) are numbered on.
  *
  * What can go wrong: a frame that cannot be read is left out and counted; one whose DSUM does not
@@ -42,8 +42,9 @@ struct feed_tally {
     uint64_t damaged;    /* played, though DSUM does not fit */
     uint64_t torn;       /* played, flagged TORN */
     uint64_t gaps, lost; /* rows that tell of lost frames, but for the first one; how many */
-    uint64_t restarts, reshapes; /* segments made anew */
-    uint64_t renumbered;         /* counts that did not rise */
+    uint64_t restarts,
+        reshapes;        /* segments made anew; as a restart counts one with other keywords */
+    uint64_t renumbered; /* counts that did not rise */
 };
 
 struct feed_stream {
@@ -79,7 +80,7 @@ struct feed {
     /* of the merged streams: */
     uint64_t pass;
     bool has_first;
-    int64_t first_ns, last_ns; /* of the very first and the last event, in ns of keys */
+    int64_t first_ns, last_ns; /* of the very first event and the last frame, in ns of keys */
     int64_t pass_first_ns;     /* of the first one of the pass */
     int64_t pass_shift_ns;     /* from recorded times to keys */
     unsigned pauses_told;

@@ -19,8 +19,9 @@ struct fake_series {
     struct series series;
     struct series_part parts[4];
     struct fits_row *rows;
-    uint64_t unreadable; /* index of a frame whose pixels cannot be had; 0: none */
-    uint64_t damaged;    /* ... whose DSUM does not fit; 0: none */
+    bool unreadable_first; /* the pixels of frame 0 cannot be had */
+    uint64_t unreadable;   /* index of a frame whose pixels cannot be had; 0: none */
+    uint64_t damaged;      /* ... whose DSUM does not fit; 0: none */
     atomic_uint_fast64_t pixels_read;
 };
 
@@ -88,7 +89,7 @@ int series_reader_pixels(struct series_reader *reader, uint64_t index, void *ret
     const struct dao_geometry *geo = &series_part_of(&fake->series, index)->geometry;
 
     fake->pixels_read++;
-    if (fake->unreadable && index == fake->unreadable) {
+    if (index == 0 ? fake->unreadable_first : index == fake->unreadable) {
         dao_text_set(text, "frame %llu cannot be read", (unsigned long long)index);
         return -EIO;
     }

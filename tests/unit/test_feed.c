@@ -224,6 +224,69 @@ START_TEST(a_long_pause_of_all_streams_is_cut_for_all)
 }
 END_TEST
 
+/* Frames 3 ... 5 are of a new run, an hour later. */
+static void add_long_restart(const char *name, int64_t offset_ns)
+{
+    struct fits_row *row = add_stream(name, 6, 101, offset_ns, MS);
+
+    for (int i = 3; i < 6; i++) {
+        row[i].cnt0 = 1 + i - 3;
+        row[i].atime_ns += 3600 * S;
+        row[i].rtime_ns += 3600 * S;
+    }
+    row[3].flags = FITS_FLAG_RESET;
+}
+
+START_TEST(a_pause_with_a_restart_in_it_is_no_longer_than_any_other)
+{
+    add_long_restart("wfs", 0);
+    feed.rules.pause_ns_max = 100 * MS;
+    run();
+    for (uint64_t i = 0; i < 3; i++)
+        expect(0, i, 101 + i, (int64_t)i * MS);
+    expect_segment(0, 0, 52 * MS);
+    for (uint64_t i = 3; i < 6; i++)
+        expect(0, i, i - 2, (int64_t)(i - 3) * MS + 102 * MS);
+    expect_end();
+    ck_assert_int_eq(feed.cut_ns, 3600 * S + MS - 100 * MS);
+}
+END_TEST
+
+START_TEST(a_pause_in_which_several_streams_restart_is_no_longer_either)
+{
+    add_long_restart("wfs", 0);
+    add_long_restart("dm", MS / 2);
+    feed.rules.pause_ns_max = 100 * MS;
+    run();
+    for (uint64_t i = 0; i < 3; i++) {
+        expect(0, i, 101 + i, (int64_t)i * MS);
+        expect(1, i, 101 + i, (int64_t)i * MS + MS / 2);
+    }
+    expect_segment(0, 0, 52 * MS + MS / 2);
+    expect_segment(1, 0, 52 * MS + MS / 2);
+    expect(0, 3, 1, 102 * MS + MS / 2);
+    expect(1, 3, 1, 103 * MS);
+}
+END_TEST
+
+/* A pause of 50 ms, that is; the segment comes late in it since its stream's is longer. */
+START_TEST(a_pause_that_is_short_enough_is_played_whole_whatever_is_made_anew_in_it)
+{
+    struct fits_row *wfs = add_stream("wfs", 2, 101, 0, 90 * MS);
+
+    add_stream("dm", 2, 1, 50 * MS, 60 * MS);
+    wfs[1].flags = FITS_FLAG_RESET;
+    feed.rules.pause_ns_max = 60 * MS;
+    run();
+    expect(0, 0, 101, 0);
+    expect_segment(0, 101, 30 * MS);
+    expect(1, 0, 1, 50 * MS);
+    expect(0, 1, 102, 90 * MS);
+    expect(1, 1, 2, 110 * MS);
+    ck_assert_int_eq(feed.cut_ns, 0);
+}
+END_TEST
+
 START_TEST(a_slow_stream_beside_a_fast_one_is_no_pause)
 {
     add_stream("fast", FRAMES, 1, 0, 50 * MS);
@@ -395,6 +458,53 @@ START_TEST(another_shape_makes_the_segment_anew)
     expect(0, 3, 2, 3 * MS);
     ck_assert_uint_eq(streams[0].tally.reshapes, 1);
     ck_assert_uint_eq(streams[0].tally.restarts, 0);
+}
+END_TEST
+
+/* As a series has them whose source was restarted with other keywords, or more of them. */
+START_TEST(other_keywords_make_the_segment_anew_and_are_a_restart)
+{
+    static IMAGE_KEYWORD before[1] = {{.name = "GAIN", .type = 'L', .value.numl = 1}};
+    static IMAGE_KEYWORD behind[2] = {{.name = "GAIN", .type = 'L', .value.numl = 2}};
+    struct fits_row *row = add_stream("wfs", 4, 101, 0, MS);
+    struct fake_series *fake = &fakes[0];
+
+    fake->parts[0].frames = 2;
+    fake->parts[0].keywords = before;
+    fake->parts[0].keyword_count = 1;
+    fake->parts[1] = (struct series_part){.first = 2, .frames = 2, .geometry = shape(8)};
+    fake->parts[1].keywords = behind;
+    fake->parts[1].keyword_count = fake->parts[1].geometry.nbkw = 2;
+    fake->series.part_count = 2;
+    row[2].cnt0 = 1;
+    row[3].cnt0 = 2;
+    row[2].flags = FITS_FLAG_RESET;
+    run();
+    expect(0, 0, 101, 0);
+    expect(0, 1, 102, MS);
+    ck_assert_ptr_eq(expect_segment(0, 0, MS + MS / 2)->keywords, behind);
+    expect(0, 2, 1, 2 * MS);
+    expect(0, 3, 2, 3 * MS);
+    expect_end();
+    ck_assert_uint_eq(streams[0].tally.restarts, 1);
+    ck_assert_uint_eq(streams[0].tally.reshapes, 0);
+}
+END_TEST
+
+/* The first part has a frame that cannot be read: the segment was made for it all the same. */
+START_TEST(a_segment_made_anew_before_any_frame_takes_no_time)
+{
+    struct fake_series *fake = &fakes[0];
+
+    add_stream("wfs", 2, 1, 0, MS);
+    fake->parts[0].frames = 1;
+    fake->parts[1] = (struct series_part){.first = 1, .frames = 1, .geometry = shape(16)};
+    fake->series.part_count = 2;
+    fake->unreadable_first = true;
+    run();
+    expect_segment(0, 1, 0);
+    expect(0, 1, 2, 0);
+    ck_assert_int_eq(feed.cut_ns, 0);
 }
 END_TEST
 
@@ -577,6 +687,9 @@ int main(void)
     tcase_add_test(tcase, a_rate_makes_every_stream_even_whatever_was_recorded);
     tcase_add_test(tcase, rates_do_not_drift);
     tcase_add_test(tcase, a_long_pause_of_all_streams_is_cut_for_all);
+    tcase_add_test(tcase, a_pause_with_a_restart_in_it_is_no_longer_than_any_other);
+    tcase_add_test(tcase, a_pause_in_which_several_streams_restart_is_no_longer_either);
+    tcase_add_test(tcase, a_pause_that_is_short_enough_is_played_whole_whatever_is_made_anew_in_it);
     tcase_add_test(tcase, a_slow_stream_beside_a_fast_one_is_no_pause);
     tcase_add_test(tcase, without_times_streams_take_turns);
     tcase_add_test(tcase, a_gap_that_is_kept_takes_time_and_counts);
@@ -587,6 +700,8 @@ int main(void)
     tcase_add_test(tcase, a_closed_restart_is_none);
     tcase_add_test(tcase, the_segment_is_made_anew_in_the_order_of_all_streams);
     tcase_add_test(tcase, another_shape_makes_the_segment_anew);
+    tcase_add_test(tcase, other_keywords_make_the_segment_anew_and_are_a_restart);
+    tcase_add_test(tcase, a_segment_made_anew_before_any_frame_takes_no_time);
     tcase_add_test(tcase, counts_that_do_not_rise_without_a_restart_are_numbered_on);
     tcase_add_test(tcase, a_first_frame_without_a_count_is_the_first);
     tcase_add_test(tcase, in_the_next_pass_counts_and_times_go_on);

@@ -8,12 +8,7 @@
 
 #include <errno.h>
 
-enum exit_status {
-    EXIT_DONE = 0,
-    EXIT_FAILED = 1,
-    EXIT_WRONG_USAGE = 2, /* of options or configuration */
-    EXIT_FRAMES_LOST = 3, /* done, but frames were lost */
-};
+#include "base/exit_status.h"
 
 struct verb {
     const char *name;

@@ -44,7 +44,7 @@ static const struct option_spec specs[] = {
     {"speed", 0, OPTION_NUMBER, AT(speed), "X", "recorded intervals divided by X", 1e-6, 1e9},
     {"asap", 0, OPTION_FLAG, AT(asap), NULL, "as fast as possible", 0, 0},
     {"step", 0, OPTION_FLAG, AT(step), NULL,
-     "frame by frame: space or right arrow plays the next one, q ends", 0, 0},
+     "frame by frame, told by index from 0: space or right arrow plays the next one, q ends", 0, 0},
     {"from", 0, OPTION_STRING, AT(from), "WHEN",
      "the first frame: UTC as 2026-11-24T02:01:08.5 or 02:01:08, +10s, cnt0:N, or an index from 0",
      0, 0},

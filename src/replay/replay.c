@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/exit_status.h"
 #include "base/log.h"
 #include "base/place.h"
 #include "lib/clock.h"
@@ -20,9 +21,6 @@
 #define PLAIN_LINE_NS 60000000000ll /* not on a terminal: one line a minute */
 #define POLL_MS       20
 #define AHEAD_WAIT_NS 2000000000ll /* for frames to be read before the first one is due */
-
-/* As the program's exit status is defined everywhere (cli/cli.h). */
-enum { STATUS_DONE, STATUS_FAILED, STATUS_WRONG_USAGE, STATUS_FRAMES_LOST };
 
 struct replay {
     const struct replay_config *config;
@@ -305,6 +303,7 @@ static int finish(struct replay *replay)
         damaged += replay->parts.streams[i].tally.damaged;
         played += replay->parts.players[i].played;
     }
+    view.is_failed = replay->player.error < 0 || (unreadable > 0 && played == 0);
     view.is_stopped = stop_signal || (view.is_stopped && replay->player.error == 0);
     if (replay->player.error < 0)
         log_error("replay: %s", replay->player.text.s);
@@ -312,9 +311,9 @@ static int finish(struct replay *replay)
         tell_print_json(stdout, &view);
     else if (!replay->config->quiet)
         tell_print_summary(stdout, &view);
-    if (replay->player.error < 0 || (unreadable > 0 && played == 0))
-        return STATUS_FAILED;
-    return unreadable > 0 || damaged > 0 ? STATUS_FRAMES_LOST : STATUS_DONE;
+    if (view.is_failed)
+        return EXIT_FAILED;
+    return unreadable > 0 || damaged > 0 ? EXIT_FRAMES_LOST : EXIT_DONE;
 }
 
 /* Set up, play, tell. Negative errno after a message, or the exit status. */
@@ -327,13 +326,13 @@ static int run(struct replay *replay)
         r = open_keys(replay);
     if (r == 0)
         r = setup_allocate(&replay->parts, config);
-    if (r == 0)
-        r = setup_create_segments(&replay->parts, &stop_signal);
     if (r < 0)
         return r;
     connect(replay);
-    r = play(replay);
-    return r < 0 ? r : finish(replay);
+    r = setup_create_segments(&replay->parts, &stop_signal);
+    if (r == 0)
+        r = play(replay);
+    return r == 0 || r == -ECANCELED ? finish(replay) : r;
 }
 
 int replay_run(const struct replay_config *config)
@@ -348,7 +347,5 @@ int replay_run(const struct replay_config *config)
     setup_close(&replay.parts, config->remove);
     if (r >= 0)
         return r;
-    return r == -ECANCELED                ? STATUS_DONE
-           : r == -EINVAL || r == -ENOTTY ? STATUS_WRONG_USAGE
-                                          : STATUS_FAILED;
+    return r == -EINVAL || r == -ENOTTY ? EXIT_WRONG_USAGE : EXIT_FAILED;
 }

@@ -78,6 +78,7 @@ void tell_format_step(char *line, size_t line_bytes, const struct tell_replay *r
     const struct player *player = replay->player;
     unsigned stream = atomic_load_explicit(&player->last_stream, memory_order_relaxed);
     const struct player_stream *s = &player->streams[stream];
+    const struct feed_stream *feed = &replay->feed->streams[stream];
     int64_t atime_ns;
     char utc[40];
     size_t at;
@@ -86,10 +87,10 @@ void tell_format_step(char *line, size_t line_bytes, const struct tell_replay *r
         snprintf(line, line_bytes, "space or right: next frame, q: end");
         return;
     }
-    at = append(line, line_bytes, 0, "%s: frame %" PRIu64 " of %" PRIu64 ", count %" PRIu64,
+    at = append(line, line_bytes, 0,
+                "%s: frame %" PRIu64 " (%" PRIu64 " to %" PRIu64 "), count %" PRIu64,
                 name_of(replay, stream), atomic_load_explicit(&s->index, memory_order_relaxed),
-                replay->feed->streams[stream].end,
-                atomic_load_explicit(&s->cnt0, memory_order_relaxed));
+                feed->begin, feed->end - 1, atomic_load_explicit(&s->cnt0, memory_order_relaxed));
     atime_ns = atomic_load_explicit(&s->atime_ns, memory_order_relaxed);
     if (atime_ns > 0)
         append(line, line_bytes, at, ", %s UTC", units_format_utc(utc, sizeof utc, atime_ns, 6));
@@ -148,7 +149,8 @@ static void print_tally(FILE *out, const struct feed *feed, const struct feed_ta
                 tally->restarts, tally->restarts == 1 ? "" : "s", tally->reshapes);
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         if (lines[i].count > 0)
-            fprintf(out, "    %" PRIu64 " frames %s\n", lines[i].count, lines[i].what);
+            fprintf(out, "    %" PRIu64 " frame%s %s\n", lines[i].count,
+                    lines[i].count == 1 ? "" : "s", lines[i].what);
 }
 
 static double elapsed_s(const struct tell_replay *replay)
@@ -185,7 +187,10 @@ void tell_print_summary(FILE *out, const struct tell_replay *replay)
         print_times(out, s);
         print_tally(out, replay->feed, &replay->feed->streams[i].tally);
     }
-    fprintf(out, "%s after %s", replay->is_stopped ? "stopped" : "done",
+    fprintf(out, "%s after %s",
+            replay->is_failed    ? "ended"
+            : replay->is_stopped ? "stopped"
+                                 : "done",
             units_format_duration(text, sizeof text, player->end_ns - player->begin_ns));
     if (elapsed_s(replay) > 0.0)
         fprintf(out, ", %s/s",

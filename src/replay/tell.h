@@ -17,11 +17,12 @@ struct tell_replay {
     const struct player *player;
     uint64_t frames; /* to be played, all passes and streams; 0: nobody knows */
     bool is_stopped; /* by a signal or a key */
+    bool is_failed;  /* the exit status says so */
 };
 
 /* What changed since the line before; zero it once. */
 struct tell_live {
-    uint64_t frames, bytes;
+    uint64_t frames;
     int64_t time_ns;
 };
 
@@ -29,7 +30,7 @@ struct tell_live {
 void tell_format_live(struct tell_live *live, char *line, size_t line_bytes,
                       const struct tell_replay *replay, int64_t now_ns);
 
-/* One line about the frame played last, for stepping. */
+/* One line about the frame played last, for stepping: its index from 0, as --from takes it. */
 void tell_format_step(char *line, size_t line_bytes, const struct tell_replay *replay);
 
 /* The closing summary, once feed and player are over. */

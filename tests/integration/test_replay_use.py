@@ -204,7 +204,7 @@ def steps_are_taken_at_keys():
         assert segment.get_counter() == 100 and len(segment.get_history(1)) == 0
         for count, keys in ((101, b" "), (102, b"\x1b[C"), (105, b"   "), (106, b"\x1bOC")):
             terminal.press(keys)
-            terminal.read_until(f"count {count}")
+            terminal.read_until(f"frame {count - 101} (0 to 49), count {count}")
             assert segment.get_counter() == count
         terminal.press(b"\x1b[D")
         terminal.read_until("cannot be taken back")
@@ -283,6 +283,30 @@ def a_signal_before_the_beginning_is_no_error():
         process = Replay(file, "--to", to)
         process.process.send_signal(number)
         assert process.finish()["streams"][0]["frames"] == 0
+
+
+def the_summary_says_how_it_ended():
+    file, to = frame_units(temporary("how.fits"), 3000), h.segment("how")
+    process = Replay(file, "--to", to, json=False)
+    process.begin()
+    with shm(to) as segment:
+        h.wait_for(lambda: segment.get_counter() > 110, what="frames")
+    os.unlink(to)
+    assert "\nended after " in process.told(status=1)
+    for is_watched in (False, True):  # what is there is watched for a second first
+        process = Replay(file, "--to", to, hold=not is_watched, json=False)
+        if is_watched:
+            h.wait_for(lambda: caught(process.process.pid, signal.SIGINT), what="a handler")
+        process.process.send_signal(signal.SIGINT)
+        text = process.told()
+        assert ": 0 frames," in text and "\nstopped after " in text, text
+    assert "\ndone after " in Replay(file, "--to", to, "--asap", hold=False, json=False).told()
+
+
+def caught(pid, number):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        mask = next(int(line.split()[1], 16) for line in f if line.startswith("SigCgt"))
+    return mask & 1 << number - 1
 
 
 # ---- what is refused: one line, the right status, nothing written ----
@@ -392,5 +416,6 @@ if __name__ == "__main__":
             a_replay_that_was_suspended_goes_on_with_its_distances,
             a_segment_that_vanishes_ends_it_with_an_error, frames_that_cannot_be_read_are_counted,
             memory_is_bounded_whatever_the_file, a_signal_before_the_beginning_is_no_error,
+            the_summary_says_how_it_ended,
             wrong_usage_is_one_line_and_nothing_is_made,
             a_segment_with_a_live_writer_is_not_touched])

@@ -73,9 +73,10 @@ class Source:
 class Replay:
     """daorec replay --hold --json, ready to begin."""
 
-    def __init__(self, *arguments, hold=True, **options):
+    def __init__(self, *arguments, hold=True, json=True, **options):
         self.log = os.path.join(h.segments, f"replay-{len(h._processes)}.log")
-        words = [h.DAOREC, "replay", "--json"] + ["--hold"] * hold + [str(a) for a in arguments]
+        words = [h.DAOREC, "replay"] + ["--json"] * json + ["--hold"] * hold
+        words += [str(a) for a in arguments]
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True,
                                             stdin=subprocess.DEVNULL, **options)
@@ -95,10 +96,15 @@ class Replay:
     def begin(self):
         self.process.send_signal(signal.SIGUSR1)
 
-    def finish(self, status=0, seconds=60):
-        """Its summary, once it has ended with this exit status."""
+    def told(self, status=0, seconds=60):
+        """What it printed, once it has ended with this exit status."""
         out, _ = self.process.communicate(timeout=seconds)
         assert self.process.returncode == status, (self.process.returncode, self.errors())
+        return out
+
+    def finish(self, status=0, seconds=60):
+        """Its summary, once it has ended with this exit status."""
+        out = self.told(status, seconds)
         return json.loads(out) if out.strip() else None
 
 

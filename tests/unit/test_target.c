@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 
 #include "lib/slots.h"
 #include "replay/target.h"
@@ -185,6 +186,45 @@ START_TEST(made_anew_it_is_a_restart_for_a_reader_and_nothing_is_missing)
 }
 END_TEST
 
+/* How many of the segment's pages would not fault. */
+static size_t count_pages_present(const struct dao_segment *seg, size_t pages, size_t page_bytes)
+{
+    int fd = open("/proc/self/pagemap", O_RDONLY);
+    size_t present = 0;
+
+    ck_assert_int_ge(fd, 0);
+    for (size_t i = 0; i < pages; i++) {
+        uint64_t entry;
+
+        ck_assert_int_eq(pread(fd, &entry, sizeof entry,
+                               (off_t)(((uintptr_t)seg->map / page_bytes + i) * sizeof entry)),
+                         sizeof entry);
+        present += entry >> 63;
+    }
+    close(fd);
+    return present;
+}
+
+START_TEST(the_first_lap_faults_no_pages_in)
+{
+    struct series_part part = part_of(512, 512, 4);
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE), pages;
+    void *probe =
+        mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool can_populate = madvise(probe, page_bytes, 23) == 0; /* MADV_POPULATE_WRITE, Linux 5.14 */
+
+    munmap(probe, page_bytes);
+    open_target("faults", &part, 0);
+    for (int round = 0; round < 2; round++) {
+        pages = target.segment.geo.file_bytes / page_bytes;
+        if (can_populate)
+            ck_assert_uint_eq(count_pages_present(&target.segment, pages, page_bytes), pages);
+        ck_assert_int_eq(target_create(&target, &part, 9, NULL), 0); /* in place: another mapping */
+    }
+    target_close(&target, true);
+}
+END_TEST
+
 START_TEST(the_writers_lock_is_held_also_after_it_was_made_anew)
 {
     struct series_part part = part_of(4, 2, 4), other = part_of(4, 4, 4);
@@ -243,6 +283,7 @@ int main(void)
     tcase_add_test(tcase, the_depth_is_the_one_asked_for_or_recorded_or_fits_into_memory);
     tcase_add_test(tcase, a_reader_gets_what_is_played_with_its_counters);
     tcase_add_test(tcase, made_anew_it_is_a_restart_for_a_reader_and_nothing_is_missing);
+    tcase_add_test(tcase, the_first_lap_faults_no_pages_in);
     tcase_add_test(tcase, the_writers_lock_is_held_also_after_it_was_made_anew);
     tcase_add_test(tcase, a_segment_that_was_removed_or_truncated_is_found_out);
     tcase_add_test(tcase, a_folder_that_is_not_there_is_named_and_leaves_no_semaphores);

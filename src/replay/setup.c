@@ -224,13 +224,14 @@ static void say_target(const struct replay_parts *parts, unsigned index)
     const struct dao_geometry *geo = &target->segment.geo;
     char shape[48], bytes[32];
     int n = snprintf(shape, sizeof shape, "%" PRIu32, geo->size[0]);
+    uint64_t frames = parts->streams[index].end - parts->streams[index].begin;
 
     for (int i = 1; i < geo->naxis && n > 0 && (size_t)n < sizeof shape; i++)
         n += snprintf(shape + n, sizeof shape - (size_t)n, "x%" PRIu32, geo->size[i]);
-    log_info("%s -> %s: %s %s, depth %" PRIu32 " (%s), %" PRIu64 " frames",
+    log_info("%s -> %s: %s %s, depth %" PRIu32 " (%s), %" PRIu64 " frame%s",
              parts->streams[index].series->stream, target->path, geo->dtype->name, shape,
-             geo->depth, units_format_bytes(bytes, sizeof bytes, geo->file_bytes),
-             parts->streams[index].end - parts->streams[index].begin);
+             geo->depth, units_format_bytes(bytes, sizeof bytes, geo->file_bytes), frames,
+             frames == 1 ? "" : "s");
     if (dao_segment_is_on_disk(&target->segment))
         log_warning("%s is on a disk: its pages are written back while they change, which costs "
                     "time; /dev/shm is in memory",

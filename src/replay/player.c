@@ -241,20 +241,45 @@ static bool check_target(struct player *player, struct player_stream *s)
 
     if (now_ns - s->checked_ns < CHECK_NS)
         return true;
-    s->checked_ns = now_ns;
+    /* In step with its beginning: the streams' turns stay apart. */
+    s->checked_ns += (now_ns - s->checked_ns) / CHECK_NS * CHECK_NS;
     r = target_check(s->target);
     if (r < 0)
         fail(player, s, r);
     return r == 0;
 }
 
+/* Until no other thread has the stream's segment. False: to be stopped, or an error. */
+static bool take_segment(struct player *player, struct player_stream *s)
+{
+    if (!s->order.target)
+        return true;
+    while (!maker_is_done(&s->order)) {
+        if (is_stopped(player))
+            return false;
+        sleep_until(dao_clock_mono_ns() + EMPTY_NS);
+    }
+    s->order.target = NULL;
+    s->settled_ns = s->order.done_ns + PLAYER_SETTLE_NS;
+    if (s->order.error == 0)
+        return true;
+    if (s->order.text.s[0]) {
+        player->error = s->order.error;
+        player->text = s->order.text;
+    } else {
+        fail(player, s, s->order.error);
+    }
+    return false;
+}
+
 static bool play_frame(struct player *player, const struct ring_item *item)
 {
     struct player_stream *s = &player->streams[item->stream];
-    bool done =
-        player->pace == PLAYER_TIMED ? play_timed(player, s, item) : play_untimed(player, s, item);
 
-    if (!done)
+    if (!take_segment(player, s))
+        return false;
+    if (player->pace == PLAYER_TIMED ? !play_timed(player, s, item)
+                                     : !play_untimed(player, s, item))
         return false;
     s->settled_ns = 0;
     book_frame(player, s, item);
@@ -268,30 +293,31 @@ static bool recreate(struct player *player, const struct ring_item *item)
     struct player_stream *s = &player->streams[item->stream];
     int64_t deadline_ns = player->epoch_ns + item->due_ns;
     int64_t settled_ns = s->published_ns + PLAYER_SETTLE_NS;
-    int r;
 
     if (player->pace != PLAYER_TIMED)
         deadline_ns = settled_ns = dao_clock_mono_ns() + PLAYER_SETTLE_NS;
     if (deadline_ns < settled_ns)
         hold(player, settled_ns - deadline_ns);
-    if (!wait_until(player, deadline_ns < settled_ns ? settled_ns : deadline_ns))
+    if (!wait_until(player, deadline_ns < settled_ns ? settled_ns : deadline_ns) ||
+        !take_segment(player, s))
         return false;
-    r = target_check(s->target);
-    if (r < 0) {
-        fail(player, s, r);
-        return false;
-    }
-    r = target_create(s->target, item->part, item->cnt0, &player->text);
-    if (r < 0) {
-        player->error = r;
-        return false;
-    }
-    s->settled_ns = dao_clock_mono_ns() + PLAYER_SETTLE_NS;
+    s->order.target = s->target;
+    s->order.part = item->part;
+    s->order.cnt0 = item->cnt0;
+    maker_ask(player->maker, &s->order);
     s->published_ns = 0; /* no interval reaches across it */
     return true;
 }
 
 /* ---- the thread ---- */
+
+/* Paths are looked at one after the other within the second, not all in one instant. */
+static void spread_checks(struct player *player)
+{
+    for (unsigned i = 0; i < player->count; i++)
+        player->streams[i].checked_ns =
+            player->begin_ns - CHECK_NS * (int64_t)i / (int64_t)player->count;
+}
 
 void *player_run(void *ctx)
 {
@@ -301,12 +327,16 @@ void *player_run(void *ctx)
 
     prctl(PR_SET_TIMERSLACK, 1ul); /* wake at the deadline, not 50 us behind it */
     player->begin_ns = dao_clock_mono_ns();
+    spread_checks(player);
     player->epoch_ns = player->begin_ns + (player->pace == PLAYER_TIMED ? BEGIN_NS : 0);
     while (goes_on && (item = wait_for_item(player))) {
         goes_on = item->what == RING_RECREATE ? recreate(player, item) : play_frame(player, item);
         if (goes_on)
             ring_pop(player->ring);
     }
+    /* One that no frame followed may have failed all the same. */
+    for (unsigned i = 0; i < player->count && goes_on; i++)
+        goes_on = take_segment(player, &player->streams[i]);
     player->end_ns = dao_clock_mono_ns();
     /* release: all that is told at the end; pairs with the acquire of those who tell it */
     atomic_store_explicit(&player->is_over, true, memory_order_release);

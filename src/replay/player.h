@@ -9,7 +9,8 @@
  * stream's usual interval. None is skipped. Where one is more than PLAYER_HOLD_NS late (reading fell
  * behind, the process was stopped), the clock is held for as long: what follows keeps its distance,
  * instead of coming all at once. Around a segment that is made anew PLAYER_SETTLE_NS go by at least,
- * so that readers take what there was and find out.
+ * so that readers take what there was and find out. Making it is another thread's (maker.h); this
+ * one waits for it when it comes to the next frame of that stream.
  *
  * The segment is truncated, removed or replaced: the end, with an error.
  *
@@ -26,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/histogram.h"
+#include "replay/maker.h"
 #include "replay/ring.h"
 #include "replay/target.h"
 
@@ -53,12 +55,14 @@ struct player_stream {
     int64_t published_ns, deadline_ns; /* of the frame before; 0: none that counts */
     int64_t settled_ns;                /* after its segment was made anew: not before */
     int64_t checked_ns;
+    struct maker_order order; /* target NULL: none, or dealt with */
 };
 
 struct player {
     enum player_pace pace;
     bool recorded_atime; /* else frames are stamped with the time they are published */
     struct ring *ring;   /* borrowed, as are streams and what follows */
+    struct maker *maker;
     struct player_stream *streams;
     unsigned count;
     const atomic_bool *stop, *feed_is_over;

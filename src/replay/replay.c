@@ -26,6 +26,7 @@ struct replay {
     const struct replay_config *config;
     struct replay_parts parts;
     struct feed feed;
+    struct maker maker;
     struct player player;
     struct tell_live live;
     char step_line[512];
@@ -259,12 +260,40 @@ static void connect(struct replay *replay)
         .pace = config->pace,
         .recorded_atime = config->recorded_atime,
         .ring = &parts->ring,
+        .maker = &replay->maker,
         .streams = parts->players,
         .count = parts->count,
         .stop = &stop,
         .feed_is_over = &replay->feed.is_over,
     };
     sem_init(&replay->player.step, 0, 0);
+}
+
+/* The threads that publish, until they are over. */
+static int run_player(struct replay *replay)
+{
+    const struct replay_config *config = replay->config;
+    struct maker *maker = &replay->maker;
+    int r = maker_init(maker, replay->parts.count);
+
+    if (r < 0)
+        log_error("replay: no memory for %u streams", replay->parts.count);
+    else
+        r = start_thread(&maker->thread, maker_run, maker);
+    if (r < 0) {
+        maker_fini(maker);
+        return r;
+    }
+    r = start_thread(&replay->player.thread, player_run, &replay->player);
+    if (r == 0) {
+        place_thread(replay->player.thread, config->cpu, config->priority);
+        watch(replay);
+        pthread_join(replay->player.thread, NULL);
+    }
+    maker_end(maker);
+    pthread_join(maker->thread, NULL);
+    maker_fini(maker);
+    return r;
 }
 
 static int play(struct replay *replay)
@@ -278,12 +307,7 @@ static int play(struct replay *replay)
         wait_for_feed(replay);
     if (config->hold)
         wait_for_begin(replay);
-    r = start_thread(&replay->player.thread, player_run, &replay->player);
-    if (r == 0) {
-        place_thread(replay->player.thread, config->cpu, config->priority);
-        watch(replay);
-        pthread_join(replay->player.thread, NULL);
-    }
+    r = run_player(replay);
     /* The feed ends by itself, unless the player has given up. */
     if (r < 0 || replay->player.error < 0)
         ask_to_stop();

@@ -2,7 +2,8 @@
  * replay.h - recordings played back into segments, from the opening to the closing summary.
  *
  *     series --feed thread--> ring --player thread--> segments        main thread: keys, signals,
- *                                                                     what is told
+ *                                              |                      what is told
+ *                                         maker thread: segments made anew
  *
  * What can go wrong, and where it is dealt with: nothing to play, no name for a segment, two streams
  * for one segment, somebody else writing to it, no room (here, before anything is created, but for

@@ -3,7 +3,7 @@
  *
  * What can go wrong: nobody may write there meanwhile (base/claim.h); the folder is missing or full
  * (a text names it); the segment is truncated, removed or replaced while it is written to (-ESTALE).
- * Set up by one thread, then used by the one that publishes.
+ * One thread at a time: who sets up, who publishes, or who makes it anew (maker.h).
  */
 #ifndef DAOREC_REPLAY_TARGET_H
 #define DAOREC_REPLAY_TARGET_H

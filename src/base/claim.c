@@ -8,11 +8,13 @@
 #include "lib/clock.h"
 #include "lib/reader.h"
 
-#define NS_PER_S      1000000000ll
-#define WATCH_NS      NS_PER_S /* how long a count must stand still before we start */
-#define WATCH_STEP_NS 10000000ll
-#define LOCK_TRIES    20
-#define LOCK_RETRY_NS 10000000ll
+#define NS_PER_S        1000000000ll
+#define WATCH_NS        NS_PER_S /* how long a count must stand still before we start, at least */
+#define WATCH_NS_MAX    (10 * NS_PER_S)
+#define INTERVAL_NS_MAX (60 * NS_PER_S) /* a longer one was a pause, not a source's interval */
+#define WATCH_STEP_NS   10000000ll
+#define LOCK_TRIES      20
+#define LOCK_RETRY_NS   10000000ll
 
 static void sleep_until(int64_t mono_ns)
 {
@@ -85,15 +87,42 @@ static int look_at_counts(const struct claim *claims, size_t count, struct dao_t
     return 0;
 }
 
+/* How long to watch a segment: where its last frame is recent, until a slow source's next one would
+ * have come in twice the interval between the last two. */
+static int64_t find_watch_ns(const struct dao_segment *segment)
+{
+    struct dao_take last, before;
+    int64_t interval_ns, age_ns, left_ns;
+    uint64_t cnt0;
+    uint32_t slot;
+
+    if (!segment->map || segment->geo.depth < 2)
+        return WATCH_NS;
+    dao_segment_newest(segment, &slot, &cnt0);
+    dao_segment_snapshot(segment, slot, &last);
+    dao_segment_snapshot(segment, (slot ? slot : segment->geo.depth) - 1, &before);
+    if (before.cnt0 == 0 || before.cnt0 >= cnt0 || before.atime_ns <= 0 ||
+        last.atime_ns <= before.atime_ns)
+        return WATCH_NS;
+    interval_ns = last.atime_ns - before.atime_ns;
+    age_ns = dao_clock_real_ns() - last.atime_ns;
+    if (interval_ns > INTERVAL_NS_MAX || age_ns < 0)
+        return WATCH_NS;
+    left_ns = 2 * interval_ns - age_ns;
+    return left_ns < WATCH_NS ? WATCH_NS : left_ns > WATCH_NS_MAX ? WATCH_NS_MAX : left_ns;
+}
+
 int claim_watch(const struct claim *claims, size_t count, const volatile sig_atomic_t *stop,
                 struct dao_text *text)
 {
-    int64_t start = dao_clock_mono_ns(), now = start;
-    size_t existing = 0;
+    int64_t start = dao_clock_mono_ns(), now = start, watch_ns = 0;
 
-    for (size_t i = 0; i < count; i++)
-        existing += claims[i].old.map != NULL;
-    while (existing > 0 && now < start + WATCH_NS) {
+    for (size_t i = 0; i < count; i++) {
+        int64_t wanted_ns = claims[i].old.map ? find_watch_ns(&claims[i].old) : 0;
+
+        watch_ns = wanted_ns > watch_ns ? wanted_ns : watch_ns;
+    }
+    while (now < start + watch_ns) {
         int r;
 
         now += WATCH_STEP_NS;

@@ -3,7 +3,8 @@
  * for the writer's lock holds it, and programs that know of no lock move the count.
  *
  * For sources (sim, replay), before they begin; one thread. Several paths are watched at once, so
- * that a session of many streams waits for one second, not for one a stream.
+ * that a session of many streams waits for one second, not for one a stream. What writes without a
+ * lock and slower than once in ten seconds is not seen.
  */
 #ifndef DAOREC_BASE_CLAIM_H
 #define DAOREC_BASE_CLAIM_H
@@ -26,8 +27,9 @@ struct claim {
  */
 int claim_take(struct claim *claim, const char *path, struct dao_text *text);
 
-/* Wait for a second whether a count moves; not at all where no path has a segment. 0; -EBUSY: one
- * does, with a text; -ECANCELED: *stop was set meanwhile. */
+/* Wait for a second whether a count moves, or for up to ten where a segment's last frames tell of a
+ * slow source that may be alive; not at all where no path has a segment. 0; -EBUSY: one does, with a
+ * text; -ECANCELED: *stop was set meanwhile. */
 int claim_watch(const struct claim *claims, size_t count, const volatile sig_atomic_t *stop,
                 struct dao_text *text);
 

@@ -115,6 +115,12 @@ def attached(*arguments):
     return recorder
 
 
+def finish_first(recorder):
+    """Its session, of what was published until now."""
+    recorder.send_signal(signal.SIGINT)
+    return h.finish(recorder)
+
+
 def replayed(name, prefix=None):
     """The path that a replay with --prefix gives a segment."""
     return os.path.join(h.segments, (prefix or "again_") + os.path.basename(name))

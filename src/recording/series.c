@@ -15,11 +15,24 @@
 
 /* ---- collecting ---- */
 
+/* A file that is being recorded may be closed, and lose its ".part", between listing and opening. */
+static int probe_file(struct series_pile *pile, const char *path, bool is_named,
+                      unsigned frame_axis, struct dao_text *text)
+{
+    int r = series_probe(pile, path, is_named, frame_axis, text);
+    char closed[4096];
+
+    if (r != -ENOENT || !find_is_part(path) || strlen(path) >= sizeof closed)
+        return r;
+    snprintf(closed, sizeof closed, "%.*s", (int)(strlen(path) - strlen(".part")), path);
+    return series_probe(pile, closed, is_named, frame_axis, text);
+}
+
 static int take_file(struct series_pile *pile, const char *path, bool is_named, unsigned frame_axis,
                      struct dao_text *text)
 {
     struct dao_text what = {""};
-    int r = series_probe(pile, path, is_named, frame_axis, &what);
+    int r = probe_file(pile, path, is_named, frame_axis, &what);
 
     if (r < 0 && (is_named || r == -ENOMEM)) {
         *text = what;
@@ -113,32 +126,57 @@ static void set_names(struct series *series, const struct series_file *file, boo
     snprintf(series->stream, sizeof series->stream, "%.*s", length > 100 ? 100 : (int)length, stem);
 }
 
-static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
+bool series_is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
 {
     return a->dtype == b->dtype && a->naxis == b->naxis && a->depth == b->depth &&
            memcmp(a->size, b->size, sizeof a->size) == 0;
 }
 
-static int add_part(struct series *series, const struct series_file *file, struct dao_text *text)
+static bool has_same_keywords(const struct series_part *part, const IMAGE_KEYWORD *keywords,
+                              unsigned count)
 {
-    struct series_part *grown =
-        realloc(series->parts, (series->part_count + 1) * sizeof *series->parts);
-    struct series_part *part;
-    int r;
-
-    if (!grown)
-        return -ENOMEM;
-    series->parts = grown;
-    part = &series->parts[series->part_count++];
-    *part = (struct series_part){.first = file->first, .geometry = file->geometry};
-    r = series_keywords_read(file, &part->keywords, &part->keyword_count);
-    if (r < 0)
-        snprintf(text->s, sizeof text->s, "%.200s: cannot read its keywords: %s", file->path,
-                 r == -ENODATA ? "it became shorter" : strerror(-r));
-    return r;
+    return part->keyword_count == count &&
+           (count == 0 || memcmp(part->keywords, keywords, count * sizeof *keywords) == 0);
 }
 
-/* The pile's files become the series'. */
+/* A file's frames go on with the last part, or begin another one: where the shape is another, and
+ * in a recording where the segment's keywords are. Cards of others say many things of a file. */
+static int add_to_parts(struct series *series, const struct series_file *file,
+                        struct dao_text *text)
+{
+    struct series_part *part = series->part_count ? &series->parts[series->part_count - 1] : NULL;
+    bool is_same = part && series_is_same_shape(&part->geometry, &file->geometry);
+    IMAGE_KEYWORD *keywords = NULL;
+    struct series_part *grown;
+    unsigned count = 0;
+    int r = 0;
+
+    if (!is_same || file->is_ours)
+        r = series_keywords_read(file, &keywords, &count);
+    if (r < 0) {
+        snprintf(text->s, sizeof text->s, "%.200s: cannot read its keywords: %s", file->path,
+                 r == -ENODATA ? "it became shorter" : strerror(-r));
+        return r;
+    }
+    if (is_same && (!file->is_ours || has_same_keywords(part, keywords, count))) {
+        free(keywords);
+        part->frames += file->frames;
+        return 0;
+    }
+    grown = realloc(series->parts, (series->part_count + 1) * sizeof *series->parts);
+    if (!grown) {
+        free(keywords);
+        return -ENOMEM;
+    }
+    series->parts = grown;
+    series->parts[series->part_count++] = (struct series_part){.first = file->first,
+                                                               .frames = file->frames,
+                                                               .geometry = file->geometry,
+                                                               .keywords = keywords,
+                                                               .keyword_count = count};
+    return 0;
+}
+
 /* How many frames the file `b` of a recording misses before its first one that its row does not
  * know of: they were in files that are not here. */
 static int32_t missing_between(struct series_reader *reader, const struct series_file *a,
@@ -181,6 +219,7 @@ static int note_missing(struct series *series, struct dao_text *text)
     return r;
 }
 
+/* The pile's files become the series'. */
 static int make_series(struct series *series, struct series_file *file, size_t count,
                        struct dao_text *text)
 {
@@ -201,11 +240,7 @@ static int make_series(struct series *series, struct series_file *file, size_t c
         series->frames += file[i].frames;
         series->has_times = series->has_times || file[i].has_times;
         series->has_counts = series->has_counts || file[i].has_counts;
-        if (series->part_count == 0 ||
-            !is_same_shape(&series->parts[series->part_count - 1].geometry, &file[i].geometry))
-            r = add_part(series, &file[i], text);
-        if (r == 0)
-            series->parts[series->part_count - 1].frames += file[i].frames;
+        r = add_to_parts(series, &file[i], text);
     }
     return r == 0 ? note_missing(series, text) : r;
 }

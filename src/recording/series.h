@@ -12,8 +12,8 @@
  * follow each other, are joined, too: sorted by that number, not by alphabet.
  *
  * What can go wrong: a file that is no FITS, or is damaged, cut short, or shrinks while it is read;
- * members of one stream whose shapes differ (parts: a recording that was reshaped); rows that are
- * missing in a crashed file; counts that restart, times that run back.
+ * members of one stream whose shapes or keywords differ (parts: a recording that was reshaped, or
+ * whose segment got other keywords); rows that are missing in a crashed file; counts that restart, times that run back.
  *
  * A set is opened by one thread and not changed afterwards; readers of it may then run in several
  * threads, one reader each.
@@ -29,7 +29,8 @@
 #include "lib/dao.h"
 #include "lib/layout.h"
 
-/* A stretch of frames of one shape: what a segment that holds them is made from. */
+/* A stretch of frames of one shape, in a recording of ours also of one set of keywords: what a
+ * segment that holds them is made from. A part may differ from the one before in keywords only. */
 struct series_part {
     uint64_t first, frames;       /* indices in the series */
     struct dao_geometry geometry; /* FIFO layout; depth 0 where nothing tells it */

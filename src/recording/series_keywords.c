@@ -11,18 +11,20 @@
 #define TABLE_MOST 32767u /* a segment's NBkw */
 #define CARDS_MOST 512u   /* taken of a header that has no SHMKW */
 
+#define SWITCHES_MOST 8u /* changes of a file's structure while its table is read */
+
 /* ---- SHMKW ---- */
 
-static int read_table(const struct series_file *file, int fd, IMAGE_KEYWORD **ret,
+static int read_table(int fd, uint64_t off, uint64_t table_rows, IMAGE_KEYWORD **ret,
                       unsigned *ret_count)
 {
-    unsigned count = file->keywords < TABLE_MOST ? (unsigned)file->keywords : TABLE_MOST;
+    unsigned count = table_rows < TABLE_MOST ? (unsigned)table_rows : TABLE_MOST;
     unsigned char *rows = malloc((size_t)count * FITS_SHMKW_ROW_BYTES + 1);
     IMAGE_KEYWORD *keywords = calloc(count + 1, sizeof *keywords);
     int r = rows && keywords ? 0 : -ENOMEM;
 
     if (r == 0)
-        r = fits_read_at(fd, file->keywords_off, rows, (size_t)count * FITS_SHMKW_ROW_BYTES);
+        r = fits_read_at(fd, off, rows, (size_t)count * FITS_SHMKW_ROW_BYTES);
     for (unsigned i = 0; i < count && r == 0; i++)
         fits_keyword_unpack(&keywords[i], rows + (size_t)i * FITS_SHMKW_ROW_BYTES);
     free(rows);
@@ -33,6 +35,41 @@ static int read_table(const struct series_file *file, int fd, IMAGE_KEYWORD **re
     *ret = keywords;
     *ret_count = count;
     return 0;
+}
+
+/* Of a file that may be closed at any time, and its tables moved: where the table is now, and once
+ * more where the head has changed meanwhile. */
+static int read_moving_table(int fd, IMAGE_KEYWORD **ret, unsigned *ret_count)
+{
+    unsigned char head[FITS_BLOCK], after[FITS_BLOCK];
+    int r = -EAGAIN;
+
+    for (unsigned attempt = 0; attempt < SWITCHES_MOST; attempt++) {
+        const struct fits_unit *table;
+        struct reading reading;
+        struct dao_text ignored;
+
+        r = fits_read_at(fd, 0, head, sizeof head);
+        if (r < 0)
+            return r;
+        r = reading_open(&reading, fd, &ignored);
+        if (r == -EBADMSG) /* between two steps of closing */
+            continue;
+        if (r < 0)
+            return r;
+        table = &reading.unit[READING_SHMKW];
+        r = read_table(fd, table->data_off, table->data_bytes / FITS_SHMKW_ROW_BYTES, ret,
+                       ret_count);
+        reading_close(&reading);
+        if (r < 0)
+            return r;
+        if (fits_read_at(fd, 0, after, sizeof after) == 0 && memcmp(head, after, sizeof head) == 0)
+            return 0;
+        free(*ret);
+        *ret = NULL;
+        r = -EAGAIN;
+    }
+    return r;
 }
 
 /* ---- cards ---- */
@@ -130,8 +167,12 @@ int series_keywords_read(const struct series_file *file, IMAGE_KEYWORD **ret, un
 
     if (fd < 0)
         return fd;
-    r = file->keywords_off ? read_table(file, fd, ret, ret_count)
-                           : read_cards(file, fd, ret, ret_count);
+    if (file->is_part)
+        r = read_moving_table(fd, ret, ret_count);
+    else if (file->keywords_off)
+        r = read_table(fd, file->keywords_off, file->keywords, ret, ret_count);
+    else
+        r = read_cards(file, fd, ret, ret_count);
     close(fd);
     return r;
 }

@@ -4,9 +4,11 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "recording/series.h"
 #include "tests/support/takes.h"
@@ -17,6 +19,25 @@ static struct take_folder folder;
 static struct series_set set;
 static struct series_reader *reader;
 static struct dao_text text;
+
+/* In place of libc's, for what happens between two steps of the code under test. */
+static void (*before_open)(const char *path);
+
+int open(const char *path, int flags, ...)
+{
+    void (*hook)(const char *) = before_open;
+    mode_t mode = 0;
+    va_list list;
+
+    va_start(list, flags);
+    if (flags & O_CREAT)
+        mode = va_arg(list, mode_t);
+    va_end(list);
+    before_open = NULL;
+    if (hook)
+        hook(path);
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
 
 static const char *path_of(const char *name)
 {
@@ -269,6 +290,37 @@ START_TEST(a_file_that_is_closed_while_it_is_read_gives_its_frames_at_every_step
 }
 END_TEST
 
+static void close_before_open(const char *path)
+{
+    char closed[400];
+
+    if (!strstr(path, ".part")) {
+        before_open = close_before_open; /* not yet */
+        return;
+    }
+    snprintf(closed, sizeof closed, "%.*s", (int)(strlen(path) - 5), path);
+    ck_assert_int_eq(rename(path, closed), 0);
+}
+
+START_TEST(a_file_that_gets_its_final_name_between_listing_and_opening_is_taken)
+{
+    struct take take;
+
+    take_file(&take, folder.fd, WIDTH, 8, 8, 1, 0, true);
+    take_prepare(&take, folder.fd, WIDTH, 12, 2, 8, &sink_backend_system);
+    take_publish(&take);
+    take_put_pixels(&take, 0, 12);
+    take_put_rows(&take, 0, 12);
+    before_open = close_before_open;
+    ck_assert_msg(open_paths(folder.path, NULL) == 0, "%s", text.s);
+    ck_assert_ptr_null(before_open);
+    ck_assert_uint_eq(set.series[0].frames, 20);
+    open_reader();
+    expect_frame(19, 19, WIDTH);
+    recording_file_discard(&take.file);
+}
+END_TEST
+
 /* ---- damage ---- */
 
 static void poke(const char *name, uint64_t off, unsigned char bits)
@@ -384,6 +436,45 @@ START_TEST(a_recording_that_was_reshaped_has_a_part_for_each_shape)
     expect_frame(7, 7, WIDTH);
     expect_frame(8, 8, 2 * WIDTH);
     expect_frame(19, 19, 2 * WIDTH);
+}
+END_TEST
+
+START_TEST(a_recording_whose_keywords_changed_has_a_part_for_each_set_of_them)
+{
+    IMAGE_KEYWORD gain[2] = {{.name = "GAIN", .type = 'L'}, {.name = "LOOP", .type = 'L'}};
+    static const struct {
+        unsigned count;
+        int64_t value, part;
+    } files[] = {{1, 5, 0}, {1, 5, 0}, {1, 6, 1}, {2, 6, 2}, {0, 0, 3}, {0, 0, 3}, {1, 6, 4}};
+    struct take take;
+
+    for (uint64_t i = 0; i < 7; i++) {
+        gain[0].value.numl = files[i].value;
+        take_keywords = gain;
+        take_keyword_count = files[i].count;
+        if (i < 6)
+            take_file(&take, folder.fd, WIDTH, 4, 4, i + 1, i * 4, true);
+    }
+    take_prepare(&take, folder.fd, WIDTH, 4, 7, 24, &sink_backend_system); /* not finished */
+    take_publish(&take);
+    take_put_pixels(&take, 0, 4);
+    take_put_rows(&take, 0, 4);
+    take_keywords = NULL;
+    take_keyword_count = 0;
+    ck_assert_msg(open_paths(folder.path, NULL) == 0, "%s", text.s);
+    ck_assert_uint_eq(set.series[0].part_count, 5);
+    for (uint64_t i = 0; i < 7; i++) {
+        const struct series_part *part = series_part_of(&set.series[0], i * 4 + 2);
+
+        ck_assert_int_eq(part - set.series[0].parts, files[i].part);
+        ck_assert_uint_eq(part->keyword_count, files[i].count);
+        if (files[i].count > 0)
+            ck_assert_int_eq(part->keywords[0].value.numl, files[i].value);
+        ck_assert_uint_eq(part->geometry.size[0], WIDTH);
+    }
+    ck_assert_uint_eq(set.series[0].parts[0].frames, 8);
+    ck_assert_uint_eq(set.series[0].parts[4].first, 24);
+    recording_file_discard(&take.file);
 }
 END_TEST
 
@@ -513,12 +604,14 @@ int main(void)
                    frames_whose_rows_a_power_cut_has_left_out_keep_their_place_and_are_flagged);
     tcase_add_loop_test(
         tcase, a_file_that_is_closed_while_it_is_read_gives_its_frames_at_every_step, 0, 3);
+    tcase_add_test(tcase, a_file_that_gets_its_final_name_between_listing_and_opening_is_taken);
     tcase_add_test(tcase, a_frame_that_does_not_fit_its_checksum_is_given_and_named);
     tcase_add_test(tcase,
                    a_file_that_shrinks_or_is_replaced_under_the_reader_is_an_error_that_names_it);
     tcase_add_test(tcase, a_damaged_file_is_left_out_of_a_folder_and_refused_by_name);
     tcase_add_test(tcase, a_finished_file_whose_tables_are_gone_still_gives_its_pixels);
     tcase_add_test(tcase, a_recording_that_was_reshaped_has_a_part_for_each_shape);
+    tcase_add_test(tcase, a_recording_whose_keywords_changed_has_a_part_for_each_set_of_them);
     tcase_add_test(tcase, a_time_a_count_and_a_gap_are_found_in_every_file);
     tcase_add_test(tcase, frames_of_a_rolled_file_that_is_not_here_are_missing_before_the_next);
     tcase_add_test(tcase, the_frame_that_was_found_has_its_own_row);

@@ -67,21 +67,36 @@ static int set_geometry(struct extract_job *job, struct dao_text *text)
     return dao_geometry_make(&job->geometry, whole->naxis, size, whole->dtype->atype, 1, 0, text);
 }
 
+/* The first part behind the one of frame `from`, up to that of frame `last`, that has another shape
+ * (or, with by_keywords, is another one at all); NULL: none. */
+static const struct series_part *find_border(const struct series *series, uint64_t from,
+                                             uint64_t last, bool by_keywords)
+{
+    const struct series_part *first = series_part_of(series, from);
+    const struct series_part *end = series_part_of(series, last);
+
+    for (const struct series_part *part = first + 1; part <= end; part++)
+        if (by_keywords || !series_is_same_shape(&first->geometry, &part->geometry))
+            return part;
+    return NULL;
+}
+
 /* All frames have one shape, or there is no cube of them. */
 static int set_part(struct extract_job *job, struct dao_text *text)
 {
     const struct extract_order *order = &job->order;
-    const struct series_part *last;
+    const struct series_part *other;
     uint64_t border;
 
     if (order->from >= order->until || order->until > order->series->frames || order->every == 0)
         return refuse(text, -EINVAL, "there are no such frames");
     job->count = (order->until - order->from - 1) / order->every + 1;
     job->part = series_part_of(order->series, order->from);
-    last = series_part_of(order->series, order->from + (job->count - 1) * order->every);
-    if (last == job->part)
+    other = find_border(order->series, order->from, order->from + (job->count - 1) * order->every,
+                        false);
+    if (!other)
         return 0;
-    border = job->part->first + job->part->frames;
+    border = other->first;
     snprintf(text->s, sizeof text->s,
              "%.100s has another shape or type from frame %" PRIu64 " on; take what comes before "
              "(--until %" PRIu64 ") and after (--from %" PRIu64 ") one by one",
@@ -130,6 +145,8 @@ static void write_history(struct extract_job *job, const struct series_file *fir
 {
     const struct extract_order *order = &job->order;
     const struct extract_region *region = &order->region;
+    const struct series_part *border = find_border(
+        order->series, order->from, order->from + (job->count - 1) * order->every, true);
     char shape[64], ranges[96] = "";
     size_t used = 0;
     int lines = 0;
@@ -150,6 +167,10 @@ static void write_history(struct extract_job *job, const struct series_file *fir
                  "%s%s%severy %" PRIu64 ". frame, whole frames are %s",
                  region->axes ? "region " : "", ranges, region->axes ? ", " : "", order->every,
                  shape_text(shape, sizeof shape, &job->part->geometry));
+    if (border)
+        snprintf(job->history[lines++], sizeof job->history[0],
+                 "SHMKW is that of the first frame; it was another one from frame %" PRIu64 " on",
+                 border->first);
     for (int i = 0; i < lines; i++)
         job->history_lines[i] = job->history[i];
 }
@@ -292,6 +313,45 @@ static void note_row(struct extract_job *job, struct fits_row *row)
     state->torn += (row->flags & FITS_FLAG_TORN) != 0;
 }
 
+/* Can the rows of the frames between `from` and `to` be known to tell nothing, without being read?
+ * The counts grew as the index did, and no file's header or table knows of a gap. */
+static bool is_plain_between(const struct series *series, uint64_t from, uint64_t to,
+                             uint64_t count_step)
+{
+    const struct series_file *file = series_file_of(series, from);
+    const struct series_file *last = series_file_of(series, to);
+    bool is_plain = count_step == to - from;
+
+    for (; is_plain && file <= last; file++)
+        is_plain = file->gaps == 0 || (!file->rows_off && !file->units);
+    return is_plain;
+}
+
+/* What the rows between the frame taken before and this one tell of losses and restarts goes on to
+ * this one's. */
+static int add_skipped(struct extract_job *job, uint64_t index, struct fits_row *row,
+                       struct dao_text *text)
+{
+    const int32_t flags =
+        FITS_FLAG_GAP | FITS_FLAG_OVERWRITE | FITS_FLAG_QUEUEFULL | FITS_FLAG_RESET;
+    uint64_t at = index - job->order.every;
+    int r = 0;
+
+    if (job->done == 0 || job->order.every == 1 ||
+        is_plain_between(job->order.series, at, index,
+                         (uint64_t)row->cnt0 - (uint64_t)job->state.cnt0_end))
+        return 0;
+    while (r == 0 && ++at < index) {
+        struct fits_row between = {0};
+
+        r = series_reader_row(job->reader, at, &between, text);
+        row->flags |= between.flags & flags;
+        if (between.lost > 0 && __builtin_add_overflow(row->lost, between.lost, &row->lost))
+            row->lost = INT32_MAX;
+    }
+    return r;
+}
+
 static int copy_frame(struct extract_job *job, struct extract_result *result, struct dao_text *text)
 {
     uint64_t index = job->order.from + job->done * job->order.every;
@@ -310,6 +370,8 @@ static int copy_frame(struct extract_job *job, struct extract_result *result, st
         r = series_reader_row(job->reader, index, &row, text);
         row.flags |= flags;
     }
+    if (r == 0)
+        r = add_skipped(job, index, &row, text);
     if (r < 0)
         return r;
     note_row(job, &row);

@@ -32,7 +32,9 @@ int extract_region_parse(struct extract_region *ret, const char *words);
 
 struct extract_order {
     const struct series *series;
-    uint64_t from, until, every; /* frames from, from + every, ... below until; one at least */
+    /* Frames from, from + every, ... below until; one at least. What the rows in between tell of
+     * losses and restarts goes on to the next frame's row. */
+    uint64_t from, until, every;
     struct extract_region region;
     enum extract_format format;
     const char *path;

@@ -35,8 +35,8 @@ struct extract_job {
     struct fits_bytes origin;
     struct fits_cutout cutout;
     struct fits_cutout_state state;
-    char history[3][256];
-    const char *history_lines[4];
+    char history[4][256];
+    const char *history_lines[5];
     int64_t dateref_ns;
     struct fits_bytes primary, frames_header, shmkw, unit;
     /* rows on their way, packed, and sums */

@@ -103,6 +103,13 @@ int range_find(const struct range *range, const struct series *series, struct se
                      series->stream);
         return -ENODATA;
     }
+    if (first_ns <= 0 && (range->from.kind == RANGE_AFTER || range->until.kind == RANGE_AFTER)) {
+        dao_text_set(text,
+                     "the first frame has no time to count from; give a time in UTC, counts "
+                     "(cnt0:N) or indices of stream %s",
+                     series->stream);
+        return -ENODATA;
+    }
     r = find_point(&range->from, series, reader, first_ns, 0, 0, &begin, text);
     if (r == 0)
         r = find_point(&range->until, series, reader, first_ns, begin, series->frames, &end, text);

@@ -47,7 +47,7 @@ bool range_needs_times(const struct range *range);
 /*
  * The frames [*ret_begin, *ret_end) of the range; equal where there is none. `first_ns`: ATIME of
  * the first frame of all streams, for RANGE_AFTER. 0; -ENODATA: times are asked for and the series
- * has none; other negative errno from reading. With a text.
+ * has none, or that first frame has not; other negative errno from reading. With a text.
  */
 int range_find(const struct range *range, const struct series *series, struct series_reader *reader,
                int64_t first_ns, uint64_t *ret_begin, uint64_t *ret_end, struct dao_text *text);

@@ -66,6 +66,17 @@ static int64_t time_of_row(int fd, uint64_t off)
     return row.rtime_ns ? rowcheck_time(&row) : 0;
 }
 
+/* The first time that rows tell: a power cut may have left out the first of them. */
+static int64_t first_time(int fd, uint64_t off, uint64_t rows)
+{
+    uint64_t most = rows < ROWS_IN_FLIGHT ? rows : ROWS_IN_FLIGHT;
+    int64_t time_ns = 0;
+
+    for (uint64_t i = 0; i < most && time_ns == 0; i++)
+        time_ns = time_of_row(fd, off + i * FITS_ROW_BYTES);
+    return time_ns;
+}
+
 struct series_file *series_probe_add(struct series_probe *probe, const struct fits_bytes *header)
 {
     struct series_file *file = series_pile_add(probe->pile);
@@ -182,7 +193,7 @@ static int add_recording(struct series_probe *probe, const struct reading *readi
                           text);
         tell_unfinished(probe->path, probe->fd, file->frames);
     }
-    file->begin_ns = time_of_row(probe->fd, file->rows_off);
+    file->begin_ns = first_time(probe->fd, file->rows_off, file->frames);
     if (file->frames > 0)
         file->end_ns = time_of_row(probe->fd, file->rows_off + (file->frames - 1) * FITS_ROW_BYTES);
     return 0;

@@ -157,6 +157,22 @@ START_TEST(times_of_a_series_without_times_are_refused_by_its_name)
 }
 END_TEST
 
+START_TEST(a_time_after_a_first_frame_that_has_none_is_refused)
+{
+    for (int i = 0; i < 2; i++) {
+        struct range range = {0};
+        struct dao_text text = {""};
+        uint64_t begin = 99, end = 99;
+
+        ck_assert_int_eq(range_parse(i ? &range.from : &range.until, "+1s"), 0);
+        ck_assert_int_eq(range_find(&range, &fake.series, reader, 0, &begin, &end, &text),
+                         -ENODATA);
+        ck_assert_uint_eq(begin, 99);
+        ck_assert_ptr_nonnull(strstr(text.s, "has no time"));
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("range");
@@ -169,6 +185,7 @@ int main(void)
     tcase_add_loop_test(tcase, what_is_none_of_them_is_refused, 0, BAD);
     tcase_add_loop_test(tcase, a_range_ends_before_its_until, 0, CASES);
     tcase_add_test(tcase, times_of_a_series_without_times_are_refused_by_its_name);
+    tcase_add_test(tcase, a_time_after_a_first_frame_that_has_none_is_refused);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -178,9 +178,9 @@ static int add_to_parts(struct series *series, const struct series_file *file,
 }
 
 /* How many frames the file `b` of a recording misses before its first one that its row does not
- * know of: they were in files that are not here. */
+ * know of: they were in files that are not here. *ret_is_known: its row tells of a gap there. */
 static int32_t missing_between(struct series_reader *reader, const struct series_file *a,
-                               const struct series_file *b)
+                               const struct series_file *b, bool *ret_is_known)
 {
     struct dao_text ignored;
     struct fits_row last, first;
@@ -191,6 +191,7 @@ static int32_t missing_between(struct series_reader *reader, const struct series
         series_reader_peek(reader, b->first, &first, &ignored) < 0 ||
         (first.flags & FITS_FLAG_RESET) || first.cnt0 <= last.cnt0)
         return 0;
+    *ret_is_known = first.lost > 0;
     count = (uint64_t)first.cnt0 - (uint64_t)last.cnt0 - 1;
     if (count > INT32_MAX || count <= (uint64_t)first.lost)
         return 0;
@@ -204,13 +205,17 @@ static int note_missing(struct series *series, struct dao_text *text)
     int r = 0;
 
     for (size_t i = 1; i < series->files->count && r == 0; i++) {
+        bool is_known = false;
+
         if (!file[i].is_ours || !file[i].rows_off || !file[i - 1].rows_off ||
             file[i].number <= file[i - 1].number + 1)
             continue;
         if (!reader)
             r = series_reader_open(&reader, series, 0, text);
         if (r == 0)
-            file[i].missing = missing_between(reader, &file[i - 1], &file[i]);
+            file[i].missing = missing_between(reader, &file[i - 1], &file[i], &is_known);
+        if (file[i].missing > 0 && !is_known && file[i].gaps >= 0)
+            file[i].gaps++; /* which the header cannot know of */
         if (file[i].missing > 0)
             log_warning("%s: files before it are not here: %d frames are missing", file[i].path,
                         (int)file[i].missing);

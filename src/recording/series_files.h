@@ -64,7 +64,7 @@ struct series_file {
     uint64_t rows_off;     /* FRAMES; 0: there is none */
     uint64_t keywords_off; /* rows of SHMKW; 0: there is none */
     uint64_t keywords;     /* their number */
-    int64_t gaps;          /* NGAPS; -1: not known */
+    int64_t gaps;          /* NGAPS, and one more for `missing`; -1: not known */
     int32_t missing;       /* frames of files before it that are not here */
     struct series_unit *units;
     int64_t begin_ns, end_ns; /* times of the first and last frame; 0 where not known */

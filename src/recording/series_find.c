@@ -163,13 +163,13 @@ struct gap_search {
     struct dao_text *text;
 };
 
-/* Is frame `b` behind a gap? `jump`: its count does not follow. */
+/* Is this frame behind a gap? By its row where rows tell, or because its count `jumps`. */
 static int note_frame(struct gap_search *s, uint64_t index, bool jumps)
 {
     struct fits_row row;
     int r = series_reader_peek(s->reader, index, &row, s->text);
 
-    if (r < 0 || !(s->has_lost ? row.lost > 0 : jumps))
+    if (r < 0 || !((s->has_lost && row.lost > 0) || jumps))
         return r;
     s->seen++;
     if (s->left > 0 && --s->left == 0)
@@ -186,7 +186,7 @@ static int search_gaps(struct gap_search *s, struct point a, struct point b)
     if (excess(&a, &b) == 0)
         return 0;
     if (b.index - a.index <= 1)
-        return note_frame(s, b.index, excess(&a, &b) > 0);
+        return note_frame(s, b.index, !s->has_lost && excess(&a, &b) > 0);
     r = look(s->reader, a.index + (b.index - a.index) / 2, &mid, s->text);
     if (r == 0)
         r = search_gaps(s, a, mid);
@@ -210,21 +210,40 @@ static int scan_gaps(struct gap_search *s, const struct series_file *file)
     return 0;
 }
 
+/* Files of others do not know of each other: does the count jump from the file before to this one?
+ */
+static int jumps_at_border(struct gap_search *s, const struct series_file *file,
+                           const struct point *first, bool *ret)
+{
+    struct point last;
+    int r;
+
+    if (file->first == 0 || file->is_ours || !file->has_counts || !file[-1].has_counts)
+        return 0;
+    r = look(s->reader, file->first - 1, &last, s->text);
+    if (r == 0)
+        *ret = excess(&last, first) > 0;
+    return r;
+}
+
 static int search_file(struct gap_search *s, const struct series_file *file)
 {
     struct point a, b;
     uint64_t left = s->left;
+    bool jumps = false;
     int r = look(s->reader, file->first, &a, s->text);
 
     s->has_lost = file->rows_off != 0;
     s->seen = 0;
     if (r == 0)
         r = look(s->reader, file->first + file->frames - 1, &b, s->text);
-    if (r == 0 && s->has_lost)
-        r = note_frame(s, file->first, false);
+    if (r == 0)
+        r = jumps_at_border(s, file, &a, &jumps);
+    if (r == 0)
+        r = note_frame(s, file->first, jumps);
     if (r == 0)
         r = search_gaps(s, a, b);
-    if (r == 0 && file->gaps >= 0 && s->seen != (uint64_t)file->gaps + (file->missing > 0)) {
+    if (r == 0 && file->gaps >= 0 && s->seen != (uint64_t)file->gaps) {
         s->left = left;
         s->found = UINT64_MAX;
         r = scan_gaps(s, file);

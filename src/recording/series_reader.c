@@ -275,6 +275,8 @@ static int read_row(struct series_reader *reader, uint64_t index, uint64_t want,
     }
     if (file->units) {
         row_of_unit(&row, &file->units[at]);
+        if (!file->has_counts)
+            row.cnt0 = (int64_t)index + 1;
     } else if (file->rows_off) {
         r = open_file(reader, file, text);
         if (r < 0)

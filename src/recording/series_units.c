@@ -212,17 +212,20 @@ static int compare_times(const void *a, const void *b)
 }
 
 /* Units can stand in another order than their frames had, as in one sorted by names; where all of
- * them have times, these tell. */
+ * them have times, these tell. Not where counts rise: then it was the clock that stepped back. */
 static void order_units(struct series_file *file)
 {
-    bool is_rising = true;
+    bool is_rising = true, counts_rise = file->has_counts;
 
     for (uint64_t i = 0; i < file->frames; i++) {
-        if (file->units[i].atime_ns <= 0)
+        const struct series_unit *unit = &file->units[i];
+
+        if (unit->atime_ns <= 0)
             return;
-        is_rising = is_rising && (i == 0 || file->units[i - 1].atime_ns <= file->units[i].atime_ns);
+        is_rising = is_rising && (i == 0 || unit[-1].atime_ns <= unit->atime_ns);
+        counts_rise = counts_rise && (i == 0 || unit[-1].cnt0 < unit->cnt0);
     }
-    if (is_rising)
+    if (is_rising || counts_rise)
         return;
     log_warning("%s: its frames do not stand in the order of their times: they are sorted by these",
                 file->path);

@@ -304,6 +304,17 @@ def files_of_units_are_sorted_by_number():
     got, rows = take(f"{place}/one.fits")[:2]
     assert (rows["CNT0"] == np.arange(13)).all()
     same(got, unit_frames([names_order.index(i) for i in range(13)]))
+    # Not where counts rise: then the clock was set back.
+    write_units(f"{place}/back.fits", 8, time=lambda i: str(BEGIN + (i - 5 * (i > 3)) * 10**6))
+    got, rows = take(f"{place}/back.fits")
+    assert (rows["CNT0"] == np.arange(100, 108)).all()
+    same(got, unit_frames(range(8)))
+    # Without counts (the texts are none) they are the index in all files, and 1.
+    none = folder("none")
+    for number in (1, 2):
+        write_units(f"{none}/dm_{number}.fits", 4, lambda i: "'none'",
+                    lambda i, n=number: str(BEGIN + n * 10**9 + i * 10**6))
+    assert (take([f"{none}/dm_1.fits", f"{none}/dm_2.fits"])[1]["CNT0"] == np.arange(1, 9)).all()
     # Two mirrors at the same time are no series, whatever their names.
     other = folder("order2")
     for number in (1, 2):
@@ -331,6 +342,18 @@ def times_in_every_form():
     write_units(f"{place}/gap.fits", 8, number=lambda i: str(i + 10 * (i > 4)))
     assert (take(f"{place}/gap.fits", "--around-gap", 1, "--context", 2)[1]["CNT0"]
             == [3, 4, 15, 16]).all()
+
+
+def a_gap_between_two_files_is_one():
+    place = folder("border")
+    for number, first in ((1, 100), (2, 110), (3, 115), (4, 90)):  # a gap, none, a restart
+        write_units(f"{place}/wfs_{number}.fits", 5, lambda i, f=first: str(f + i + 3 * (i == 4)),
+                    lambda i, n=number: str(BEGIN + n * 10**9 + i * 10**6))
+    files = [f"{place}/wfs_{number}.fits" for number in (1, 2, 3, 4)]
+    for gap, counts in enumerate(([103, 107], [107, 110], [113, 117], [118, 122], [93, 97]), 1):
+        rows = take(files, "--around-gap", gap, "--context", 1)[1]
+        assert (rows["CNT0"] == counts).all(), (gap, rows["CNT0"])
+    assert "no gap 6" in take(files, "--around-gap", 6, status=1)
 
 
 # ---- what cannot be ----
@@ -378,4 +401,5 @@ if __name__ == "__main__":
             complex_numbers_by_ctype1, the_first_image_with_pixels_counts, compressed_cubes,
             cards_are_kept_where_they_are_true, fifty_thousand_units,
             files_of_units_are_sorted_by_number, times_in_every_form,
+            a_gap_between_two_files_is_one,
             what_cannot_be_read_is_refused_by_name])

@@ -219,6 +219,7 @@ END_TEST
 START_TEST(frames_whose_rows_a_power_cut_has_left_out_keep_their_place_and_are_flagged)
 {
     uint16_t pixels[WIDTH];
+    int64_t begin_ns, end_ns;
     struct fits_row row;
     struct take take;
 
@@ -228,6 +229,9 @@ START_TEST(frames_whose_rows_a_power_cut_has_left_out_keep_their_place_and_are_f
     take_put_rows(&take, 3, 180); /* the first rows are missing, and some where bisection looks */
     take_put_rows(&take, 195, 200);
     ck_assert_int_eq(open_paths(folder.path, NULL), 0);
+    series_set_span(&set, &begin_ns, &end_ns);
+    ck_assert_int_eq(begin_ns, TAKE_START_NS + 3 * 1000017); /* the first that is known */
+    ck_assert_int_eq(end_ns, TAKE_START_NS + 199 * 1000017);
     ck_assert_uint_eq(set.series[0].frames, 200);
     open_reader();
     expect_frame(179, 179, WIDTH);
@@ -545,6 +549,25 @@ START_TEST(frames_of_a_rolled_file_that_is_not_here_are_missing_before_the_next)
 }
 END_TEST
 
+START_TEST(gaps_behind_frames_of_files_that_are_not_here_are_counted_once)
+{
+    /* The file begins behind no gap of its own, or behind one that its header counts. */
+    static const uint64_t firsts[] = {10, 9}, gaps[2][5] = {{5, 8, 11, 20, 20}, {5, 8, 12, 20, 20}};
+    struct take take;
+
+    take_file(&take, folder.fd, WIDTH, 8, 8, 1, 0, true);
+    take_file(&take, folder.fd, WIDTH, 20, 12, 3, firsts[_i], true);
+    ck_assert_msg(open_paths(folder.path, NULL) == 0, "%s", text.s);
+    open_reader();
+    for (uint64_t gap = 1; gap <= 5; gap++) {
+        uint64_t index = 0;
+
+        ck_assert_int_eq(series_reader_find_gap(reader, gap, &index, &text), 0);
+        ck_assert_uint_eq(index, gaps[_i][gap - 1]);
+    }
+}
+END_TEST
+
 START_TEST(the_frame_that_was_found_has_its_own_row)
 {
     make_rolled();
@@ -614,6 +637,8 @@ int main(void)
     tcase_add_test(tcase, a_recording_whose_keywords_changed_has_a_part_for_each_set_of_them);
     tcase_add_test(tcase, a_time_a_count_and_a_gap_are_found_in_every_file);
     tcase_add_test(tcase, frames_of_a_rolled_file_that_is_not_here_are_missing_before_the_next);
+    tcase_add_loop_test(tcase, gaps_behind_frames_of_files_that_are_not_here_are_counted_once, 0,
+                        2);
     tcase_add_test(tcase, the_frame_that_was_found_has_its_own_row);
     tcase_add_test(tcase, a_stream_that_is_not_there_is_refused_with_those_that_are);
     suite_add_tcase(suite, tcase);

@@ -116,8 +116,8 @@ int series_reader_row(struct series_reader *reader, uint64_t index, struct fits_
 
 /* A frame's pixels as the segment had them (native byte order, the part's dtype) into ret_pixels,
  * which has geometry.frame_bytes; decoded straight into it. -EBADMSG: DSUM does not fit (the pixels
- * are there nevertheless, and a caller may go on); other errno: they are not, -ENODATA: the file
- * has become shorter. */
+ * are there nevertheless, and a caller may go on), and nothing else; other errno: they are not,
+ * -ENODATA: the file has become shorter. */
 int series_reader_pixels(struct series_reader *reader, uint64_t index, void *ret_pixels,
                          struct dao_text *text);
 

@@ -8,7 +8,8 @@
  *     series_keywords.c  the segment's keywords, from SHMKW or cards
  *     series_join.c      which files belong together, and in which order
  *     series.c           series made of them
- *     series_reader.c    rows and pixels by index; series_tiles.c: of compressed ones
+ *     series_reader.c    pixels by index; series_tiles.c: of compressed cubes
+ *     series_rows.c      rows by index
  *     series_find.c      by time, count and gap
  */
 #ifndef DAOREC_RECORDING_SERIES_FILES_H
@@ -94,7 +95,8 @@ void series_file_free(struct series_file *file); /* safe on a zeroed one */
 int series_probe(struct series_pile *pile, const char *path, bool is_named, unsigned frame_axis,
                  struct dao_text *text);
 
-#define SERIES_NO_AXIS UINT32_MAX
+#define SERIES_SWITCHES_MOST 8u /* changes of a file's structure while it is looked at */
+#define SERIES_NO_AXIS       UINT32_MAX
 
 /*
  * Shape, type and storage of the image in `unit`, plain or tile-compressed. frame_axis: from 1, 0

@@ -11,8 +11,6 @@
 #define TABLE_MOST 32767u /* a segment's NBkw */
 #define CARDS_MOST 512u   /* taken of a header that has no SHMKW */
 
-#define SWITCHES_MOST 8u /* changes of a file's structure while its table is read */
-
 /* ---- SHMKW ---- */
 
 static int read_table(int fd, uint64_t off, uint64_t table_rows, IMAGE_KEYWORD **ret,
@@ -44,7 +42,7 @@ static int read_moving_table(int fd, IMAGE_KEYWORD **ret, unsigned *ret_count)
     unsigned char head[FITS_BLOCK], after[FITS_BLOCK];
     int r = -EAGAIN;
 
-    for (unsigned attempt = 0; attempt < SWITCHES_MOST; attempt++) {
+    for (unsigned attempt = 0; attempt < SERIES_SWITCHES_MOST; attempt++) {
         const struct fits_unit *table;
         struct reading reading;
         struct dao_text ignored;
@@ -53,19 +51,16 @@ static int read_moving_table(int fd, IMAGE_KEYWORD **ret, unsigned *ret_count)
         if (r < 0)
             return r;
         r = reading_open(&reading, fd, &ignored);
-        if (r == -EBADMSG) /* between two steps of closing */
-            continue;
-        if (r < 0)
-            return r;
-        table = &reading.unit[READING_SHMKW];
-        r = read_table(fd, table->data_off, table->data_bytes / FITS_SHMKW_ROW_BYTES, ret,
-                       ret_count);
-        reading_close(&reading);
-        if (r < 0)
-            return r;
+        if (r == 0) {
+            table = &reading.unit[READING_SHMKW];
+            r = read_table(fd, table->data_off, table->data_bytes / FITS_SHMKW_ROW_BYTES, ret,
+                           ret_count);
+            reading_close(&reading);
+        }
         if (fits_read_at(fd, 0, after, sizeof after) == 0 && memcmp(head, after, sizeof head) == 0)
-            return 0;
-        free(*ret);
+            return r;
+        if (r == 0)
+            free(*ret); /* it was between two steps of closing */
         *ret = NULL;
         r = -EAGAIN;
     }

@@ -215,12 +215,29 @@ static bool is_cut_off(const struct series_probe *probe)
     return is_cut;
 }
 
+/* Open, once more where the file was between two steps of closing. */
+static int open_reading(struct reading *ret, int fd, struct dao_text *what)
+{
+    unsigned char head[FITS_BLOCK], after[FITS_BLOCK];
+    int r = -EBADMSG;
+
+    for (unsigned attempt = 0; attempt < SERIES_SWITCHES_MOST && r < 0; attempt++) {
+        bool is_read = fits_read_at(fd, 0, head, sizeof head) == 0;
+
+        r = reading_open(ret, fd, what);
+        if (!is_read || fits_read_at(fd, 0, after, sizeof after) < 0 ||
+            memcmp(head, after, sizeof head) == 0)
+            break;
+    }
+    return r;
+}
+
 static int probe_recording(struct series_probe *probe, struct dao_text *text)
 {
     struct reading reading;
     struct dao_text what = {""};
     size_t before = probe->pile->count;
-    int r = reading_open(&reading, probe->fd, &what);
+    int r = open_reading(&reading, probe->fd, &what);
 
     if (r == -EBADMSG || r == -ENODATA) {
         char line[256];

@@ -1,13 +1,12 @@
 /*
- * series_reader.c - rows and pixels by index. See series.h.
+ * series_reader.c - pixels by index. See series.h.
  *
  * One file is open at a time. Pixels pass through a piece that stays in the processor's cache: read
  * from the page cache, decoded into the caller's memory. The kernel is told what comes next; its
  * own guesses are switched off, so that a look at single frames and rows reads no more than those.
  *
  * What can fail: a file that became shorter (-ENODATA), one that was replaced (-ESTALE). A file
- * that is being written may be closed and renamed meanwhile: its pixels stay where they are, its
- * rows move after the primary header has changed; so that is looked at again after rows were read.
+ * that is being written may be closed and renamed meanwhile: its pixels stay where they are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,41 +18,11 @@
 #include <unistd.h>
 
 #include "fits/sum.h"
-#include "recording/series_files.h"
+#include "recording/series_reader.h"
 
-#define PIECE_BYTES   (256u << 10)
-#define STEP_BYTES    (64u << 10) /* frames this far apart are read through */
-#define BAND_BYTES    (64ull << 20)
-#define ROWS_AT_ONCE  1024u
-#define ROWS_AT_FIRST 16u
-#define SWITCHES_MOST 8u /* changes of a file's structure while one row is read */
-
-struct series_reader {
-    const struct series *series;
-    uint64_t ahead_bytes, end;
-    /* the open file */
-    const struct series_file *file; /* NULL: none */
-    int fd;
-    struct series_tiles *tiles;
-    struct fits_decoder decoder;
-    uint64_t rows_off;               /* as the file stands now */
-    unsigned char *head;             /* of a file that may be closed: its first block */
-    uint64_t advised;                /* the kernel was asked for bytes up to here */
-    const struct series_file *asked; /* the file whose beginning was asked for */
-    /* rows [rows_first, rows_first + rows_count) of it, packed */
-    uint64_t rows_first, rows_count, rows_step;
-    bool keeps_lost;
-    unsigned char rows[ROWS_AT_ONCE * FITS_ROW_BYTES];
-    /* bytes [piece_off, piece_off + piece_count) of it */
-    uint64_t piece_off;
-    size_t piece_count;
-    unsigned char *piece;
-    /* frames [band_first, band_first + band_count) of it, put together */
-    uint64_t band_first, band_count;
-    unsigned char *band;
-    uint64_t last; /* frame asked for last, in the series; UINT64_MAX: none */
-    bool is_in_order;
-};
+#define PIECE_BYTES (256u << 10)
+#define STEP_BYTES  (64u << 10) /* frames this far apart are read through */
+#define BAND_BYTES  (64ull << 20)
 
 /* ---- open and close ---- */
 
@@ -68,6 +37,7 @@ static void close_file(struct series_reader *reader)
     reader->tiles = NULL;
     reader->band = NULL;
     reader->rows_count = reader->band_count = reader->piece_count = 0;
+    reader->hole_begin = reader->hole_end = 0;
     reader->advised = 0;
 }
 
@@ -114,37 +84,19 @@ const struct series *series_reader_series(const struct series_reader *reader)
     return reader->series;
 }
 
-static int fail(const struct series_file *file, int error, struct dao_text *text)
+int series_reader_fail(const struct series_file *file, int error, struct dao_text *text)
 {
     snprintf(text->s, sizeof text->s, "%.200s: %s", file->path,
-             error == -ENODATA  ? "became shorter while it was read"
-             : error == -ESTALE ? "was replaced by another file while it was read"
-                                : strerror(-error));
-    return error;
+             error == -ENODATA       ? "became shorter while it was read"
+             : error == -ESTALE      ? "was replaced by another file while it was read"
+             : error == -EAGAIN      ? "changes again and again while it is read; try again"
+             : error == -EMEDIUMTYPE ? "is no recording any more; daorec verify tells more"
+                                     : strerror(-error));
+    return error == -EBADMSG ? -EIO : error; /* some file systems' word for bytes they lost */
 }
 
-/* Where the rows of a file lie that may have been closed since it was probed. */
-static int find_rows(struct series_reader *reader)
-{
-    struct reading reading;
-    struct dao_text ignored;
-    int r = fits_read_at(reader->fd, 0, reader->head, FITS_BLOCK);
-
-    if (r < 0)
-        return r;
-    r = reading_open(&reading, reader->fd, &ignored);
-    if (r < 0)
-        return r;
-    if (reading.cube_off != reader->file->store.data_off || reading.rows < reader->file->frames)
-        r = -ENODATA;
-    reader->rows_off = reading.rows_off;
-    reader->rows_count = 0;
-    reading_close(&reading);
-    return r;
-}
-
-static int open_file(struct series_reader *reader, const struct series_file *file,
-                     struct dao_text *text)
+int series_reader_open_file(struct series_reader *reader, const struct series_file *file,
+                            struct dao_text *text)
 {
     int r = 0;
 
@@ -155,172 +107,18 @@ static int open_file(struct series_reader *reader, const struct series_file *fil
     if (reader->fd < 0) {
         r = reader->fd;
         reader->fd = -1;
-        return fail(file, r, text);
+        return series_reader_fail(file, r, text);
     }
     reader->file = file;
     reader->rows_off = file->rows_off;
     reader->decoder = fits_decoder_select(file->geometry.dtype, FITS_ENCODE_BEST);
     if (file->is_part)
-        r = find_rows(reader);
-    for (unsigned attempt = 0; r == -EBADMSG && attempt < SWITCHES_MOST; attempt++)
-        r = find_rows(reader); /* it was between two steps of closing */
+        r = series_reader_find_rows(reader);
     if (r < 0) {
         close_file(reader);
-        return fail(file, r, text);
+        return series_reader_fail(file, r, text);
     }
     return 0;
-}
-
-/* ---- rows ---- */
-
-/* Has the file been closed since its rows were found? Then they have moved. */
-static int check_head(const struct series_reader *reader)
-{
-    unsigned char head[FITS_BLOCK];
-    int r = fits_read_at(reader->fd, 0, head, sizeof head);
-
-    return r < 0 ? r : memcmp(head, reader->head, sizeof head) != 0;
-}
-
-/* `count` rows from `first` on into reader->rows. */
-static int load_rows(struct series_reader *reader, uint64_t first, uint64_t count)
-{
-    int r = 0;
-
-    for (unsigned attempt = 0; attempt < SWITCHES_MOST; attempt++) {
-        int changed = 0;
-
-        reader->rows_count = 0;
-        r = fits_read_at(reader->fd, reader->rows_off + first * FITS_ROW_BYTES, reader->rows,
-                         (size_t)count * FITS_ROW_BYTES);
-        if (reader->file->is_part)
-            changed = check_head(reader);
-        if (changed < 0)
-            return changed;
-        if (changed == 0)
-            break;
-        r = find_rows(reader);
-        if (r < 0 && r != -EBADMSG) /* between two steps of closing: look again */
-            return r;
-    }
-    if (r == 0) {
-        reader->rows_first = first;
-        reader->rows_count = count;
-    }
-    return r;
-}
-
-/* Row `at` of the open file, which is not yet known to be there. `want`: as many may be read. */
-static int get_row(struct series_reader *reader, uint64_t at, uint64_t want, struct fits_row *ret)
-{
-    uint64_t left = reader->file->frames - at;
-    int r = want > 0 ? 0 : -EINVAL;
-
-    if (r == 0 && (at < reader->rows_first || at - reader->rows_first >= reader->rows_count))
-        r = load_rows(reader, at, want < left ? want : left);
-    if (r == 0)
-        fits_row_unpack(ret, reader->rows + (at - reader->rows_first) * FITS_ROW_BYTES);
-    return r;
-}
-
-/* A frame whose row a power cut has left out, between others that are there: what repair would
- * write, but for DSUM. The last row of the file is there. */
-static int make_up_row(struct series_reader *reader, uint64_t at, struct fits_row *ret)
-{
-    struct fits_row row = {.rtime_ns = 0};
-    uint64_t next = at, before = at;
-    int r = 0;
-
-    *ret = (struct fits_row){.time_s = (double)NAN, .cnt1 = -1, .cnt2 = -1, .slot = -1};
-    ret->flags = FITS_FLAG_TORN | FITS_FLAG_RECOVERED | FITS_FLAG_BADTIME;
-    while (r == 0 && row.rtime_ns == 0 && ++next < reader->file->frames)
-        r = get_row(reader, next, ROWS_AT_ONCE, &row);
-    ret->rtime_ns = row.rtime_ns ? row.rtime_ns : 1;
-    ret->cnt0 = (int64_t)((uint64_t)row.cnt0 - (uint64_t)row.lost - (next - at));
-    row.rtime_ns = 0;
-    while (r == 0 && row.rtime_ns == 0 && before-- > 0)
-        r = get_row(reader, before, 1, &row);
-    if (row.rtime_ns != 0)
-        ret->cnt0 = (int64_t)((uint64_t)row.cnt0 + (at - before));
-    return r;
-}
-
-static void row_of_unit(struct fits_row *ret, const struct series_unit *unit)
-{
-    *ret = (struct fits_row){
-        .time_s = (double)NAN,
-        .atime_ns = unit->atime_ns,
-        .cnt0 = unit->cnt0,
-        .cnt1 = unit->cnt1,
-        .cnt2 = unit->cnt2,
-        .rtime_ns = unit->rtime_ns,
-        .lost = unit->lost,
-        .flags = unit->flags,
-        .slot = unit->slot,
-    };
-}
-
-static int read_row(struct series_reader *reader, uint64_t index, uint64_t want,
-                    struct fits_row *ret, struct dao_text *text)
-{
-    const struct series_file *file = series_file_of(reader->series, index);
-    uint64_t at = index - file->first;
-    struct fits_row row = {
-        .time_s = (double)NAN, .cnt0 = (int64_t)index + 1, .rtime_ns = 1, .slot = -1};
-    int r = 0;
-
-    if (index >= reader->series->frames) {
-        snprintf(text->s, sizeof text->s, "there is no frame %" PRIu64, index);
-        return -ERANGE;
-    }
-    if (file->units) {
-        row_of_unit(&row, &file->units[at]);
-        if (!file->has_counts)
-            row.cnt0 = (int64_t)index + 1;
-    } else if (file->rows_off) {
-        r = open_file(reader, file, text);
-        if (r < 0)
-            return r;
-        r = get_row(reader, at, want, &row);
-        if (r == 0 && row.rtime_ns == 0)
-            r = make_up_row(reader, at, &row);
-        if (at == 0 && file->missing > 0 && !reader->keeps_lost) {
-            row.lost = row.lost > INT32_MAX - file->missing ? INT32_MAX : row.lost + file->missing;
-            row.flags |= FITS_FLAG_GAP;
-        }
-    }
-    if (r < 0)
-        return fail(file, r, text);
-    *ret = row;
-    return 0;
-}
-
-int series_reader_peek(struct series_reader *reader, uint64_t index, struct fits_row *ret,
-                       struct dao_text *text)
-{
-    return read_row(reader, index, 1, ret, text);
-}
-
-void series_reader_keep_lost(struct series_reader *reader)
-{
-    reader->keeps_lost = true;
-}
-
-int series_reader_row(struct series_reader *reader, uint64_t index, struct fits_row *ret,
-                      struct dao_text *text)
-{
-    const struct series_file *file = reader->file;
-    uint64_t next = file ? file->first + reader->rows_first + reader->rows_count : 0;
-
-    /* Twice as many as the last time while they are asked for in order. Looking for a frame reads
-     * single rows and leaves no step behind. */
-    if (!file || reader->rows_step == 0 || index < file->first + reader->rows_first || index > next)
-        reader->rows_step = ROWS_AT_FIRST;
-    else if (index == next && reader->rows_step < ROWS_AT_ONCE)
-        reader->rows_step *= 2;
-    if (reader->rows_step > ROWS_AT_ONCE)
-        reader->rows_step = ROWS_AT_ONCE;
-    return read_row(reader, index, reader->rows_step, ret, text);
 }
 
 /* ---- reading ahead ---- */
@@ -390,6 +188,10 @@ static void note_order(struct series_reader *reader, uint64_t index)
     reader->is_in_order = reader->last != UINT64_MAX && index >= reader->last &&
                           (step <= 1 || step < STEP_BYTES / reader->file->geometry.frame_bytes);
     reader->last = index;
+    if (!reader->is_in_order) { /* what was asked for may have left the memory: say so again */
+        reader->advised = 0;
+        reader->asked = NULL;
+    }
 }
 
 /* ---- pixels ---- */
@@ -471,12 +273,14 @@ static int load_band(struct series_reader *reader, uint64_t first)
     bool is_in_order = reader->is_in_order;
     int r = 0;
 
-    if (count > reader->file->frames - first)
-        count = reader->file->frames - first;
+    if (count > reader->file->frames)
+        count = reader->file->frames;
     if (!reader->band)
-        reader->band = malloc(count * frame_bytes); /* later bands are no larger */
+        reader->band = malloc(count * frame_bytes); /* no band is larger */
     if (!reader->band)
         return -ENOMEM;
+    if (count > reader->file->frames - first)
+        count = reader->file->frames - first;
     reader->band_count = 0;
     /* Read through where little lies between. */
     reader->is_in_order = stride <= STEP_BYTES;
@@ -547,7 +351,7 @@ int series_reader_pixels(struct series_reader *reader, uint64_t index, void *ret
         snprintf(text->s, sizeof text->s, "there is no frame %" PRIu64, index);
         return -ERANGE;
     }
-    r = open_file(reader, file, text);
+    r = series_reader_open_file(reader, file, text);
     if (r < 0)
         return r;
     note_order(reader, index);
@@ -559,7 +363,7 @@ int series_reader_pixels(struct series_reader *reader, uint64_t index, void *ret
     r = file->store.outer > 1 ? read_across(reader, index - file->first, ret_pixels)
                               : read_whole(reader, index - file->first, ret_pixels, &sum);
     if (r < 0)
-        return fail(file, r, text);
+        return series_reader_fail(file, r, text);
     return file->rows_off && file->store.outer == 1 && !file->store.is_scaled
                ? check_sum(reader, index, sum, text)
                : 0;

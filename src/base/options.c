@@ -405,3 +405,18 @@ int options_parse(const struct verb_usage *usage, int argc, char **argv, void *t
             return -EINVAL;
     }
 }
+
+/* ---- lists ---- */
+
+int options_split_names(char *list, const char **ret, unsigned most)
+{
+    unsigned used = 0;
+
+    for (char *name = strsep(&list, ","); name; name = strsep(&list, ",")) {
+        if (*name == '\0' || used == most)
+            return -EINVAL;
+        ret[used++] = name;
+    }
+    ret[used] = NULL;
+    return (int)used;
+}

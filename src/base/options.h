@@ -49,6 +49,10 @@ struct verb_usage {
  */
 int options_parse(const struct verb_usage *usage, int argc, char **argv, void *target);
 
+/* "a,b" into at most `most` names, NULL-terminated (ret has most + 1), which point into `list`. How
+ * many, at least 1; -EINVAL: an empty one, or too many. */
+int options_split_names(char *list, const char **ret, unsigned most);
+
 /* The nearest of `names` (NULL-terminated) to `word` by edit distance; NULL: none is near. */
 const char *options_nearest(const char *word, const char *const *names);
 

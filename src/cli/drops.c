@@ -185,20 +185,6 @@ static int watch_segments(char **paths, int count, const struct drops_options *o
     return live_run(&config);
 }
 
-/* "a,b" into names, NULL-terminated, which point into `list`. How many, or -EINVAL. */
-static int split(char *list, const char **ret_names, unsigned most)
-{
-    unsigned used = 0;
-
-    for (char *name = strsep(&list, ","); name; name = strsep(&list, ",")) {
-        if (*name == '\0' || used == most)
-            return -EINVAL;
-        ret_names[used++] = name;
-    }
-    ret_names[used] = NULL;
-    return (int)used;
-}
-
 static int read_recordings(char **paths, int count, const struct drops_options *o)
 {
     const char *names[STREAMS_MOST + 1] = {NULL}, *pair[3] = {NULL};
@@ -213,9 +199,9 @@ static int read_recordings(char **paths, int count, const struct drops_options *
     };
     int status = EXIT_WRONG_USAGE;
 
-    if (streams && split(streams, names, STREAMS_MOST) < 1) {
+    if (streams && options_split_names(streams, names, STREAMS_MOST) < 1) {
         log_error("drops: --stream %s: give names separated by commas, such as wfs,dm", o->streams);
-    } else if (align && split(align, pair, 2) != 2) {
+    } else if (align && options_split_names(align, pair, 2) != 2) {
         log_error("drops: --align %s: give two streams, such as wfs,dm", o->align);
     } else {
         config.streams = streams ? names : NULL;

@@ -17,7 +17,6 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "lib/clock.h"
-#include "recording/daytime.h"
 #include "recording/extract.h"
 #include "recording/range.h"
 
@@ -52,7 +51,7 @@ static const struct option_spec specs[] = {
     {"frame-axis", 0, OPTION_COUNT, OPTION(frame_axis), "N",
      "of a cube that is no recording: which axis counts frames, as in NAXISn (the last)", 1, 9},
     {"force", 0, OPTION_FLAG, OPTION(force), NULL, "replace OUT where it is there", 0, 0},
-    {"quiet", 'q', OPTION_FLAG, OPTION(quiet), NULL, "print nothing", 0, 0},
+    {"quiet", 'q', OPTION_FLAG, OPTION(quiet), NULL, "print errors and warnings only", 0, 0},
     {NULL, 0, 0, 0, NULL, NULL, 0, 0},
 };
 
@@ -142,22 +141,14 @@ static int set_format(struct run *run)
     return -EINVAL;
 }
 
-static int set_point(const struct run *run, const char *option, const char *words,
-                     struct range_point *ret)
+static bool are_names(const char *list)
 {
-    struct dao_text text = {""};
-    char resolved[DAYTIME_BYTES];
+    const char *names[STREAMS_MOST + 1];
+    char *copy = strdup(list);
+    bool are = copy && options_split_names(copy, names, STREAMS_MOST) > 0;
 
-    if (!words)
-        return 0;
-    if (daytime_resolve(resolved, words, run->begin_ns, run->end_ns, &text) < 0) {
-        log_error("extract: --%s: %s", option, text.s);
-        return -EINVAL;
-    }
-    if (range_parse(ret, resolved) == 0)
-        return 0;
-    log_error("extract: --%s %s: give %s", option, words, RANGE_FORMS);
-    return -EINVAL;
+    free(copy);
+    return are;
 }
 
 static int check_options(const struct extract_options *options, int paths)
@@ -168,6 +159,9 @@ static int check_options(const struct extract_options *options, int paths)
         log_error("extract: give the file to make with -o");
     else if (options->gap && (options->from || options->until))
         log_error("extract: --around-gap or --from and --until, not both");
+    else if (options->streams && !are_names(options->streams))
+        log_error("extract: --stream '%s': give up to %u names separated by commas, such as wfs,dm",
+                  options->streams, STREAMS_MOST);
     else if (options->context != 0 && !options->gap)
         log_error("extract: --context goes with --around-gap");
     else
@@ -180,18 +174,15 @@ static int check_options(const struct extract_options *options, int paths)
 static int open_set(struct run *run, char **paths, int count, struct dao_text *text)
 {
     const char *names[STREAMS_MOST + 1] = {NULL};
-    char *copy = NULL, *rest = NULL;
+    char *copy = NULL;
     struct series_options options = {.frame_axis = (unsigned)run->options->frame_axis};
-    size_t used = 0;
     int r;
 
     if (run->options->streams) {
         copy = strdup(run->options->streams);
         if (!copy)
             return -ENOMEM;
-        for (char *name = strtok_r(copy, ",", &rest); name && used < STREAMS_MOST;
-             name = strtok_r(NULL, ",", &rest))
-            names[used++] = name;
+        options_split_names(copy, names, STREAMS_MOST); /* checked before */
         options.streams = names;
     }
     r = series_set_open(&run->set, paths, (size_t)count, &options, text);
@@ -453,9 +444,11 @@ static int run_verb(struct run *run, char **paths, int count)
         return EXIT_WRONG_USAGE;
     }
     r = open_set(run, paths, count, &text);
-    if (r == 0 && (set_point(run, "from", run->options->from, &run->range.from) < 0 ||
-                   set_point(run, "until", run->options->until, &run->range.until) < 0))
+    if (r == 0 && range_resolve(&run->range, run->options->from, run->options->until, run->begin_ns,
+                                run->end_ns, &text) < 0) {
+        log_error("extract: %s", text.s);
         return EXIT_WRONG_USAGE;
+    }
     if (r == 0) {
         run->orders = calloc(run->set.count, sizeof *run->orders);
         run->jobs = calloc(run->set.count, sizeof *run->jobs);
@@ -477,13 +470,16 @@ static int run_verb(struct run *run, char **paths, int count)
 int cli_extract(int argc, char **argv)
 {
     struct extract_options options = {0};
-    struct run run = {.options = &options, .on_terminal = isatty(STDERR_FILENO)};
+    struct run run = {.options = &options};
     int first = options_parse(&usage, argc, argv, &options), status;
 
     if (first < 0)
         return cli_status_of_parse(first);
     if (check_options(&options, argc - first) < 0)
         return EXIT_WRONG_USAGE;
+    if (options.quiet)
+        log_set_level(LOG_WARNING);
+    run.on_terminal = isatty(STDERR_FILENO) && !options.quiet;
     status = run_verb(&run, argv + first, argc - first);
     series_set_close(&run.set);
     free(run.orders);

@@ -97,22 +97,6 @@ static int choose(const char *option, const char *value, const char *first, cons
     return -EINVAL;
 }
 
-/* "a,b" into a NULL-terminated list that borrows `text`, which is changed. */
-static int split_names(char *text, const char *names[STREAMS_MAX + 1])
-{
-    size_t count = 0;
-
-    for (char *name = strsep(&text, ","); name; name = strsep(&text, ",")) {
-        if (!*name || count == STREAMS_MAX) {
-            log_error("replay: --stream: give names separated by commas, such as wfs,dm");
-            return -EINVAL;
-        }
-        names[count++] = name;
-    }
-    names[count] = NULL;
-    return 0;
-}
-
 /* At most one of the ways to set the pace. */
 static int choose_pace(struct replay_config *config, const struct replay_options *o)
 {
@@ -189,7 +173,8 @@ int cli_replay(int argc, char **argv)
     if (make_config(&config, &o) < 0)
         return EXIT_WRONG_USAGE;
     names = o.streams ? strdup(o.streams) : NULL;
-    if (names && split_names(names, streams) < 0) {
+    if (names && options_split_names(names, streams, STREAMS_MAX) < 0) {
+        log_error("replay: --stream: give names separated by commas, such as wfs,dm");
         free(names);
         return EXIT_WRONG_USAGE;
     }

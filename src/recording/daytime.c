@@ -43,6 +43,7 @@ int daytime_resolve(char ret[DAYTIME_BYTES], const char *words, int64_t begin_ns
                     struct dao_text *text)
 {
     char clock[DAYTIME_BYTES], date[40], begin[40], end[40], dated[DAYTIME_BYTES + 12];
+    int64_t first_ns = begin_ns, last_ns = end_ns, spare_ns = DAY_NS - (end_ns - begin_ns);
     unsigned found = 0;
 
     if (!read_words(clock, words)) {
@@ -53,12 +54,16 @@ int daytime_resolve(char ret[DAYTIME_BYTES], const char *words, int64_t begin_ns
         snprintf(ret, DAYTIME_BYTES, "%s", words);
         return 0;
     }
-    for (int64_t day = begin_ns / DAY_NS * DAY_NS; day <= end_ns && begin_ns > 0; day += DAY_NS) {
+    if (spare_ns > 0) { /* a day with the recording in its middle has each time once */
+        first_ns = begin_ns - spare_ns / 2;
+        last_ns = first_ns + DAY_NS - 1;
+    }
+    for (int64_t day = first_ns / DAY_NS * DAY_NS; day <= last_ns && begin_ns > 0; day += DAY_NS) {
         int64_t at_ns;
 
         units_format_utc(date, sizeof date, day, 0);
         snprintf(dated, sizeof dated, "%.10sT%s", date, clock);
-        if (units_parse_utc(dated, &at_ns) < 0 || at_ns < begin_ns || at_ns > end_ns)
+        if (units_parse_utc(dated, &at_ns) < 0 || at_ns < first_ns || at_ns > last_ns)
             continue;
         found++;
         snprintf(ret, DAYTIME_BYTES, "%.*s", DAYTIME_BYTES - 1, dated);
@@ -74,6 +79,6 @@ int daytime_resolve(char ret[DAYTIME_BYTES], const char *words, int64_t begin_ns
     units_format_utc(end, sizeof end, end_ns, 3);
     snprintf(text->s, sizeof text->s,
              "'%s' %s: the recording goes from %s to %s; give the date, too", words,
-             found ? "comes more than once" : "is not within it", begin, end);
+             found ? "comes more than once" : "is no time of these days", begin, end);
     return -EINVAL;
 }

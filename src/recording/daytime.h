@@ -12,8 +12,9 @@
 
 /*
  * Where `words` are HH:MM or HH:MM:SS, with decimals perhaps and a Z: the same with the one date
- * that puts it between begin_ns and end_ns (POSIX, UTC). Everything else comes out as it is.
- * -EINVAL with a text where no date does, or more than one.
+ * that puts it into the recording, which goes from begin_ns to end_ns (POSIX, UTC), or nearest to
+ * its middle where that is shorter than a day: from 02:00 on is also said of one that begins at
+ * 02:01. Everything else comes out as it is. -EINVAL with a text where more than one date does.
  */
 int daytime_resolve(char ret[DAYTIME_BYTES], const char *words, int64_t begin_ns, int64_t end_ns,
                     struct dao_text *text);

@@ -2,9 +2,11 @@
 #include "recording/range.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/units.h"
+#include "recording/daytime.h"
 
 #define COUNT_PREFIX "cnt0:"
 
@@ -54,6 +56,36 @@ int range_parse(struct range_point *ret, const char *text)
         return -EINVAL;
     *ret = point;
     return 0;
+}
+
+static int resolve_point(struct range_point *ret, const char *option, const char *words,
+                         int64_t begin_ns, int64_t end_ns, struct dao_text *text)
+{
+    char resolved[DAYTIME_BYTES];
+    struct dao_text what;
+
+    if (!words)
+        return 0;
+    if (daytime_resolve(resolved, words, begin_ns, end_ns, &what) < 0)
+        snprintf(text->s, sizeof text->s, "--%s: %.240s", option, what.s);
+    else if (range_parse(ret, resolved) < 0)
+        dao_text_set(text, "--%s %.60s: give %s", option, words, RANGE_FORMS);
+    else
+        return 0;
+    return -EINVAL;
+}
+
+int range_resolve(struct range *ret, const char *from, const char *until, int64_t begin_ns,
+                  int64_t end_ns, struct dao_text *text)
+{
+    struct range range = {0};
+    int r = resolve_point(&range.from, "from", from, begin_ns, end_ns, text);
+
+    if (r == 0)
+        r = resolve_point(&range.until, "until", until, begin_ns, end_ns, text);
+    if (r == 0)
+        *ret = range;
+    return r;
 }
 
 static bool is_time(const struct range_point *point)

@@ -2,6 +2,7 @@
  * range.h - which frames of a series: what people write behind --from and --until. Any thread.
  *
  *     2026-11-24T02:01:08.5   UTC (a Z at the end is allowed): the first frame at or after it
+ *     02:01:08.5              the same with the date of the recording
  *     +10s                    so long after the first frame of all streams that are read
  *     cnt0:120000             the first frame of this count or a larger one, in the first run with
  *                             such counts; behind --until from the first frame wanted on
@@ -36,7 +37,15 @@ struct range {
 };
 
 /* The forms above in a few words, for messages. */
-#define RANGE_FORMS "a time in UTC such as 2026-11-24T02:01:08, +10s, cnt0:N, or a frame's index"
+#define RANGE_FORMS                                                                                \
+    "a time in UTC such as 2026-11-24T02:01:08 or 02:01:08, +10s, cnt0:N, or a frame's index"
+
+/*
+ * What is behind --from and --until (NULL: open); a time of day as daytime.h has it, in a recording
+ * from begin_ns to end_ns. 0, or -EINVAL with a text that begins with the option's name.
+ */
+int range_resolve(struct range *ret, const char *from, const char *until, int64_t begin_ns,
+                  int64_t end_ns, struct dao_text *text);
 
 /* 0, or -EINVAL where `text` is none of the forms above (*ret is then untouched). NULL: open. */
 int range_parse(struct range_point *ret, const char *text);

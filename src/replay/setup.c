@@ -11,7 +11,6 @@
 #include "base/claim.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "recording/daytime.h"
 
 #define AHEAD_BYTES    (64ull << 20)  /* that the kernel is asked to read ahead, all streams */
 #define BUFFER_DEFAULT (256ull << 20) /* ... and that are kept ready for the player */
@@ -70,24 +69,6 @@ static int open_readers(struct replay_parts *parts)
 
 /* ---- what is wanted of them ---- */
 
-static int parse_point(struct range_point *ret, const char *option, const char *words,
-                       int64_t begin_ns, int64_t end_ns)
-{
-    struct dao_text text = {""};
-    char resolved[DAYTIME_BYTES];
-
-    if (!words)
-        return 0;
-    if (daytime_resolve(resolved, words, begin_ns, end_ns, &text) < 0) {
-        log_error("replay: --%s: %s", option, text.s);
-        return -EINVAL;
-    }
-    if (range_parse(ret, resolved) == 0)
-        return 0;
-    log_error("replay: --%s '%s': give %s", option, words, RANGE_FORMS);
-    return -EINVAL;
-}
-
 /* Streams without a frame in the range are left out. */
 static void drop_stream(struct replay_parts *parts, unsigned index)
 {
@@ -101,16 +82,17 @@ static void drop_stream(struct replay_parts *parts, unsigned index)
 static int limit_streams(struct replay_parts *parts, const struct replay_config *config)
 {
     bool needs_times = config->pace == PLAYER_TIMED && config->rate_hz <= 0.0;
+    struct dao_text text = {""};
     struct range range = {0};
     int64_t begin_ns, end_ns;
 
     series_set_span(&parts->set, &begin_ns, &end_ns);
-    if (parse_point(&range.from, "from", config->from, begin_ns, end_ns) < 0 ||
-        parse_point(&range.until, "until", config->until, begin_ns, end_ns) < 0)
+    if (range_resolve(&range, config->from, config->until, begin_ns, end_ns, &text) < 0) {
+        log_error("replay: %s", text.s);
         return -EINVAL;
+    }
     for (unsigned i = 0; i < parts->count;) {
         struct feed_stream *s = &parts->streams[i];
-        struct dao_text text = {""};
         int r;
 
         if (needs_times && !s->series->has_times) {

@@ -251,10 +251,13 @@ def a_file_that_is_being_written_and_one_that_a_crash_left():
                              capture_output=True, text=True)
         return run.returncode == 0 and os.path.getsize(f"{out}/live.fits") > 200 * 128
     h.wait_for(try_it, what="rows on the disk")
+    assert "is being written" in extract(session, "-o", f"{out}/live.fits", "--force")[1]
+    said_while_written = list(extract(session, "-q", "-o", f"{out}/live.fits", "--force"))
     recorder.kill()
     recorder.wait()
     _, errors = extract(session, "-o", f"{out}/dead.fits")
     assert "daorec repair" in errors
+    assert said_while_written == ["", ""]
     for name in ("live", "dead"):
         h.judge(f"{out}/{name}.fits")
         cube, rows = h.load([f"{out}/{name}.fits"])
@@ -330,7 +333,10 @@ def bad_input_is_one_line_and_leaves_nothing():
         (2, "--from soon", [source, "-o", target, "--from", "soon"]),
         (2, "--until -5", [source, "-o", target, "--until=-5"]),
         (2, "cnt0:x", [source, "-o", target, "--from", "cnt0:x"]),
-        (2, "not within it", [source, "-o", target, "--from", clock_elsewhere(source)]),
+        (1, "no frames there", [source, "-o", target, "--from", clock_elsewhere(source, 1)]),
+        (1, "no frames there", [source, "-o", target, "--until", clock_elsewhere(source, -1)]),
+        (2, "--stream ''", [source, "-o", target, "--stream", ""]),
+        (2, "--stream 'a,,b'", [source, "-o", target, "--stream", "a,,b"]),
         (2, "--region 1:2:3", [source, "-o", target, "--region", "1:2:3"]),
         (2, "--region 5:5", [source, "-o", target, "--region", "5:5,:"]),
         (2, "--region", [source, "-o", target, "--region", ""]),
@@ -361,10 +367,10 @@ def bad_input_is_one_line_and_leaves_nothing():
         assert not said and not names(out), (arguments, names(out))
 
 
-def clock_elsewhere(session):
-    """A time of day at which nothing was recorded."""
+def clock_elsewhere(session, hours):
+    """A time of day, that much after the recording."""
     begin = datetime.datetime.strptime(os.path.basename(session), "%Y-%m-%d_%H-%M-%S")
-    return (begin + datetime.timedelta(hours=12)).strftime("%H:%M:%S")
+    return (begin + datetime.timedelta(hours=hours)).strftime("%H:%M:%S")
 
 
 def a_disk_that_fails_leaves_nothing():

@@ -300,6 +300,28 @@ START_TEST(the_nearest_name_is_found_or_none)
 }
 END_TEST
 
+START_TEST(a_list_is_split_into_names_none_of_which_is_empty)
+{
+    static const struct {
+        const char *list;
+        int count;
+    } lists[] = {{"wfs", 1},    {"wfs,dm", 2},     {"a,b,c", 3},    {"a,b,c,d", -EINVAL},
+                 {"", -EINVAL}, {"a,,b", -EINVAL}, {"a,", -EINVAL}, {",a", -EINVAL}};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        const char *names[4];
+        char copy[20];
+
+        snprintf(copy, sizeof(copy), "%s", lists[i].list);
+        ck_assert_int_eq(options_split_names(copy, names, 3), lists[i].count);
+        if (lists[i].count > 0) {
+            ck_assert_ptr_null(names[lists[i].count]);
+            ck_assert_int_eq(names[0][0], lists[i].list[0]);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("options");
@@ -323,6 +345,7 @@ int main(void)
     tcase_add_test(tc, help_lists_every_option_of_the_table_on_stdout);
     tcase_add_test(tc, version_is_printed_on_stdout);
     tcase_add_test(tc, the_nearest_name_is_found_or_none);
+    tcase_add_test(tc, a_list_is_split_into_names_none_of_which_is_empty);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -173,6 +173,26 @@ START_TEST(a_time_after_a_first_frame_that_has_none_is_refused)
 }
 END_TEST
 
+START_TEST(both_ends_are_resolved_and_a_bad_one_is_told_by_its_option)
+{
+    struct range range = {0};
+    struct dao_text text = {""};
+
+    ck_assert_int_eq(range_resolve(&range, "02:01:08.5", "+3s", BEGIN_NS, BEGIN_NS + 10 * S, &text),
+                     0);
+    ck_assert_int_eq(range.from.kind, RANGE_TIME);
+    ck_assert_int_eq(range.from.value, BEGIN_NS + S / 2);
+    ck_assert_int_eq(range.until.kind, RANGE_AFTER);
+    ck_assert_int_eq(range_resolve(&range, "5", "soon", BEGIN_NS, BEGIN_NS + S, &text), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(text.s, "--until soon: give "));
+    ck_assert_int_eq(range.from.kind, RANGE_TIME); /* untouched */
+    ck_assert_int_eq(range_resolve(&range, "02:01", NULL, 0, 0, &text), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(text.s, "--from: '02:01'"));
+    ck_assert_int_eq(range_resolve(&range, NULL, NULL, 0, 0, &text), 0);
+    ck_assert_int_eq(range.until.kind, RANGE_OPEN);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("range");
@@ -186,6 +206,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_range_ends_before_its_until, 0, CASES);
     tcase_add_test(tcase, times_of_a_series_without_times_are_refused_by_its_name);
     tcase_add_test(tcase, a_time_after_a_first_frame_that_has_none_is_refused);
+    tcase_add_test(tcase, both_ends_are_resolved_and_a_bad_one_is_told_by_its_option);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -75,9 +75,7 @@ static int read_ledger(struct ledger_document *ret, const struct series *series)
 static bool is_here(const struct series *series, const char *name)
 {
     for (size_t i = 0; i < series_member_count(series); i++) {
-        const char *path = series_member_at(series, i).path, *slash = strrchr(path, '/');
-
-        if (strcmp(slash ? slash + 1 : path, name) == 0)
+        if (strcmp(find_base_of(series_member_at(series, i).path), name) == 0)
             return true;
     }
     return false;

@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "lib/clock.h"
 #include "recording/extract_job.h"
+#include "recording/find.h"
 #include "recording/rowcheck.h"
 #include "recording/series_files.h"
 
@@ -133,13 +134,6 @@ static int read_origin(struct extract_job *job, const struct series_file *file,
     return 0;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
 static void write_history(struct extract_job *job, const struct series_file *first,
                           const struct series_file *last)
 {
@@ -157,8 +151,8 @@ static void write_history(struct extract_job *job, const struct series_file *fir
              DAOREC_VERSION, order->from, order->from + (job->count - 1) * order->every,
              order->series->frames, order->series->stream, order->every > 1 ? ", not all" : "");
     snprintf(job->history[lines++], sizeof job->history[0], "from %.100s%s%.100s",
-             base_name(first->path), first == last ? "" : " to ",
-             first == last ? "" : base_name(last->path));
+             find_base_of(first->path), first == last ? "" : " to ",
+             first == last ? "" : find_base_of(last->path));
     for (int i = 0; i < region->axes; i++)
         used += (size_t)snprintf(ranges + used, sizeof ranges - used, "%s%u:%u", i ? "," : "",
                                  region->from[i], region->to[i]);
@@ -405,6 +399,9 @@ static int run_job(struct extract_job *job, struct extract_result *result, struc
         return r;
     finish_state(job);
     r = job->way->end(job, text);
+    for (int i = 0; i < 2 && r == 0; i++)
+        if (job->out[i].path[0] != '\0')
+            r = extract_out_sync(&job->out[i], text);
     result->frames = job->count;
     result->bytes = job->count * job->geometry.frame_bytes;
     result->cnt0_begin = job->state.cnt0_begin;

@@ -9,17 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/units.h"
 #include "recording/find.h"
 
 #define BUFFER_BYTES (1u << 20)
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
 
 void extract_out_explain(const struct extract_out *out, int error, struct dao_text *text)
 {
@@ -42,11 +36,11 @@ static int check_name(const struct extract_out *out, bool force, struct dao_text
 {
     struct stat st;
 
-    if (base_name(out->path)[0] == '\0') {
+    if (find_base_of(out->path)[0] == '\0') {
         snprintf(text->s, sizeof text->s, "%.250s: names a folder; give a file's name", out->path);
         return -EISDIR;
     }
-    if (fstatat(out->dir_fd, base_name(out->path), &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(out->dir_fd, find_base_of(out->path), &st, AT_SYMLINK_NOFOLLOW) != 0)
         return 0;
     if (S_ISDIR(st.st_mode)) {
         snprintf(text->s, sizeof text->s, "%.250s is a folder; give a file's name", out->path);
@@ -67,7 +61,7 @@ static int open_file(struct extract_out *out)
         return 0;
     if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)
         return -errno;
-    snprintf(out->temp, sizeof out->temp, ".%.200s.%d.new", base_name(out->path), (int)getpid());
+    snprintf(out->temp, sizeof out->temp, ".%.200s.%d.new", find_base_of(out->path), (int)getpid());
     out->fd = openat(out->dir_fd, out->temp, flags | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
     if (out->fd >= 0)
         return 0;
@@ -169,7 +163,7 @@ int extract_out_put(struct extract_out *out, const void *bytes, size_t count)
 static int name_hidden(struct extract_out *out, const char *self)
 {
     for (unsigned n = 0; n < 1000; n++) {
-        snprintf(out->temp, sizeof out->temp, ".%.200s.%d.%u.new", base_name(out->path),
+        snprintf(out->temp, sizeof out->temp, ".%.200s.%d.%u.new", find_base_of(out->path),
                  (int)getpid(), n);
         if (linkat(AT_FDCWD, self, out->dir_fd, out->temp, AT_SYMLINK_FOLLOW) == 0)
             return 0;
@@ -180,9 +174,29 @@ static int name_hidden(struct extract_out *out, const char *self)
     return -errno;
 }
 
+/* In the place of what has the name now, which is kept under the hidden name until the drop. */
+static int replace(struct extract_out *out, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(out->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (S_ISDIR(st.st_mode))
+            return -EISDIR;
+        if (renameat2(out->dir_fd, out->temp, out->dir_fd, name, RENAME_EXCHANGE) == 0) {
+            out->has_old = true;
+            return 0;
+        }
+        out->is_for_good = true; /* names cannot be exchanged here */
+    }
+    if (renameat(out->dir_fd, out->temp, out->dir_fd, name) != 0)
+        return -errno;
+    out->temp[0] = '\0';
+    return 0;
+}
+
 static int give_name(struct extract_out *out, bool force)
 {
-    const char *name = base_name(out->path);
+    const char *name = find_base_of(out->path);
     char self[64];
     int r = 0;
 
@@ -193,10 +207,12 @@ static int give_name(struct extract_out *out, bool force)
         r = name_hidden(out, self);
     if (r < 0)
         return r;
+    if (force)
+        return replace(out, name);
     /* A link fails where the name is taken meanwhile; where there are none, look once more. */
-    if (!force && linkat(out->dir_fd, out->temp, out->dir_fd, name, 0) == 0)
+    if (linkat(out->dir_fd, out->temp, out->dir_fd, name, 0) == 0)
         return unlinkat(out->dir_fd, out->temp, 0) == 0 ? (out->temp[0] = '\0', 0) : -errno;
-    if (!force && (errno == EEXIST || faccessat(out->dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0))
+    if (errno == EEXIST || faccessat(out->dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return -EEXIST;
     if (renameat(out->dir_fd, out->temp, out->dir_fd, name) != 0)
         return -errno;
@@ -204,16 +220,22 @@ static int give_name(struct extract_out *out, bool force)
     return 0;
 }
 
-int extract_out_commit(struct extract_out *out, bool force, struct dao_text *text)
+int extract_out_sync(struct extract_out *out, struct dao_text *text)
 {
     int r = extract_out_flush(out);
 
     if (r == 0 && fsync(out->fd) != 0)
         r = -errno;
-    if (r == 0) {
-        r = give_name(out, force);
-        out->is_named = r == 0;
-    }
+    if (r < 0)
+        extract_out_explain(out, r, text);
+    return r;
+}
+
+int extract_out_commit(struct extract_out *out, bool force, struct dao_text *text)
+{
+    int r = give_name(out, force);
+
+    out->is_named = r == 0;
     if (r == 0 && fsync(out->dir_fd) != 0 && errno != EINVAL)
         r = -errno;
     if (r == -EEXIST)
@@ -223,16 +245,30 @@ int extract_out_commit(struct extract_out *out, bool force, struct dao_text *tex
     return r;
 }
 
+/* The name is again what it was. */
+static void undo_name(struct extract_out *out)
+{
+    const char *name = find_base_of(out->path);
+
+    if (!out->has_old && !out->is_for_good)
+        unlinkat(out->dir_fd, name, 0);
+    if (out->has_old && renameat(out->dir_fd, out->temp, out->dir_fd, name) != 0)
+        log_warning("%s: what it was before is now %s beside it: %s", out->path, out->temp,
+                    strerror(errno));
+    if (out->has_old)
+        out->temp[0] = '\0';
+}
+
 void extract_out_drop(struct extract_out *out, bool undo)
 {
     if (!out->buffer && out->path[0] == '\0')
         return;
     if (out->fd >= 0)
         close(out->fd);
+    if (out->dir_fd >= 0 && undo && out->is_named)
+        undo_name(out);
     if (out->dir_fd >= 0 && out->temp[0] != '\0')
         unlinkat(out->dir_fd, out->temp, 0);
-    if (out->dir_fd >= 0 && undo && out->is_named)
-        unlinkat(out->dir_fd, base_name(out->path), 0);
     if (out->dir_fd >= 0)
         close(out->dir_fd);
     free(out->buffer);

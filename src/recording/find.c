@@ -23,6 +23,13 @@ bool find_is_part(const char *name)
     return ends_with(name, ".fits.part");
 }
 
+const char *find_base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
 void find_folder_of(const char *path, char *ret, size_t ret_bytes)
 {
     const char *slash = strrchr(path, '/');
@@ -36,6 +43,7 @@ void find_folder_of(const char *path, char *ret, size_t ret_bytes)
 /* ---- one folder ---- */
 
 struct listing {
+    bool takes_any;
     char **files, **links, **odd, **folders;
     size_t file_count, link_count, odd_count, folder_count;
     bool has_ledger, has_odd_ledger;
@@ -89,10 +97,21 @@ static mode_t kind_of(int dir_fd, const struct dirent *entry)
     return st.st_mode & S_IFMT;
 }
 
+static bool is_recording(const char *name)
+{
+    return ends_with(name, ".fits") || find_is_part(name);
+}
+
+/* As others name FITS files. */
+static bool is_fits(const char *name)
+{
+    return ends_with(name, ".fits.fz") || ends_with(name, ".fit") || ends_with(name, ".fts");
+}
+
 static int take_entry(struct listing *listing, int dir_fd, const struct dirent *entry)
 {
     const char *name = entry->d_name;
-    bool is_ours = ends_with(name, ".fits") || find_is_part(name);
+    bool is_ours = is_recording(name) || (listing->takes_any && is_fits(name));
     mode_t kind;
 
     if (name[0] == '.')
@@ -119,7 +138,6 @@ static int list_folder(struct listing *ret, int dir_fd)
     struct dirent *entry;
     int r = 0;
 
-    *ret = (struct listing){0};
     if (!dir) {
         r = -errno;
         close(dir_fd);
@@ -176,7 +194,7 @@ static int append_folder(struct find_tree *tree, const char *path, struct listin
 static int visit(struct find_tree *tree, int parent_fd, const char *name, const char *path,
                  int depth, size_t folders_max)
 {
-    struct listing listing = {0};
+    struct listing listing = {.takes_any = tree->takes_any};
     int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (depth > 0 ? O_NOFOLLOW : 0);
     int fd = openat(parent_fd, name, flags), keep_fd = -1, r = 0;
 
@@ -235,13 +253,13 @@ static int compare_folders(const void *a, const void *b)
     return rank(*x) - rank(*y);
 }
 
-int find_tree_scan(struct find_tree *ret, const char *path, size_t folders_max)
+static int scan(struct find_tree *ret, const char *path, size_t folders_max, bool takes_any)
 {
     char start[4096];
     size_t length = strlen(path);
     int r;
 
-    *ret = (struct find_tree){0};
+    *ret = (struct find_tree){.takes_any = takes_any};
     while (length > 1 && path[length - 1] == '/')
         length--;
     if (length == 0 || length >= sizeof start)
@@ -253,6 +271,16 @@ int find_tree_scan(struct find_tree *ret, const char *path, size_t folders_max)
     if (r < 0)
         find_tree_free(ret);
     return r;
+}
+
+int find_tree_scan(struct find_tree *ret, const char *path, size_t folders_max)
+{
+    return scan(ret, path, folders_max, false);
+}
+
+int find_tree_scan_any(struct find_tree *ret, const char *path, size_t folders_max)
+{
+    return scan(ret, path, folders_max, true);
 }
 
 void find_tree_free(struct find_tree *tree)

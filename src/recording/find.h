@@ -33,6 +33,7 @@ struct find_folder {
 struct find_tree {
     struct find_folder *folders; /* sorted by path */
     size_t folder_count;
+    bool takes_any;
     size_t looked_at; /* folders opened */
     size_t names;
     bool is_partial; /* the limit on folders was reached */
@@ -43,6 +44,8 @@ struct find_tree {
 /* Collect what is below `path`. Sessions are visited newest first, so that what a limit leaves out
  * is old. 0; negative errno where `path` itself cannot be read. */
 int find_tree_scan(struct find_tree *ret, const char *path, size_t folders_max);
+/* The same with FITS files as others name them, too: *.fits.fz, *.fit, *.fts. */
+int find_tree_scan_any(struct find_tree *ret, const char *path, size_t folders_max);
 void find_tree_free(struct find_tree *tree); /* safe on a zeroed one */
 
 /* Unfinished files below `root` whose recorder does not live any more, in the first folders_max
@@ -52,6 +55,8 @@ size_t find_count_orphans(const char *root, size_t folders_max, bool *ret_partia
 
 bool find_is_part(const char *name); /* ends in ".fits.part" */
 
+/* The name of a file behind its folders: what follows the last slash. */
+const char *find_base_of(const char *path);
 /* The folder of a path ("." where it has none) into ret, of ret_bytes. */
 void find_folder_of(const char *path, char *ret, size_t ret_bytes);
 

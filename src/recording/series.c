@@ -47,7 +47,7 @@ static int take_folder(struct series_pile *pile, const char *path, unsigned fram
                        struct dao_text *text)
 {
     struct find_tree tree;
-    int r = find_tree_scan(&tree, path, FIND_FOLDERS_MAX);
+    int r = find_tree_scan_any(&tree, path, FIND_FOLDERS_MAX);
 
     if (r < 0) {
         snprintf(text->s, sizeof text->s, "%.200s: %s", path, strerror(-r));
@@ -110,7 +110,7 @@ static void set_names(struct series *series, const struct series_file *file, boo
         snprintf(series->stream, sizeof series->stream, "%s", file->stream);
         return;
     }
-    series_stem(stem, sizeof stem, series_base_name(file->path));
+    series_stem(stem, sizeof stem, find_base_of(file->path));
     if (is_joined) {
         series_take_number(stem, file->kind == SERIES_UNITS);
         length = strcspn(stem, "#");
@@ -120,7 +120,7 @@ static void set_names(struct series *series, const struct series_file *file, boo
     }
     length = strcspn(stem, ".");
     if (length == 0) {
-        series_stem(stem, sizeof stem, series_base_name(file->path));
+        series_stem(stem, sizeof stem, find_base_of(file->path));
         length = strlen(stem);
     }
     snprintf(series->stream, sizeof series->stream, "%.*s", length > 100 ? 100 : (int)length, stem);

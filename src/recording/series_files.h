@@ -117,7 +117,6 @@ static inline uint64_t series_store_bytes(const struct series_store *store)
 
 /* ---- which belong together ---- */
 
-const char *series_base_name(const char *path);
 /* A file's name without what tells that it is FITS. */
 void series_stem(char *ret, size_t ret_bytes, const char *name);
 /* Take the last number out of a stem ('#' takes its place) and return it, 0 where there is none. A

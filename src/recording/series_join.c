@@ -10,13 +10,6 @@
 
 /* ---- names ---- */
 
-const char *series_base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
 /* A file's name without what tells that it is FITS. */
 void series_stem(char *ret, size_t ret_bytes, const char *name)
 {
@@ -67,7 +60,7 @@ int series_set_key(struct series_file *file)
         n = asprintf(&file->key, "0\n%s\n%s", file->uuid, file->stream);
     } else {
         find_folder_of(file->path, folder, sizeof folder);
-        series_stem(stem, sizeof stem, series_base_name(file->path));
+        series_stem(stem, sizeof stem, find_base_of(file->path));
         file->number = series_take_number(stem, file->kind == SERIES_UNITS);
         n = asprintf(&file->key, "1\n%s\n%s\n%s\n%u\n%u.%u.%u", folder, stem, file->stream,
                      geometry->dtype->atype, geometry->size[0], geometry->size[1],

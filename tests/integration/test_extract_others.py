@@ -193,6 +193,21 @@ def compressed_cubes():
 
 # ---- what is said of them ----
 
+def folders_hold_files_by_all_their_names():
+    place, out = folder("names"), folder("names-out")
+    cubes = {name: any_values("i2", (6, 3, 4)) for name in ("a", "b", "c", "d")}
+    for name, tail in zip(cubes, (".fits", ".fit", ".fts", ".fits.fz")):
+        image = fits.CompImageHDU if tail == ".fits.fz" else fits.ImageHDU
+        fits.HDUList([fits.PrimaryHDU(), image(cubes[name])]).writeto(place + "/" + name + tail)
+    with open(f"{place}/e.txt", "w", encoding="ascii") as f:
+        f.write("no FITS")
+    _, errors = extract(place, "-o", f"{out}/x.npy")
+    assert errors == "", errors
+    for name, cube in cubes.items():
+        same(np.load(f"{out}/x_{name}.npy"), cube)
+    assert len(os.listdir(out)) == 2 * len(cubes)
+
+
 def cards_are_kept_where_they_are_true():
     place = folder("cards")
     cube = any_values("f4", (10, 8, 6))
@@ -399,6 +414,7 @@ def what_cannot_be_read_is_refused_by_name():
 if __name__ == "__main__":
     h.main([every_bitpix_and_offset, scaled_values_become_doubles, any_axis_may_count_frames,
             complex_numbers_by_ctype1, the_first_image_with_pixels_counts, compressed_cubes,
+            folders_hold_files_by_all_their_names,
             cards_are_kept_where_they_are_true, fifty_thousand_units,
             files_of_units_are_sorted_by_number, times_in_every_form,
             a_gap_between_two_files_is_one,

@@ -3,7 +3,11 @@
  * command line has no way to such a recording.
  */
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "fits/scan.h"
 #include "recording/extract.h"
@@ -16,6 +20,18 @@ static struct take_folder folder;
 static struct series_set set;
 static struct dao_text text;
 static char out[400];
+
+/* In place of libc's: a file system that cannot exchange names. */
+static bool cannot_exchange;
+
+int renameat2(int old_fd, const char *old, int new_fd, const char *new, unsigned flags)
+{
+    if (cannot_exchange && flags == RENAME_EXCHANGE) {
+        errno = EINVAL;
+        return -1;
+    }
+    return (int)syscall(SYS_renameat2, old_fd, old, new_fd, new, flags);
+}
 
 static void begin(void)
 {
@@ -168,6 +184,92 @@ START_TEST(losses_and_restarts_of_frames_that_are_left_out_go_on_to_the_next)
 }
 END_TEST
 
+/* ---- outputs of which one cannot get its name ---- */
+
+static void put_words(const char *path, const char *words)
+{
+    FILE *file = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(file);
+    fputs(words, file);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static bool has_words(const char *path, const char *words)
+{
+    char line[40] = "";
+    FILE *file = fopen(path, "r");
+
+    ck_assert_ptr_nonnull(file);
+    if (!fgets(line, sizeof line, file))
+        line[0] = '\0';
+    fclose(file);
+    return strcmp(line, words) == 0;
+}
+
+/* How many entries there are beside the recording and what was put there; hidden ones, too. */
+static unsigned count_entries(void)
+{
+    DIR *dir = opendir(folder.path);
+    struct dirent *entry;
+    unsigned count = 0;
+
+    ck_assert_ptr_nonnull(dir);
+    while ((entry = readdir(dir)))
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(dir);
+    return count;
+}
+
+START_TEST(what_was_to_be_replaced_is_there_again_where_another_output_fails)
+{
+    bool is_replaced = _i != 1, exchanges = _i != 2;
+    struct extract_order order = {.from = 0, .until = 4, .every = 1, .force = true};
+    struct extract_result result;
+    struct extract_job *jobs[2] = {NULL, NULL};
+    char second[400];
+    struct take take;
+
+    take_file(&take, folder.fd, WIDTH, 4, 4, 1, 0, false);
+    open_folder();
+    snprintf(second, sizeof second, "%s/y.npy", folder.path);
+    if (is_replaced)
+        put_words(out, "precious");
+    order.series = &set.series[0];
+    order.path = out;
+    ck_assert_int_eq(extract_write(&jobs[0], &order, &result, &text), 0);
+    order.path = second;
+    order.format = EXTRACT_NPY;
+    ck_assert_int_eq(extract_write(&jobs[1], &order, &result, &text), 0);
+    ck_assert_int_eq(mkdir(second, 0777), 0);
+    cannot_exchange = !exchanges;
+    ck_assert_int_eq(extract_commit(jobs[0], &text), 0);
+    ck_assert(!is_replaced || !has_words(out, "precious"));
+    ck_assert_int_eq(extract_commit(jobs[1], &text), -EISDIR);
+    extract_close(jobs[0], true);
+    extract_close(jobs[1], true);
+    if (is_replaced && exchanges)
+        ck_assert(has_words(out, "precious"));
+    else
+        ck_assert_int_eq(access(out, F_OK), is_replaced ? 0 : -1);
+    /* The recording and the folder, and what was or could not be replaced. */
+    ck_assert_uint_eq(count_entries(), 2 + is_replaced);
+}
+END_TEST
+
+START_TEST(what_was_replaced_is_gone_at_the_end)
+{
+    struct take take;
+
+    take_file(&take, folder.fd, WIDTH, 4, 4, 1, 0, false);
+    open_folder();
+    put_words(out, "old");
+    ck_assert_msg(extract(0, 4, 1) == 0, "%s", text.s);
+    ck_assert(!has_words(out, "old"));
+    ck_assert_uint_eq(count_entries(), 2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("extract");
@@ -182,6 +284,9 @@ int main(void)
                    another_shape_within_the_range_is_refused_also_where_the_first_comes_again);
     tcase_add_loop_test(tcase, losses_and_restarts_of_frames_that_are_left_out_go_on_to_the_next, 0,
                         6);
+    tcase_add_loop_test(tcase, what_was_to_be_replaced_is_there_again_where_another_output_fails, 0,
+                        3);
+    tcase_add_test(tcase, what_was_replaced_is_gone_at_the_end);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -243,6 +243,7 @@ int main(void)
     TCase *tcase = tcase_create("series_reader");
     int failed;
 
+    take_base_make();
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_loop_test(tcase, each_pass_of_a_loop_is_read_ahead, 0, 2);
     tcase_add_loop_test(tcase, a_stretch_of_missing_rows_is_gone_through_once, 0, 4);

@@ -10,20 +10,12 @@
 
 #include <string.h>
 
-#include "fits/sum.h"
-#include "fits/words.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#define HAVE_AVX2_KERNELS 1
-#endif
+#include "fits/kernels.h"
 
 /* The portable kernel, inlined with a constant word size so that each type gets its own loop. The
  * tail of fewer than eight bytes goes through the same arithmetic, zero-padded. */
-static inline __attribute__((always_inline)) uint64_t encode_plain(unsigned char *dst,
-                                                                   const unsigned char *src,
-                                                                   size_t bytes, unsigned char flip,
-                                                                   unsigned word_bytes)
+FITS_KERNEL_INLINE uint64_t encode_plain(unsigned char *dst, const unsigned char *src, size_t bytes,
+                                         unsigned char flip, unsigned word_bytes)
 {
     const uint64_t pattern = fits_words_pattern(word_bytes, flip);
     uint64_t sum = 0;
@@ -48,70 +40,37 @@ static inline __attribute__((always_inline)) uint64_t encode_plain(unsigned char
     return sum;
 }
 
-#define PORTABLE_KERNEL(word_bytes)                                                                \
-    static uint32_t encode_portable_##word_bytes(unsigned char *dst, const unsigned char *src,     \
-                                                 size_t bytes, unsigned char flip)                 \
-    {                                                                                              \
-        return fits_sum_fold(encode_plain(dst, src, bytes, flip, word_bytes));                     \
-    }
-PORTABLE_KERNEL(1)
-PORTABLE_KERNEL(2)
-PORTABLE_KERNEL(4)
-PORTABLE_KERNEL(8)
-
 #ifdef HAVE_AVX2_KERNELS
-/*
- * 32 bytes a step: flip, shuffle, store, and add the halves of each 64-bit lane to two 64-bit
- * accumulators. `sum_shuffled` is a constant: sum the shuffled bytes (word size 1) or the native
- * ones. 64-bit lanes hold 2^32 words of 32 bits before they could overflow: 128 GB.
- */
-static inline __attribute__((always_inline, target("avx2"))) uint64_t
-encode_wide(unsigned char *dst, const unsigned char *src, size_t bytes, unsigned char flip,
-            unsigned word_bytes, __m256i order)
+/* 32 bytes a step: flip, shuffle, store, sum. */
+FITS_KERNEL_INLINE FITS_WIDE uint64_t encode_wide(unsigned char *dst, const unsigned char *src,
+                                                  size_t bytes, unsigned char flip,
+                                                  unsigned word_bytes, __m256i order)
 {
     const __m256i pattern = _mm256_set1_epi64x((long long)fits_words_pattern(word_bytes, flip));
-    const __m256i low = _mm256_set1_epi64x(0xffffffffll);
-    const __m256i quads = _mm256_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3,
-                                           2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
-    __m256i even = _mm256_setzero_si256(), odd = _mm256_setzero_si256();
-    size_t whole = bytes & ~(size_t)31, i;
-    uint64_t lanes[4], sum = 0;
+    struct fits_wide_sum sum = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    size_t whole = bytes & ~(size_t)31;
 
-    for (i = 0; i < whole; i += 32) {
+    for (size_t i = 0; i < whole; i += 32) {
         __m256i native = _mm256_loadu_si256((const __m256i *)(const void *)(src + i));
-        __m256i words;
 
         native = _mm256_xor_si256(native, pattern);
         _mm256_storeu_si256((__m256i *)(void *)(dst + i),
                             word_bytes == 1 ? native : _mm256_shuffle_epi8(native, order));
-        words = word_bytes == 1 ? _mm256_shuffle_epi8(native, quads) : native;
-        even = _mm256_add_epi64(even, _mm256_and_si256(words, low));
-        odd = _mm256_add_epi64(odd, _mm256_srli_epi64(words, 32));
+        fits_wide_add(&sum, native, word_bytes);
     }
-    /* Fold each lane before adding: four full lanes would overflow. */
-    _mm256_storeu_si256((__m256i *)(void *)lanes, even);
-    for (i = 0; i < 4; i++)
-        sum += fits_sum_fold(lanes[i]);
-    _mm256_storeu_si256((__m256i *)(void *)lanes, odd);
-    for (i = 0; i < 4; i++)
-        sum += fits_sum_fold(lanes[i]);
-    if (word_bytes == 2) /* native pairs were summed: swap the halves */
-        sum = fits_sum_at(fits_sum_fold(sum), 2);
-    return sum + encode_plain(dst + whole, src + whole, bytes - whole, flip, word_bytes);
+    return fits_wide_fold(&sum, word_bytes) +
+           encode_plain(dst + whole, src + whole, bytes - whole, flip, word_bytes);
 }
-
-#define WIDE_KERNEL(word_bytes, ...)                                                               \
-    __attribute__((target("avx2"))) static uint32_t encode_avx2_##word_bytes(                      \
-        unsigned char *dst, const unsigned char *src, size_t bytes, unsigned char flip)            \
-    {                                                                                              \
-        return fits_sum_fold(encode_wide(dst, src, bytes, flip, word_bytes,                        \
-                                         _mm256_setr_epi8(__VA_ARGS__, __VA_ARGS__)));             \
-    }
-WIDE_KERNEL(1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-WIDE_KERNEL(2, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
-WIDE_KERNEL(4, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12)
-WIDE_KERNEL(8, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8)
 #endif
+
+FITS_KERNELS(encode)
+
+struct fits_encoder fits_encoder_select(const struct dao_dtype *dtype, enum fits_encode_level level)
+{
+    struct fits_kernel kernel = choose_encode(dtype, level);
+
+    return (struct fits_encoder){.encode = kernel.run, .flip = kernel.flip, .name = kernel.name};
+}
 
 uint32_t fits_sum_bytes(const void *bytes, size_t count)
 {
@@ -132,43 +91,4 @@ uint32_t fits_sum_bytes(const void *bytes, size_t count)
         sum += fits_words_sum(word);
     }
     return fits_sum_fold(sum);
-}
-
-struct fits_encoder fits_encoder_select(const struct dao_dtype *dtype, enum fits_encode_level level)
-{
-    /* One row a word size: 1, 2, 4, 8. */
-    static const struct {
-        uint32_t (*portable)(unsigned char *, const unsigned char *, size_t, unsigned char);
-#ifdef HAVE_AVX2_KERNELS
-        uint32_t (*avx2)(unsigned char *, const unsigned char *, size_t, unsigned char);
-#endif
-    } kernels[4] = {
-#ifdef HAVE_AVX2_KERNELS
-        {encode_portable_1, encode_avx2_1},
-        {encode_portable_2, encode_avx2_2},
-        {encode_portable_4, encode_avx2_4},
-        {encode_portable_8, encode_avx2_8},
-#else
-        {encode_portable_1},
-        {encode_portable_2},
-        {encode_portable_4},
-        {encode_portable_8},
-#endif
-    };
-    unsigned row = (unsigned)__builtin_ctz(dtype->word_bytes);
-    struct fits_encoder encoder = {
-        .encode = kernels[row].portable,
-        .flip = fits_words_flip(dtype),
-        .name = "portable",
-    };
-
-#ifdef HAVE_AVX2_KERNELS
-    if (level == FITS_ENCODE_BEST && __builtin_cpu_supports("avx2")) {
-        encoder.encode = kernels[row].avx2;
-        encoder.name = "avx2";
-    }
-#else
-    (void)level;
-#endif
-    return encoder;
 }

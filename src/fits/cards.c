@@ -93,6 +93,31 @@ void fits_put_mjd(fitsfile *file, const char *key, int64_t ns, const char *comme
     fits_update_key_fixdbl(file, key, mjd, 10, comment, status);
 }
 
+void fits_put_span(fitsfile *file, int64_t begin_ns, int64_t end_ns, int *status)
+{
+    fits_put_utc(file, "DATE-OBS", begin_ns, 9, "first frame", status);
+    fits_put_utc(file, "DATE-BEG", begin_ns, 9, "first frame", status);
+    fits_put_utc(file, "DATE-END", end_ns, 9, "last frame", status);
+    fits_put_mjd(file, "MJD-BEG", begin_ns, "first frame", status);
+    fits_put_mjd(file, "MJD-END", end_ns, "last frame", status);
+}
+
+void fits_put_counts(fitsfile *file, uint64_t frames, int64_t cnt0_begin, int64_t cnt0_end,
+                     int *status)
+{
+    fits_put_integer(file, "NFRAMES", (int64_t)frames, "frames in this file", status);
+    fits_put_integer(file, "CNT0BEG", cnt0_begin, "CNT0 of the first frame", status);
+    fits_put_integer(file, "CNT0END", cnt0_end, "CNT0 of the last frame", status);
+}
+
+void fits_put_complex_axis(fitsfile *file, int *status)
+{
+    fits_put_string(file, "CTYPE1", "COMPLEX", "real part, imaginary part", status);
+    fits_update_key_fixdbl(file, "CRPIX1", 1.0, 1, NULL, status);
+    fits_update_key_fixdbl(file, "CRVAL1", 1.0, 1, NULL, status);
+    fits_update_key_fixdbl(file, "CDELT1", 1.0, 1, NULL, status);
+}
+
 void fits_put_checksums(fitsfile *file, int *status)
 {
     fits_update_key_str(file, "CHECKSUM", "                ", "HDU checksum", status);

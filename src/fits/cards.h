@@ -29,6 +29,12 @@ void fits_put_integer(fitsfile *file, const char *key, int64_t value, const char
 void fits_put_utc(fitsfile *file, const char *key, int64_t ns, int decimals, const char *comment,
                   int *status);
 void fits_put_mjd(fitsfile *file, const char *key, int64_t ns, const char *comment, int *status);
+/* What first and last frame tell: DATE-OBS, DATE-BEG, ... (POSIX ns); NFRAMES, CNT0BEG, CNT0END. */
+void fits_put_span(fitsfile *file, int64_t begin_ns, int64_t end_ns, int *status);
+void fits_put_counts(fitsfile *file, uint64_t frames, int64_t cnt0_begin, int64_t cnt0_end,
+                     int *status);
+/* That the first axis is the two parts of a complex number. */
+void fits_put_complex_axis(fitsfile *file, int *status);
 void fits_put_checksums(fitsfile *file, int *status);
 
 /* Fill CHECKSUM and DATASUM for data of this sum, or blank both (the convention's "undefined"). */

@@ -140,12 +140,8 @@ static void put_origin(fitsfile *file, const struct fits_cutout *cutout, bool is
     double ignored;
 
     fits_put_string(file, "EXTNAME", cutout->stream, "stream", status);
-    if (geometry->dtype->is_complex && !is_empty) {
-        fits_put_string(file, "CTYPE1", "COMPLEX", "real part, imaginary part", status);
-        fits_update_key_fixdbl(file, "CRPIX1", 1.0, 1, NULL, status);
-        fits_update_key_fixdbl(file, "CRVAL1", 1.0, 1, NULL, status);
-        fits_update_key_fixdbl(file, "CDELT1", 1.0, 1, NULL, status);
-    }
+    if (geometry->dtype->is_complex && !is_empty)
+        fits_put_complex_axis(file, status);
     if (!read_double(file, "SHMSIZ1", &ignored))
         return;
     for (int i = 0; i < 3; i++) {
@@ -160,17 +156,11 @@ static void put_state(fitsfile *file, const struct fits_cutout *cutout,
 {
     fits_put_utc(file, "DATE", state->written_ns, 0, "when this header was written", status);
     if (cutout->has_times) {
-        fits_put_utc(file, "DATE-OBS", state->begin_ns, 9, "first frame", status);
-        fits_put_utc(file, "DATE-BEG", state->begin_ns, 9, "first frame", status);
-        fits_put_utc(file, "DATE-END", state->end_ns, 9, "last frame", status);
-        fits_put_mjd(file, "MJD-BEG", state->begin_ns, "first frame", status);
-        fits_put_mjd(file, "MJD-END", state->end_ns, "last frame", status);
+        fits_put_span(file, state->begin_ns, state->end_ns, status);
         fits_put_string(file, "TIMESYS", "UTC", "time scale", status);
         fits_put_string(file, "TIMEUNIT", "s", "unit of times", status);
     }
-    fits_put_integer(file, "NFRAMES", (int64_t)state->planes, "frames in this file", status);
-    fits_put_integer(file, "CNT0BEG", state->cnt0_begin, "CNT0 of the first frame", status);
-    fits_put_integer(file, "CNT0END", state->cnt0_end, "CNT0 of the last frame", status);
+    fits_put_counts(file, state->planes, state->cnt0_begin, state->cnt0_end, status);
     fits_update_key_fixdbl(file, "FPS", isfinite(state->fps) ? state->fps : 0.0, 6,
                            "[Hz] rate of these frames", status);
     fits_put_integer(file, "NLOST", (int64_t)state->lost, "lost before these frames", status);

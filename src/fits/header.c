@@ -64,11 +64,7 @@ static void put_dates(fitsfile *file, const struct fits_state *state, int *statu
     int64_t end_ns = state->end_ns ? state->end_ns : begin_ns;
 
     fits_put_utc(file, "DATE", state->written_ns, 0, "when this header was written", status);
-    fits_put_utc(file, "DATE-OBS", begin_ns, 9, "first frame", status);
-    fits_put_utc(file, "DATE-BEG", begin_ns, 9, "first frame", status);
-    fits_put_utc(file, "DATE-END", end_ns, 9, "last frame", status);
-    fits_put_mjd(file, "MJD-BEG", begin_ns, "first frame", status);
-    fits_put_mjd(file, "MJD-END", end_ns, "last frame", status);
+    fits_put_span(file, begin_ns, end_ns, status);
 }
 
 static void put_identity(fitsfile *file, const struct fits_facts *facts,
@@ -79,12 +75,8 @@ static void put_identity(fitsfile *file, const struct fits_facts *facts,
 
     fits_put_string(file, "EXTNAME", facts->stream, "stream", status);
     fits_put_string(file, "BUNIT", facts->bunit, "unit of the pixels", status);
-    if (geometry->dtype->is_complex) {
-        fits_put_string(file, "CTYPE1", "COMPLEX", "real part, imaginary part", status);
-        fits_update_key_fixdbl(file, "CRPIX1", 1.0, 1, NULL, status);
-        fits_update_key_fixdbl(file, "CRVAL1", 1.0, 1, NULL, status);
-        fits_update_key_fixdbl(file, "CDELT1", 1.0, 1, NULL, status);
-    }
+    if (geometry->dtype->is_complex)
+        fits_put_complex_axis(file, status);
     put_dates(file, state, status);
     fits_put_string(file, "TIMESYS", "UTC", "time scale", status);
     fits_put_string(file, "TIMEUNIT", "s", "unit of times", status);
@@ -118,9 +110,7 @@ static void put_accounts(fitsfile *file, const char *stream, const struct fits_s
     put_neighbour(file, "NEXTFILE", state->next, stream, "file after", status);
     fits_put_integer(file, "FRAME0", (int64_t)state->frame0, "first frame's index in the session",
                      status);
-    fits_put_integer(file, "NFRAMES", (int64_t)state->frames, "frames in this file", status);
-    fits_put_integer(file, "CNT0BEG", state->cnt0_begin, "CNT0 of the first frame", status);
-    fits_put_integer(file, "CNT0END", state->cnt0_end, "CNT0 of the last frame", status);
+    fits_put_counts(file, state->frames, state->cnt0_begin, state->cnt0_end, status);
     fits_update_key_fixdbl(file, "FPS", isfinite(state->fps) ? state->fps : 0.0, 6,
                            "[Hz] measured frame rate", status);
     fits_put_integer(file, "NLOST", (int64_t)state->lost, "frames lost, this file", status);

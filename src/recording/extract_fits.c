@@ -11,6 +11,44 @@
 #include "fits/sum.h"
 #include "recording/extract_job.h"
 
+/* ---- the file and its first header ---- */
+
+/* `bytes`: of the whole file. */
+static int create_with_primary(struct extract_job *job, uint64_t bytes, struct dao_text *text)
+{
+    int r = extract_out_create(&job->out[0], job->order.path, bytes, job->order.force, text);
+
+    if (r < 0)
+        return r;
+    r = extract_out_put(&job->out[0], job->primary.data, job->primary.length);
+    if (r < 0)
+        extract_out_explain(&job->out[0], r, text);
+    return r;
+}
+
+/* The first header with what is known at the end only, once all else was put. */
+static int put_primary_again(struct extract_job *job, bool is_empty, const uint32_t *data_sum,
+                             struct dao_text *text)
+{
+    size_t length = job->primary.length;
+    int r;
+
+    fits_bytes_free(&job->primary);
+    r = fits_build_cutout(&job->primary, &job->cutout, &job->state, is_empty, data_sum, text);
+    if (r == 0 && job->primary.length != length) {
+        dao_text_set(text, "the header would change its length");
+        r = -EPROTO;
+    }
+    if (r < 0)
+        return r;
+    r = extract_out_flush(&job->out[0]); /* it may still be in the buffer */
+    if (r == 0)
+        r = extract_out_write_at(&job->out[0], 0, job->primary.data, length);
+    if (r < 0)
+        extract_out_explain(&job->out[0], r, text);
+    return r;
+}
+
 /* ---- a cube ---- */
 
 static uint64_t cube_bytes(const struct extract_job *job)
@@ -35,13 +73,7 @@ static int begin_cube(struct extract_job *job, struct dao_text *text)
     frames_off = job->primary.length + fits_pad(cube_bytes(job));
     job->rows_off = frames_off + job->frames_header.length;
     end = job->rows_off + fits_pad(job->count * FITS_ROW_BYTES) + job->shmkw.length;
-    r = extract_out_create(&job->out[0], job->order.path, end, job->order.force, text);
-    if (r < 0)
-        return r;
-    r = extract_out_put(&job->out[0], job->primary.data, job->primary.length);
-    if (r < 0)
-        extract_out_explain(&job->out[0], r, text);
-    return r;
+    return create_with_primary(job, end, text);
 }
 
 /* The rows that have gathered, up to frame `end`. */
@@ -70,6 +102,7 @@ static int put_frame(struct extract_job *job, struct fits_row *row, const unsign
     return r;
 }
 
+/* The tables' headers and what pads the data. */
 static int finish_cube(struct extract_job *job)
 {
     struct extract_out *out = &job->out[0];
@@ -77,6 +110,7 @@ static int finish_cube(struct extract_job *job)
     uint64_t rows_bytes = job->count * FITS_ROW_BYTES;
     static const unsigned char zeros[FITS_BLOCK];
     int r = extract_out_put(out, NULL, (size_t)(fits_pad(cube_bytes(job)) - cube_bytes(job)));
+
     if (r == 0)
         r = extract_out_write_at(out, frames_off, job->frames_header.data,
                                  job->frames_header.length);
@@ -91,33 +125,21 @@ static int finish_cube(struct extract_job *job)
 
 static int end_cube(struct extract_job *job, struct dao_text *text)
 {
-    size_t length = job->primary.length;
-    int r = 0;
+    int r = job->count % EXTRACT_ROWS_AT_ONCE != 0 ? put_rows(job, job->count) : 0;
 
-    if (job->count % EXTRACT_ROWS_AT_ONCE != 0)
-        r = put_rows(job, job->count);
     if (r < 0) {
         extract_out_explain(&job->out[0], r, text);
         return r;
     }
-    fits_bytes_free(&job->primary);
-    r = fits_build_cutout(&job->primary, &job->cutout, &job->state, false, &job->data_sum, text);
-    if (r == 0 && job->primary.length != length) {
-        dao_text_set(text, "the header would change its length");
-        r = -EPROTO;
-    }
-    if (r == 0)
-        r = fits_update_frames(&job->frames_header, job->count, &job->rows_sum, text);
+    r = fits_update_frames(&job->frames_header, job->count, &job->rows_sum, text);
     if (r < 0)
         return r;
     r = finish_cube(job);
-    if (r == 0)
-        r = extract_out_flush(&job->out[0]); /* the header may still be in the buffer */
-    if (r == 0)
-        r = extract_out_write_at(&job->out[0], 0, job->primary.data, length);
-    if (r < 0)
+    if (r < 0) {
         extract_out_explain(&job->out[0], r, text);
-    return r;
+        return r;
+    }
+    return put_primary_again(job, false, &job->data_sum, text);
 }
 
 const struct extract_way extract_way_fits = {begin_cube, put_frame, end_cube};
@@ -137,14 +159,7 @@ static int begin_units(struct extract_job *job, struct dao_text *text)
     unit_bytes = job->unit.length + fits_pad(job->geometry.frame_bytes);
     if (__builtin_mul_overflow(unit_bytes, job->count, &unit_bytes))
         unit_bytes = UINT64_MAX / 2;
-    r = extract_out_create(&job->out[0], job->order.path, job->primary.length + unit_bytes,
-                           job->order.force, text);
-    if (r < 0)
-        return r;
-    r = extract_out_put(&job->out[0], job->primary.data, job->primary.length);
-    if (r < 0)
-        extract_out_explain(&job->out[0], r, text);
-    return r;
+    return create_with_primary(job, job->primary.length + unit_bytes, text);
 }
 
 static int put_unit(struct extract_job *job, struct fits_row *row, const unsigned char *pixels)
@@ -165,23 +180,8 @@ static int put_unit(struct extract_job *job, struct fits_row *row, const unsigne
 static int end_units(struct extract_job *job, struct dao_text *text)
 {
     static const uint32_t no_data = 0;
-    size_t length = job->primary.length;
-    int r;
 
-    fits_bytes_free(&job->primary);
-    r = fits_build_cutout(&job->primary, &job->cutout, &job->state, true, &no_data, text);
-    if (r == 0 && job->primary.length != length) {
-        dao_text_set(text, "the header would change its length");
-        r = -EPROTO;
-    }
-    if (r < 0)
-        return r;
-    r = extract_out_flush(&job->out[0]);
-    if (r == 0)
-        r = extract_out_write_at(&job->out[0], 0, job->primary.data, length);
-    if (r < 0)
-        extract_out_explain(&job->out[0], r, text);
-    return r;
+    return put_primary_again(job, true, &no_data, text);
 }
 
 const struct extract_way extract_way_hdus = {begin_units, put_unit, end_units};

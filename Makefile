@@ -280,7 +280,7 @@ define install_python
 	$(if $(1),$(Q)sed "s|^_LIBDIR_FROM_HERE = None|_LIBDIR_FROM_HERE = '$$(realpath -ms \
 	    --relative-to=$(1) $(libdir))'|" lib/daoShm.py > $(DESTDIR)$(1)/daoShm.py)
 	$(if $(1),$(Q)chmod 644 $(DESTDIR)$(1)/daoShm.py)
-	$(if $(1),$(Q)install -m 644 lib/daoShmZmq.py lib/daorec.py lib/daorec_file.py $(DESTDIR)$(1)/)
+	$(if $(1),$(Q)install -m 644 lib/daoShmZmq.py lib/daorec*.py $(DESTDIR)$(1)/)
 	$(if $(1),$(Q)install -d $(DESTDIR)$(1)/daorec_report)
 	$(if $(1),$(Q)install -m 644 $(wildcard lib/daorec_report/*.py) $(DESTDIR)$(1)/daorec_report/)
 	$(if $(1),$(Q)sed -e "s|^MODULES_FROM_HERE = \"[^\"]*\"|MODULES_FROM_HERE = \"$$(realpath -ms \
@@ -291,7 +291,7 @@ endef
 
 define uninstall_python
 	$(if $(1),$(Q)rm -f $(addprefix $(DESTDIR)$(1)/,daoShm.py daoShmZmq.py daorec.py \
-	    daorec_file.py))
+	    daorec_cut.py daorec_file.py))
 	$(if $(1),$(Q)rm -rf $(DESTDIR)$(1)/daorec_report)
 endef
 

@@ -14,7 +14,8 @@ A stream is one row of frames, whichever files hold them. An index counts the fr
 frames lost have none. Opening reads headers only; pixels and rows are read when asked for. No file
 is kept open, so that thousands of them take no descriptors (but for mapped(), one each). Finished,
 repaired and unfinished (.part) files are read alike; what a running recorder adds is seen after
-session.refresh().
+session.refresh(). What daorec extract wrote is opened by its files' names: a cube, one HDU a frame,
+or an array with its table beside it.
 
 Arrays belong to the caller and are in the processor's byte order. Times are POSIX nanoseconds, int.
 
@@ -25,7 +26,8 @@ half of the free memory is a MemoryError.
 
 Threads: reading may be done by several at once; refresh() by one while no other reads.
 
-One file is daorec_file.py's matter, which lies beside this module; streams and sessions are here.
+One file is the matter of daorec_file.py, and of daorec_cut.py where extract wrote it, which lie
+beside this module; streams and sessions are here.
 """
 import bisect
 import collections
@@ -37,6 +39,7 @@ import os
 
 import numpy as np
 
+from daorec_cut import open_file
 from daorec_file import CHUNK, ROW, Error, File, Flag, NotOurs, losses_at, to_ns
 
 __all__ = ["Error", "Flag", "Gap", "Frame", "File", "Stream", "Session", "sessions",
@@ -47,9 +50,10 @@ _TRIES = 10  # looks at a folder that changes under the eyes
 
 
 class Gap(collections.namedtuple("Gap", "first_cnt0 count cause time index")):
-    """Frames that were lost: the first missing CNT0, how many, the cause ("lapped", "disk",
-    "source" or "restart"), when it was noticed (POSIX ns; 0: nothing tells), and the index of the
-    frame that follows (the stream's length where none does)."""
+    """Frames that are missing: the first one's CNT0, how many, the cause ("lapped", "disk",
+    "source" or "restart"; "absent": they are in files that are not here), when it was noticed
+    (POSIX ns; 0: nothing tells), and the index of the frame that follows (the stream's length where
+    none does)."""
     __slots__ = ()
 
 
@@ -351,7 +355,8 @@ class Stream:
     def gaps(self):
         """What was lost: Gaps in the order of the frames. From the rows; from the ledger, where
         there is one, what no row tells (losses behind the last frame) and how a loss of several
-        causes divides. Files without losses are not read."""
+        causes divides. Files without losses are not read. Of what extract wrote only what its rows
+        tell: frames that were left out (--every) are not lost."""
         if self._gaps is None:
             try:
                 told = [Gap(operator.index(gap["first_cnt0"]), operator.index(gap["count"]),
@@ -365,9 +370,10 @@ class Stream:
 
     def _row_gaps(self, told):
         """By the rules that daorec repair rebuilds a ledger by."""
-        last = None
+        last = number = None
         restarts = {gap.first_cnt0: gap.count for gap in told if gap.cause == "restart"}
         for at, file in zip(self._first, self.files):
+            is_behind_hole, number = number is not None and file.number > number + 1, file.number
             whole_to = file.last_cnt0_if_whole(last) if last is not None else None
             if whole_to is not None:
                 last = whole_to
@@ -377,9 +383,12 @@ class Stream:
                 steps = np.diff(counts, prepend=counts[0] - 1 if last is None else last) - 1
                 for k in np.flatnonzero((rows["LOST"] > 0) | (steps > 0)).tolist():
                     before = int(counts[k - 1]) if k else last
-                    for first, count, cause in losses_at(rows[k], before, restarts):
-                        if count > 0:
-                            yield Gap(first, count, cause, int(rows[k]["RTIME"]), at + begin + k)
+                    unseen = (None if file.is_cut else
+                              "absent" if is_behind_hole and begin + k == 0 else "disk")
+                    for first, count, cause in losses_at(rows[k], before, restarts, unseen):
+                        gap = Gap(first, count, cause, int(rows[k]["RTIME"]), at + begin + k)
+                        if count > 0 and cause:
+                            yield from _beside(gap, told) if cause == "absent" else [gap]
                 last = int(counts[-1])
 
     def _with_ledger(self, gaps, told):
@@ -407,6 +416,19 @@ class Stream:
             index = len(self) if is_last else self.at_count(gap.first_cnt0)
             merged.append(gap._replace(index=index))
         return sorted(merged, key=lambda gap: gap.index)
+
+
+def _beside(absent, told):
+    """What of an absent gap is left beside the ledger's gaps within it, and these."""
+    at, end = absent.first_cnt0, absent.first_cnt0 + absent.count
+    for gap in sorted(told):
+        if at <= gap.first_cnt0 and gap.first_cnt0 + gap.count <= end and gap.time <= absent.time:
+            if gap.first_cnt0 > at:
+                yield absent._replace(first_cnt0=at, count=gap.first_cnt0 - at)
+            yield gap._replace(index=absent.index)
+            at = gap.first_cnt0 + gap.count
+    if at < end:
+        yield absent._replace(first_cnt0=at, count=end - at)
 
 
 # ---- sessions ----
@@ -504,17 +526,24 @@ class Session(collections.abc.Mapping):
             known = self._known.get((status.st_dev, status.st_ino))
             if known is not None and known.path == path:
                 return known
+        is_listed = isinstance(self.path, str) and os.path.isdir(self.path)
         try:
-            return File(path)
+            file = open_file(path)
         except NotOurs:
-            if not isinstance(self.path, str) or not os.path.isdir(self.path):
+            if not is_listed:
                 raise
             return None  # somebody's FITS file beside ours
+        return None if is_listed and file.is_cut else file
 
 
 def _in_order(path, name, files):
     """By number; Error where the files are not of one session, or two have one number."""
     files = sorted(files, key=lambda file: file.number)
+    cut = [file.path for file in files if file.is_cut]
+    if cut and len(files) > 1:
+        other = next(file.path for file in files if file.path != cut[0])
+        raise Error(f"{cut[0]}: was cut out of stream {name}, of which {other} is, too; open each "
+                    "by itself")
     if len({file.session for file in files}) > 1:
         raise Error(f"{path}: files of stream {name} are of several sessions; open each by itself")
     for a, b in zip(files, files[1:]):
@@ -557,7 +586,8 @@ def _refuse_folder(path):
     inside = sessions(path)
     raise Error(f"{path}: " + (
         f"holds {len(inside)} sessions; open one of them, such as {inside[-1]}" if inside else
-        "no recording (*.fits, *.fits.part) in this folder or the folders in it"))
+        "no recording (*.fits, *.fits.part) in this folder or the folders in it; what extract "
+        "wrote is opened by its file's name"))
 
 
 def _read_ledger(folder, uuids):
@@ -590,6 +620,6 @@ def sessions(root):
 
 def open(path):  # noqa: A001 - daorec.open(...) is how it is used
     """Open a recording: the folder of a session or of one of its streams, a file, or a list of
-    files of one session, in any order. Reads headers only. Returns a Session, {name: Stream};
-    session.stream is the stream where there is one only."""
+    files of one session, in any order; or files that extract wrote. Reads headers only. Returns a
+    Session, {name: Stream}; session.stream is the stream where there is one only."""
     return Session(os.fspath(path) if isinstance(path, (str, os.PathLike)) else list(path))

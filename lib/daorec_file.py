@@ -22,8 +22,8 @@ import sys
 import numpy as np
 from astropy.io import fits
 
-_BLOCK = 2880  # of a FITS file
-_HEADER_MAX = 128 * _BLOCK
+BLOCK = 2880  # of a FITS file
+_HEADER_MAX = 128 * BLOCK
 CHUNK = 1 << 20  # bytes read at once where that can be chosen
 _JUMP_MAX = 2**31  # a larger step of CNT0 is a new run
 _LOST_MAX = 2**31 - 1  # LOST saturates here
@@ -48,6 +48,10 @@ class Error(Exception):
 
 class NotOurs(Error):
     """A FITS file, but no recording."""
+
+
+class NotFits(Error):
+    """A file, but no FITS file."""
 
 
 class Flag(enum.IntFlag):
@@ -84,7 +88,7 @@ def to_ns(when):
 
 # ---- bytes ----
 
-def _fill(fd, path, at, into):
+def fill(fd, path, at, into):
     """Read all of `into`, a contiguous array of bytes, from `at` on."""
     view, done = memoryview(into).cast("B") if into.size else b"", 0
     while done < len(view):
@@ -95,43 +99,43 @@ def _fill(fd, path, at, into):
         done += count
 
 
-def _fetch(fd, path, start, wanted, into):
+def fetch(fd, path, start, wanted, into):
     """Items `wanted` (a range, or an array of indices) into the rows of `into`, an array of bytes;
     item 0 begins at `start`. Reads little more than that, and never more than a chunk at once."""
     size = into.shape[1]
     step = wanted.step if isinstance(wanted, range) else 0
     if step == 1 and len(wanted):
-        _fill(fd, path, start + wanted[0] * size, into)
+        fill(fd, path, start + wanted[0] * size, into)
         return
     at_once = max(1, CHUNK // (abs(step) * size)) if step else 1
     for begin in range(0, len(wanted), at_once):
         part, to = wanted[begin:begin + at_once], into[begin:begin + at_once]
         low, high = int(min(part[0], part[-1])), int(max(part[0], part[-1]))
         cover = to if low == high else np.empty((high - low + 1, size), np.uint8)
-        _fill(fd, path, start + low * size, cover)
+        fill(fd, path, start + low * size, cover)
         if cover is not to:
             to[:] = cover[::step]
 
 
 # ---- headers ----
 
-def _read_header(fd, path, at):
+def read_header(fd, path, at):
     """The bytes of a header with its padding."""
     text = b""
     while len(text) < _HEADER_MAX:
-        block = os.pread(fd, _BLOCK, at + len(text))
+        block = os.pread(fd, BLOCK, at + len(text))
         if at == 0 and not text and not block.startswith(b"SIMPLE  ="):
-            raise Error(f"{path}: is no FITS file")
-        if len(block) < _BLOCK:
+            raise NotFits(f"{path}: is no FITS file")
+        if len(block) < BLOCK:
             break
         text += block
-        if any(block[i:i + 8] == b"END     " for i in range(0, _BLOCK, 80)):
+        if any(block[i:i + 8] == b"END     " for i in range(0, BLOCK, 80)):
             return text
     raise Error(f"{path}: the header at byte {at} has no end: the file was cut short or damaged; "
                 "copy it again, or see daorec verify")
 
 
-class _Cards:
+class Cards:
     """The cards of a header, of which none is believed."""
 
     def __init__(self, path, text):
@@ -157,12 +161,30 @@ class _Cards:
             raise self.bad(f"{key} is {value!r}" if value is not None else f"it has no {key}")
         return value
 
-    def axes(self):
-        """NAXIS1, NAXIS2, ..., at least two."""
+    def axes(self, least=2):
+        """NAXIS1, NAXIS2, ..., at least so many."""
         axes = [self.get(f"NAXIS{i + 1}", int) for i in range(min(self.get("NAXIS", int), 9))]
-        if len(axes) < 2 or min(axes[:-1]) < 1 or axes[-1] < 0:
+        if len(axes) < least or min(axes[:-1], default=1) < 1 or axes[-1] < 0:
             raise self.bad(f"its axes are {axes}")
         return axes
+
+    def shape_of(self, axes):
+        """(shape, dtype, bit that BZERO flips or 0) of frames with these axes of the image: the
+        last one is the first for numpy; a complex number is an axis of 2."""
+        key = self.get("BITPIX", int), self.get("BZERO", default=0)
+        kind = _TYPES.get(key) if self.get("BSCALE", default=1) == 1 else None
+        if self.get("CTYPE1") == "COMPLEX" and axes[0] == 2:
+            axes, kind = axes[1:], {"f4": "c8", "f8": "c16"}.get(kind)
+        if kind is None or not axes:
+            raise self.bad(f"BITPIX and BZERO are {key}, which is no type that daorec writes")
+        dtype = np.dtype(kind)
+        return tuple(reversed(axes)), dtype, 1 << (8 * dtype.itemsize - 1) if key[1] else 0
+
+    @property
+    def is_cut(self):
+        """Was it written by daorec extract?"""
+        return any(str(line).startswith("daorec ") and " extract: " in str(line)
+                   for line in self.header.get("HISTORY", ()))
 
 
 class _Layout:
@@ -170,12 +192,15 @@ class _Layout:
     `head`: the bytes of the primary header; a Header of all files would take much memory."""
 
     def __init__(self, fd, path, head):
-        self.head, cards = head, _Cards(path, head)
-        if cards.get("RECSTAT") is None:
+        self.head, cards = head, Cards(path, head)
+        self.is_cut = cards.get("RECSTAT") is None
+        if self.is_cut and not (cards.is_cut and cards.get("NAXIS")):
             raise NotOurs(f"{path}: is no recording of daorec; read it with astropy.io.fits")
-        self.is_final = cards.get("RECSTAT", str) != "OPEN"
-        self.stream, self.session = cards.get("EXTNAME", str), cards.get("RECUUID", str)
-        self.number, self.counts = cards.get("FILESEQ", int), None
+        self.is_final = self.is_cut or cards.get("RECSTAT", str) != "OPEN"
+        of_session = "" if self.is_cut else None  # cards that a cutout need not have
+        self.stream = cards.get("EXTNAME", str)
+        self.session = cards.get("RECUUID", str, of_session)
+        self.number, self.counts = 1 if self.is_cut else cards.get("FILESEQ", int), None
         if self.is_final:
             self.counts = [cards.get(k, int) for k in ("CNT0BEG", "CNT0END", "NLOST", "NGAPS")]
         self._read_shape(cards)
@@ -186,25 +211,17 @@ class _Layout:
                     "cut short or damaged; copy it again, or see daorec verify")
         if frames_at >= length:
             raise cut
-        text = _read_header(fd, path, frames_at)
-        self._read_table(_Cards(path, text))
+        text = read_header(fd, path, frames_at)
+        self._read_table(Cards(path, text))
         self.rows_at = frames_at + len(text)
         self.end = self._next(self.rows_at + self.rows * ROW.itemsize)
         if self.end > length or self.rows > self.planes:
             raise cut
 
     def _read_shape(self, cards):
-        """Frame axis last in FITS, first for numpy; a complex number is an axis of 2."""
         *axes, self.planes = cards.axes()
-        key = cards.get("BITPIX", int), cards.get("BZERO", default=0)
-        kind = _TYPES.get(key) if cards.get("BSCALE", default=1) == 1 else None
-        if cards.get("CTYPE1") == "COMPLEX" and axes[0] == 2:
-            axes, kind = axes[1:], {"f4": "c8", "f8": "c16"}.get(kind)
-        if kind is None or not axes:
-            raise cards.bad(f"BITPIX and BZERO are {key}, which is no type that daorec writes")
-        self.shape, self.dtype = tuple(reversed(axes)), np.dtype(kind)
-        self.frame_bytes = int(np.prod(axes, dtype=object)) * self.dtype.itemsize
-        self.sign = 1 << (8 * self.dtype.itemsize - 1) if key[1] else 0  # the bit that BZERO flips
+        self.shape, self.dtype, self.sign = cards.shape_of(axes)
+        self.frame_bytes = int(np.prod(axes, dtype=object)) * part_bytes(self.dtype)
 
     def _read_table(self, table):
         names = tuple(table.get(f"TTYPE{i + 1}") for i in range(len(ROW)))
@@ -218,7 +235,12 @@ class _Layout:
 
     @staticmethod
     def _next(offset):
-        return -(-offset // _BLOCK) * _BLOCK
+        return -(-offset // BLOCK) * BLOCK
+
+
+def part_bytes(dtype):
+    """Of an element, or of one of the two parts of a complex one."""
+    return dtype.itemsize // (2 if dtype.kind == "c" else 1)
 
 
 def _settled(fd, path, action, known=None):
@@ -226,12 +248,12 @@ def _settled(fd, path, action, known=None):
     towards the last frame, and after that it replaces the primary header in one go. `known`: a
     layout that may still rule."""
     for _ in range(_TRIES):
-        head, error, result = _read_header(fd, path, 0), None, None
+        head, error, result = read_header(fd, path, 0), None, None
         try:
             result = action(known if known and known.head == head else _Layout(fd, path, head))
         except Error as e:
             error = e
-        if _read_header(fd, path, 0) == head:
+        if read_header(fd, path, 0) == head:
             if error:
                 raise error
             return result
@@ -253,7 +275,7 @@ def _rows_there(fd, path, layout):
         count = min(CHUNK // 4 // size, layout.rows - row)
         if count > 0:
             chunk = np.empty((count, size), np.uint8)
-            _fill(fd, path, layout.rows_at + row * size, chunk)
+            fill(fd, path, layout.rows_at + row * size, chunk)
             there.append(row + np.flatnonzero(chunk[:, _RTIME_AT:_RTIME_AT + 8].any(axis=1)))
         row += max(count, 1)
     planes = np.concatenate(there)
@@ -267,22 +289,27 @@ class File:
     shape, dtype     of a frame, native
     number           FILESEQ
     is_finished      False: it is being written, or its recorder died
+    is_cut           True: not recorded, but written by daorec extract
     """
 
     def __init__(self, path):
         self.path, self.identity = path, None
         with self._opened() as fd:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise Error(f"{path}: is no file")
-            self.identity = (status.st_dev, status.st_ino)
+            self._identify(fd)
             self._layout, (self._frames, self._planes) = _settled(fd, path, lambda layout: (
                 layout, (layout.rows, None) if layout.is_final else _rows_there(fd, path, layout)))
         layout = self._layout
+        self.is_cut = layout.is_cut
         self.shape, self.dtype, self.is_finished = layout.shape, layout.dtype, layout.is_final
         self.stream, self.session, self.number = layout.stream, layout.session, layout.number
         self.reference_ns, self.frame_bytes = layout.dateref_ns, layout.frame_bytes
         self._stretches = None
+
+    def _identify(self, fd):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise Error(f"{self.path}: is no file")
+        self.identity = (status.st_dev, status.st_ino)
 
     def __len__(self):
         return self._frames
@@ -329,12 +356,12 @@ class File:
         """Pixels or rows of the frames `wanted` (a range) as stored."""
         planes = self._plane_numbers(wanted)
 
-        def fetch(layout):
+        def fetch_by(layout):
             if len(planes) and max(planes[0], planes[-1]) >= layout.rows:
                 raise Error(f"{self.path}: was cut since it was opened, as repair does where "
                             "pixels are missing; open it again")
-            _fetch(fd, self.path, layout.rows_at if are_rows else layout.cube_at, planes, into)
-        self._ruled(fd, fetch)
+            fetch(fd, self.path, layout.rows_at if are_rows else layout.cube_at, planes, into)
+        self._ruled(fd, fetch_by)
 
     # ---- pixels ----
 
@@ -350,7 +377,7 @@ class File:
 
     def _convert(self, raw):
         """From the file's byte order and offset to the processor's, in place."""
-        part = self.dtype.itemsize // (2 if self.dtype.kind == "c" else 1)
+        part = part_bytes(self.dtype)
         words = raw.view(f"u{part}")
         if part > 1 and sys.byteorder == "little":
             words.byteswap(inplace=True)
@@ -361,14 +388,17 @@ class File:
         """A read-only view of the file where that is what the frames are; else None."""
         if self._layout.sign or self._planes is not None or wanted.step != 1 or not wanted:
             return None
-        begin = self._layout.cube_at + wanted.start * self.frame_bytes
-        end = self._layout.cube_at + wanted.stop * self.frame_bytes
+        return self._map(self._layout.cube_at, wanted, ">")
+
+    def _map(self, at, wanted, order):
+        """Frames `wanted` (a range of step 1) of those that begin at byte `at`."""
+        begin, end = at + wanted.start * self.frame_bytes, at + wanted.stop * self.frame_bytes
         page = begin - begin % mmap.ALLOCATIONGRANULARITY
         with self._opened() as fd:
             # Up to the last frame that is there and no further: what is behind it may be cut off.
             pages = mmap.mmap(fd, end - page, prot=mmap.PROT_READ, offset=page)
         array = np.frombuffer(pages, np.uint8, end - begin, begin - page)
-        return array.view(self.dtype.newbyteorder(">")).reshape((-1,) + self.shape)
+        return array.view(self.dtype.newbyteorder(order)).reshape((-1,) + self.shape)
 
     # ---- tables ----
 
@@ -399,13 +429,13 @@ class File:
             return self._ruled(fd, lambda ruling: self._read_keywords(fd, ruling.end))
 
     def _read_keywords(self, fd, at):
-        text = _read_header(fd, self.path, at)
-        table = _Cards(self.path, text)
+        text = read_header(fd, self.path, at)
+        table = Cards(self.path, text)
         width, count = table.axes()[:2]
         if table.get("EXTNAME") != "SHMKW" or width != _KEYWORD_ROW.itemsize or count > 2**16:
             raise table.bad("behind FRAMES is no table SHMKW")
         rows = np.empty(count, _KEYWORD_ROW)
-        _fill(fd, self.path, at + len(text), rows.view(np.uint8))
+        fill(fd, self.path, at + len(text), rows.view(np.uint8))
         take = {b"L": lambda row: int(row["LVAL"]), b"D": lambda row: float(row["DVAL"]),
                 b"S": lambda row: row["SVAL"].decode("ascii", "replace").rstrip()}
         return {row["NAME"].decode("ascii", "replace").rstrip(): take[row["TYPE"]](row)
@@ -445,9 +475,11 @@ class File:
         return list(zip(starts, sizes, firsts, lasts[1:] + [last]))
 
 
-def losses_at(row, before, restarts):
+def losses_at(row, before, restarts, unseen="disk"):
     """[(first missing CNT0, count, cause)] by a row and the CNT0 before it (None: it is the first).
-    restarts: {first CNT0: count} of the ledger's gaps before a restart."""
+    restarts: {first CNT0: count} of the ledger's gaps before a restart. unseen: the cause where
+    more frames are missing than the row knows of: they were taken, and swallowed by a failing disk,
+    or their files are not here ("absent")."""
     lost, cnt0, flags = int(row["LOST"]), int(row["CNT0"]), int(row["FLAGS"])
     cause = "disk" if flags & Flag.QUEUEFULL else "lapped" if flags & Flag.OVERWRITE else "source"
     if before is None:
@@ -462,5 +494,5 @@ def losses_at(row, before, restarts):
         step = lost  # rows that contradict each other: as if a run began
     if lost == _LOST_MAX:
         lost = step
-    # What was taken and then swallowed by a failing disk comes first.
-    return [(cnt0 - step, step - lost, "disk"), (cnt0 - lost, lost, cause)]
+    # What the row does not know of comes first.
+    return [(cnt0 - step, step - lost, unseen), (cnt0 - lost, lost, cause)]

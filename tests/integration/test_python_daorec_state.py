@@ -246,16 +246,16 @@ def what_a_killed_recorder_left_is_read_before_and_after_repair():
     stream = check_like_astropy_part(folder, files)
     check_against_source(stream)
     assert [file.is_finished for file in stream.files][-1] is False
-    before, rows, fetch = stream[:], stream.read_rows(), daorec_file._fetch
+    before, rows, fetch = stream[:], stream.read_rows(), daorec_file.fetch
 
     def late(fd, path, start, wanted, into):
         """The file is closed, and its rows are moved, between a look at its headers and reading."""
         if path.endswith(".part"):
-            daorec_file._fetch = fetch
+            daorec_file.fetch = fetch
             subprocess.run([h.DAOREC, "repair", "--apply", folder], check=True, capture_output=True)
         fetch(fd, path, start, wanted, into)
-    daorec_file._fetch = late
-    assert np.array_equal(stream.read_rows(), rows) and daorec_file._fetch is fetch
+    daorec_file.fetch = late
+    assert np.array_equal(stream.read_rows(), rows) and daorec_file.fetch is fetch
     assert len(daorec.open(folder).stream) >= len(before)
     # The object of before follows its files to their new names.
     assert np.array_equal(stream[:], before) and stream.files[-1].path.endswith(".part")

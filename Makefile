@@ -248,6 +248,7 @@ model: ## check the model of readers and writers exhaustively, with spin (minute
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory (takes minutes)
 	$(Q)$(PYTHON3) tests/bench/bench.py
 	$(Q)$(PYTHON3) tests/bench/replay.py
+	$(Q)$(PYTHON3) tests/bench/extract.py
 
 install: all ## install daorec, daorec-report, libdao, its headers, dao.pc and the Python modules under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)

@@ -8,7 +8,7 @@
 
 #include "base/units.h"
 #include "measure/report.h"
-#include "measure/shallow.h"
+#include "base/shallow.h"
 
 /* ---- text that grows ---- */
 

@@ -4,7 +4,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "measure/shallow.h"
+#include "base/shallow.h"
 #include "measure/tally.h"
 
 #define MS     1000000ll

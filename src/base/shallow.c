@@ -1,5 +1,5 @@
 /* shallow.c - see shallow.h. */
-#include "measure/shallow.h"
+#include "base/shallow.h"
 
 #include <math.h>
 

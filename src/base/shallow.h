@@ -6,8 +6,8 @@
  * most floor(L) + 1 frames come. A FIFO of depth N keeps N - 1 of them: the last slot is the
  * writer's.
  */
-#ifndef DAOREC_MEASURE_SHALLOW_H
-#define DAOREC_MEASURE_SHALLOW_H
+#ifndef DAOREC_BASE_SHALLOW_H
+#define DAOREC_BASE_SHALLOW_H
 
 #include <stdint.h>
 

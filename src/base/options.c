@@ -34,6 +34,7 @@ static const struct kind {
     [OPTION_DURATION_OR_FLAG] = {optional_argument, "give a duration such as 500ms, 10s or 5min"},
     [OPTION_NUMBER] = {required_argument, "give a number"},
     [OPTION_STRING] = {required_argument, "give a value"},
+    [OPTION_LIST] = {required_argument, "give a value"},
 };
 
 /* ---- the nearest name ---- */
@@ -198,6 +199,21 @@ static int parse_amount(const char *text, struct option_amount *ret)
     return r;
 }
 
+static int append(const struct verb_usage *usage, const struct option_spec *spec, const char *text,
+                  struct option_list *list)
+{
+    char what[64];
+
+    if (!*text)
+        return refuse(usage, spec, text, "is empty, give a value");
+    if (list->count == OPTION_LIST_MAX) {
+        snprintf(what, sizeof what, "is one too many, the most are %d", OPTION_LIST_MAX);
+        return refuse(usage, spec, text, what);
+    }
+    list->values[list->count++] = text;
+    return 0;
+}
+
 /* A value as text into the option's place in the verb's struct. Nothing is changed on failure. */
 static int take_value(const struct verb_usage *usage, const struct option_spec *spec,
                       const char *text, void *target)
@@ -217,6 +233,8 @@ static int take_value(const struct verb_usage *usage, const struct option_spec *
             return refuse(usage, spec, text, "is empty, give a value");
         *(const char **)place = text;
         return 0;
+    case OPTION_LIST:
+        return append(usage, spec, text, place);
     case OPTION_COUNT:
         r = units_parse_count(text, &count);
         number = (double)count;

@@ -17,12 +17,21 @@ enum option_kind {
     OPTION_NUMBER,           /* double */
     OPTION_AMOUNT,           /* struct option_amount */
     OPTION_STRING,           /* const char * */
+    OPTION_LIST,             /* struct option_list; may be given again */
 };
 
 /* A size, or a part of something. */
 struct option_amount {
     uint64_t bytes;
     double percent; /* above 0: this, and not bytes */
+};
+
+#define OPTION_LIST_MAX 256
+
+/* The values of an option that was given several times, in that order; they belong to argv. */
+struct option_list {
+    const char *values[OPTION_LIST_MAX];
+    size_t count;
 };
 
 struct option_spec {

@@ -20,6 +20,7 @@ struct target {
     double number;
     struct option_amount amount;
     const char *string;
+    struct option_list list;
 };
 
 #define AT(member) offsetof(struct target, member)
@@ -33,6 +34,7 @@ static const struct option_spec specs[] = {
     {"number", 'r', OPTION_NUMBER, AT(number), "X", "a number", -10, 1e9},
     {"amount", 0, OPTION_AMOUNT, AT(amount), "S|P%", "a part", 0, 0},
     {"string", 'o', OPTION_STRING, AT(string), "DIR", "a text", 0, 0},
+    {"list", 'l', OPTION_LIST, AT(list), "X", "texts", 0, 0},
     {"strong", 0, OPTION_FLAG, AT(flag), NULL, "nearly the same name", 0, 0},
     {0},
 };
@@ -50,6 +52,8 @@ static void check_target(const struct target *t)
     FUZZ_MUST(isfinite(t->amount.percent) && t->amount.percent >= 0.0 &&
               t->amount.percent <= 100.0);
     FUZZ_MUST(!t->string || *t->string);
+    for (size_t i = 0; i < t->list.count; i++)
+        FUZZ_MUST(*t->list.values[i]);
 }
 
 /* Texts separated by newlines. */

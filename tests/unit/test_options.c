@@ -1,6 +1,7 @@
 /* test_options.c - one table gives parsing, ranges, help and the nearest right name. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ struct target {
     double rate;
     const char *output;
     struct option_amount keep;
+    struct option_list streams;
 };
 
 #define AT(member) offsetof(struct target, member)
@@ -31,6 +33,7 @@ static const struct option_spec specs[] = {
     {"rate", 'r', OPTION_NUMBER, AT(rate), "HZ", "frames a second", 0, 1e9},
     {"output", 'o', OPTION_STRING, AT(output), "DIR", "where to", 0, 0},
     {"keep", 0, OPTION_AMOUNT, AT(keep), "S|P%", "to be kept free", 0, 0},
+    {"stream", 's', OPTION_LIST, AT(streams), "X", "a stream", 0, 0},
     {"roll-size", 0, OPTION_BYTES, AT(buffer), "S", "", 0, 0},
     {"roll-time", 0, OPTION_DURATION, AT(duration), "T", "", 0, 0},
     {NULL, 0, 0, 0, NULL, NULL, 0, 0},
@@ -102,6 +105,46 @@ START_TEST(every_kind_of_value_reaches_its_place)
     ck_assert(c.target.rate == 1000.0);
     ck_assert_str_eq(c.target.output, "there");
     ck_assert_str_eq(c.text, "");
+}
+END_TEST
+
+START_TEST(an_option_that_may_be_given_again_keeps_all_values_in_their_order)
+{
+    struct call c;
+
+    parse(&c, "trial --stream one -q -s two --stream=three file", STDERR_FILENO);
+    ck_assert_int_eq(c.result, c.argc - 1);
+    ck_assert_uint_eq(c.target.streams.count, 3);
+    ck_assert_str_eq(c.target.streams.values[0], "one");
+    ck_assert_str_eq(c.target.streams.values[1], "two");
+    ck_assert_str_eq(c.target.streams.values[2], "three");
+    parse(&c, "trial -q", STDERR_FILENO);
+    ck_assert_uint_eq(c.target.streams.count, 0);
+    expect_refusal("trial --stream=", "--stream '': is empty");
+    expect_refusal("trial --stream", "--stream needs a value");
+}
+END_TEST
+
+START_TEST(more_values_than_an_option_can_keep_are_refused)
+{
+    char *argv[2 * OPTION_LIST_MAX + 3] = {"trial"};
+    static struct target target;
+    int argc = 1, kept = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY), r;
+
+    while (argc < 2 * OPTION_LIST_MAX + 1) {
+        argv[argc++] = "--stream";
+        argv[argc++] = "x";
+    }
+    ck_assert_int_eq(options_parse(&usage, argc, argv, &target), argc);
+    ck_assert_uint_eq(target.streams.count, OPTION_LIST_MAX);
+    target = untouched;
+    argv[argc++] = "-sy";
+    dup2(null, STDERR_FILENO);
+    r = options_parse(&usage, argc, argv, &target);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(null);
+    ck_assert_int_eq(r, -EINVAL);
 }
 END_TEST
 
@@ -331,6 +374,8 @@ int main(void)
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, every_kind_of_value_reaches_its_place);
+    tcase_add_test(tc, an_option_that_may_be_given_again_keeps_all_values_in_their_order);
+    tcase_add_test(tc, more_values_than_an_option_can_keep_are_refused);
     tcase_add_test(tc, an_amount_is_a_size_or_a_part);
     tcase_add_test(tc, what_is_not_given_keeps_its_default);
     tcase_add_test(tc, arguments_may_stand_between_options);

@@ -30,5 +30,6 @@ int cli_info(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_repair(int argc, char **argv);
 int cli_extract(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
 
 #endif

@@ -26,6 +26,7 @@ static const struct verb verbs[] = {
     {"verify", cli_verify, "check recordings: structure, checksums, counters, ledger"},
     {"repair", cli_repair, "finish what a crash left; says what it would do, --apply does it"},
     {"extract", cli_extract, "take frames out of recordings into FITS or .npy"},
+    {"doctor", cli_doctor, "can this machine record? limits, disk rate, and whether a load fits"},
     {"help", cli_help, "print this, or the options of a verb"},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

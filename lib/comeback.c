@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/shared.h"
 #include "lib/slots.h"
 
 /* No run is taken to have begun at 0, or its seed, beyond so many counts. */
@@ -18,10 +19,32 @@ static bool is_same_run(const struct dao_reader *reader, const struct dao_segmen
     return bits != 0 && bits == reader->creation_bits;
 }
 
+/* Only where the last slot, at which a run begins, has a frame can one be overwritten. */
+static void find_lapped(struct dao_comeback *c, const struct dao_segment *back)
+{
+    uint32_t last = back->geo.depth - 1;
+    struct dao_frame_at frame;
+
+    c->lapped = c->seed;
+    c->lapped_slot = last;
+    dao_segment_newest(back, &frame.slot, &frame.cnt0);
+    /* relaxed: what it leads to is proven by the reader */
+    if (dao_shared_cnt0(back, last, __ATOMIC_RELAXED) <= c->seed || frame.cnt0 <= c->seed ||
+        frame.cnt0 - c->seed > COUNT_MAX)
+        return;
+    frame = dao_slots_oldest_of_run(back, frame);
+    if (dao_segment_is_gone(back) || frame.cnt0 <= c->seed)
+        return;
+    c->lapped = frame.cnt0 - 1;
+    c->lapped_slot = dao_slot_before(back, frame.slot);
+}
+
 void dao_comeback_begin(struct dao_comeback *c, const struct dao_segment *back)
 {
     c->newest = c->seed = dao_segment_seed(back);
     dao_comeback_look(c, back);
+    c->opened_newest = c->newest;
+    find_lapped(c, back);
 }
 
 void dao_comeback_look(struct dao_comeback *c, const struct dao_segment *back)
@@ -68,4 +91,18 @@ int dao_comeback_attach(const struct dao_comeback *c, struct dao_reader *reader,
     if (is_same && old.newest_seen < reader->cnt0)
         *ret_first = old.newest_seen + 1;
     return 0;
+}
+
+uint64_t dao_comeback_skip(const struct dao_comeback *c, struct dao_reader *reader)
+{
+    uint64_t count;
+
+    if (c->lapped <= reader->cnt0 || c->lapped - reader->cnt0 > COUNT_MAX)
+        return 0;
+    count = c->lapped - reader->cnt0;
+    reader->slot = c->lapped_slot;
+    reader->cnt0 = c->lapped;
+    if (reader->newest_seen < reader->cnt0)
+        reader->newest_seen = reader->cnt0;
+    return count;
 }

@@ -10,6 +10,7 @@
  *     dao_comeback_begin(&c, &back);              as soon as it is open
  *     dao_comeback_look(&c, &back);               as often as one likes, while it is not read
  *     dao_comeback_attach(&c, &reader, &back..)   go on in it
+ *     dao_comeback_skip(&c, &reader)              behind what it had overwritten when it was opened
  *     dao_comeback_unseen(&c, &reader, &back..)   or: it is given up, and has published so much
  */
 #ifndef DAO_COMEBACK_H
@@ -21,7 +22,11 @@
 
 struct dao_comeback {
     uint64_t newest; /* count published in it, as far as is known; the seed: none */
-    uint64_t seed;   /* count that it was created with, when it was opened */
+    /* when it was opened */
+    uint64_t seed;          /* count that it was created with */
+    uint64_t opened_newest; /* what it had published; the seed: nothing */
+    uint64_t lapped;        /* frames up to this count were overwritten; the seed: none */
+    uint32_t lapped_slot;   /* where that one was */
 };
 
 void dao_comeback_begin(struct dao_comeback *c, const struct dao_segment *back);
@@ -42,5 +47,9 @@ uint64_t dao_comeback_unseen(const struct dao_comeback *c, const struct dao_read
  */
 int dao_comeback_attach(const struct dao_comeback *c, struct dao_reader *reader,
                         const struct dao_segment *back, uint64_t *ret_first);
+
+/* After attaching: move a reader that stands at the start of a new run behind the frames that were
+ * overwritten already when the segment was opened. How many these are; 0 in the same run. */
+uint64_t dao_comeback_skip(const struct dao_comeback *c, struct dao_reader *reader);
 
 #endif

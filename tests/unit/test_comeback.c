@@ -91,6 +91,62 @@ START_TEST(what_a_new_run_has_overwritten_already_is_found_missing)
 }
 END_TEST
 
+/* What was overwritten before it was opened, and what was since. */
+START_TEST(what_was_overwritten_before_it_was_opened_can_be_skipped)
+{
+    uint32_t depth = (uint32_t[]){1, 2, 3, 8}[_i];
+    uint64_t left = depth > 1 ? depth - 1 : 1, skipped;
+    struct dao_take take;
+
+    begin_with("skip", 8, 5, 5);
+    replace("skip", depth);
+    put_frames(&writer, 1, 100);
+    reopen("skip");
+    put_frames(&writer, 101, 300);
+    dao_comeback_look(&comeback, &back);
+    ck_assert_int_eq(dao_comeback_attach(&comeback, &reader, &back, &first), 0);
+    ck_assert_uint_eq(first, 1);
+    skipped = dao_comeback_skip(&comeback, &reader);
+    ck_assert_uint_eq(skipped, 100 - left);
+    ck_assert_uint_eq(reader.cnt0, skipped);
+    ck_assert_uint_eq(reader.newest_seen, 300);
+    ck_assert_int_eq(dao_reader_begin(&reader, &take), DAO_READ_FRAME);
+    ck_assert_uint_eq(take.missing, take.cnt0 - 1 - skipped);
+    ck_assert_uint_gt(take.cnt0, 300 - depth);
+    ck_assert_uint_eq(dao_comeback_skip(&comeback, &reader), 0); /* once */
+    end();
+}
+END_TEST
+
+START_TEST(nothing_is_skipped_that_can_be_had)
+{
+    uint64_t published = (uint64_t)_i; /* of a FIFO of 8 that holds 7 for readers */
+
+    begin_with("held", 8, 5, 5);
+    replace("held", 8);
+    put_frames(&writer, 1, published);
+    reopen("held");
+    ck_assert_int_eq(dao_comeback_attach(&comeback, &reader, &back, &first), 0);
+    ck_assert_uint_eq(dao_comeback_skip(&comeback, &reader), published < 8 ? 0 : published - 7);
+    for (uint64_t cnt0 = reader.cnt0 + 1; cnt0 <= published; cnt0++)
+        take_frame(&reader, cnt0);
+    expect_nothing(&reader);
+    end();
+}
+END_TEST
+
+START_TEST(nothing_is_skipped_in_the_same_run)
+{
+    begin_with("goes_on", 8, 20, 12);
+    put_frames(&writer, 21, 60);
+    reopen("goes_on");
+    ck_assert_int_eq(dao_comeback_attach(&comeback, &reader, &back, &first), 0);
+    ck_assert_uint_eq(dao_comeback_skip(&comeback, &reader), 0);
+    ck_assert_uint_eq(reader.cnt0, 60);
+    end();
+}
+END_TEST
+
 START_TEST(a_run_that_cannot_have_begun_at_0_is_expected_from_its_oldest_frame_on)
 {
     uint64_t begin = 5000000000ull;
@@ -255,6 +311,9 @@ int main(void)
 
     tcase_add_test(tcase, a_new_run_is_expected_from_its_first_frame_on_and_given_from_there);
     tcase_add_test(tcase, what_a_new_run_has_overwritten_already_is_found_missing);
+    tcase_add_loop_test(tcase, what_was_overwritten_before_it_was_opened_can_be_skipped, 0, 4);
+    tcase_add_loop_test(tcase, nothing_is_skipped_that_can_be_had, 0, 20);
+    tcase_add_test(tcase, nothing_is_skipped_in_the_same_run);
     tcase_add_test(tcase, a_run_that_cannot_have_begun_at_0_is_expected_from_its_oldest_frame_on);
     tcase_add_test(tcase, the_same_run_goes_on_behind_what_was_seen_of_it);
     tcase_add_test(tcase, the_same_run_without_a_new_frame_has_lost_nothing);

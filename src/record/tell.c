@@ -115,7 +115,7 @@ static void look_at_disk(struct record_stream *s, struct tell_stream *told, bool
     if (!told->is_in_trouble) {
         told->disk_lost = lost;
     } else if ((!is_waiting && !view.starved) || is_last) {
-        say_disk(s, lost - told->disk_lost, !is_waiting);
+        say_disk(s, lost > told->disk_lost ? lost - told->disk_lost : 0, !is_waiting);
         told->is_in_trouble = false;
         told->disk_lost = lost;
     }

@@ -174,6 +174,25 @@ START_TEST(that_the_disk_is_back_is_said_once_with_what_it_has_cost)
 }
 END_TEST
 
+START_TEST(what_was_taken_for_the_disks_and_was_not_does_not_wrap)
+{
+    struct ledger_gap gap = {.first_cnt0 = 1, .count = 8, .time_ns = 1, .cause = LEDGER_DISK};
+
+    begin(false);
+    account_wait(&stream->account, &gap);
+    account_publish(&stream->account, true);
+    ck_assert_str_eq(look(false), "");
+    begin_trouble();
+    atomic_store(&stream->is_waiting, true);
+    ck_assert_str_eq(look(false), "");
+    account_wait(&stream->account, NULL);
+    account_publish(&stream->account, true);
+    atomic_store(&stream->is_waiting, false);
+    expect_said(look(false), "the disk is back, recording goes on; nothing was lost");
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tell");
@@ -185,6 +204,7 @@ int main(void)
     tcase_add_loop_test(tcase, that_it_is_back_is_said_once_and_not_again_at_once, 0, 2);
     tcase_add_test(tcase, a_source_that_comes_and_goes_does_not_fill_the_screen);
     tcase_add_loop_test(tcase, that_the_disk_is_back_is_said_once_with_what_it_has_cost, 0, 2);
+    tcase_add_test(tcase, what_was_taken_for_the_disks_and_was_not_does_not_wrap);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -6,8 +6,10 @@
  *   it comes back as it was      its file is closed (SHMGONE), a new run begins
  *   in another shape             its file is closed (RESHAPE), the next one has the new shape; so
  *                                with other keywords, which are looked at with its first frame
+ *   lapped before it is noticed  what was overwritten when it was opened is a lap
  *   while the disk is slow       first all blocks must be back; what is overwritten in the FIFO
- *                                until then is lost to the disk
+ *                                until then is lost to the disk; so is what had been overwritten
+ *                                when it went away
  *   too large for memory, disk   this stream ends, and says why; the others go on
  *   it is truncated again, or    what it published meanwhile is counted as lost
  *   the recording ends
@@ -19,24 +21,16 @@
 
 #include <string.h>
 
-#include "lib/clock.h"
 #include "record/handover.h"
+#include "record/loss.h"
 #include "record/setup.h"
 
 #define GONE_NS     1000000000ll /* then its file is closed */
 #define KEYWORDS_NS 100000000ll  /* the time a program has to fill in keywords before its frames */
-#define DISK_NS     100000000ll  /* waiting for blocks for longer is the disk's doing */
 
 static void count_event(struct record_stream *s, enum stream_event event)
 {
     atomic_fetch_add_explicit(&s->events[event], 1, memory_order_relaxed);
-}
-
-/* Lost between two runs; the next frame's row tells of it too. */
-static void lose(struct record_stream *s, enum ledger_cause cause, uint64_t first, uint64_t count)
-{
-    account_lose(&s->account, cause, (int64_t)first, count, dao_clock_real_ns());
-    s->pending_restart_lost += count;
 }
 
 /* While it is gone the old mapping is not looked at any more, whatever comes to be there. */
@@ -47,21 +41,45 @@ static void begin(struct record_stream *s, int64_t now_ns)
     atomic_store(&s->condition, STREAM_GONE);
     s->gone_since_ns = now_ns;
     s->is_retired = false;
-    lose(s, LEDGER_RESTART, taken + 1, seen > taken ? seen - taken : 0);
+    loss_book_end_of_run(s, taken + 1, seen > taken ? seen - taken : 0);
+    s->starved = false; /* what that has cost is booked */
 }
 
 /* ---- what came back ---- */
 
-/* It never was recorded, and will not be: what it is known to have published is lost. */
+/* Of `*count` frames from `*first` on those up to `last` are lost for this. */
+static void lose_up_to(struct record_stream *s, enum ledger_cause cause, uint64_t last,
+                       uint64_t *first, uint64_t *count)
+{
+    uint64_t lost = last < *first ? 0 : last - *first < *count ? last - *first + 1 : *count;
+
+    loss_book(s, cause, *first, lost);
+    *first += lost;
+    *count -= lost;
+}
+
+/* The last frame that is overwritten in it by now, as far as is known. */
+static uint64_t last_overwritten(const struct record_stream *s, const struct dao_segment *segment)
+{
+    uint64_t kept = segment->geo.depth > 1 ? segment->geo.depth - 1 : 1;
+
+    return s->comeback.newest > kept ? s->comeback.newest - kept : 0;
+}
+
+/* It never was recorded, and will not be: what it is known to have published is lost. `cause`: for
+ * what could have been had still. */
 static void book_unseen(struct record_stream *s, const struct dao_segment *segment,
                         enum ledger_cause cause)
 {
     uint64_t first, count = dao_comeback_unseen(&s->comeback, &s->reader, segment, &first);
 
-    if (count > 0) {
-        account_begin_run(&s->account, (int64_t)first);
-        lose(s, cause, first, count);
-    }
+    if (count == 0)
+        return;
+    account_begin_run(&s->account, (int64_t)first);
+    lose_up_to(s, LEDGER_LAPPED, s->comeback.lapped, &first, &count);
+    if (s->starved)
+        lose_up_to(s, LEDGER_DISK, last_overwritten(s, segment), &first, &count);
+    loss_book(s, cause, first, count);
 }
 
 static void drop_fresh(struct record_stream *s, enum ledger_cause cause)
@@ -78,19 +96,26 @@ static bool open_fresh(struct record_stream *s, int64_t now_ns)
         return false;
     dao_comeback_begin(&s->comeback, &s->fresh);
     s->fresh_since_ns = now_ns;
+    s->starved = false; /* nothing was waited for with this one */
     return true;
 }
 
-/* Where to go on in s->segment: at the first frame of a new run, or behind what was seen. False: it
- * is gone already. */
+/* Where to go on in s->segment: at the first frame of a new run that was not overwritten when it was
+ * opened, or behind what was seen. What is overwritten since is found missing by the reader: a lap,
+ * or the disk's where that was waited for. False: it is gone already. */
 static bool attach(struct record_stream *s)
 {
-    uint64_t first;
+    uint64_t first, count;
 
     if (dao_comeback_attach(&s->comeback, &s->reader, &s->segment, &first) < 0)
         return false;
     account_begin_run(&s->account, (int64_t)first);
-    lose(s, LEDGER_RESTART, first, s->reader.cnt0 + 1 - first);
+    count = s->reader.cnt0 + 1 - first;
+    if (s->starved)
+        lose_up_to(s, LEDGER_RESTART, s->comeback.opened_newest, &first, &count);
+    loss_book(s, s->starved ? LEDGER_DISK : LEDGER_RESTART, first, count);
+    first = s->reader.cnt0 + 1;
+    loss_book(s, LEDGER_LAPPED, first, dao_comeback_skip(&s->comeback, &s->reader));
     s->pending_reset = true;
     s->last_atime_ns = 0;
     return true;
@@ -99,11 +124,15 @@ static bool attach(struct record_stream *s)
 /* From here the segment is what came back. */
 static void take_over(struct record_stream *s, enum stream_event event)
 {
-    dao_segment_close(&s->segment);
+    struct dao_segment old = s->segment;
+    bool is_attached;
+
     s->segment = s->fresh;
     s->fresh = (struct dao_segment){.fd = -1, .guard_index = -1};
     s->is_retired = false;
-    if (!attach(s)) {
+    is_attached = attach(s);
+    dao_segment_close(&old); /* not before: that takes its time, and the FIFO is being filled */
+    if (!is_attached) {
         book_unseen(s, &s->segment, LEDGER_RESTART);
         return;
     }
@@ -131,7 +160,7 @@ static void reshape(struct record_stream *s, int64_t now_ns)
     if (s->comeback.newest == 0 && now_ns - s->fresh_since_ns < KEYWORDS_NS)
         return;
     if (!stream_is_quiet(s)) {
-        s->starved = s->starved || now_ns - s->fresh_since_ns > KEYWORDS_NS + DISK_NS;
+        s->starved = true;
         return;
     }
     if (stream_reshape(s, &s->unfit) < 0) {
@@ -146,9 +175,6 @@ static void reshape(struct record_stream *s, int64_t now_ns)
         end_unfit(s);
         return;
     }
-    /* What was overwritten in the FIFO by now was waiting for blocks and for the next file. */
-    dao_comeback_look(&s->comeback, &s->fresh);
-    s->starved = s->starved || s->comeback.newest - s->comeback.seed >= s->fresh.geo.depth;
     take_over(s, is_same ? STREAM_EVENT_BACK : STREAM_EVENT_RESHAPED);
 }
 

@@ -57,6 +57,15 @@ void account_wait(struct account *account, const struct ledger_gap *gap)
         waiting->time_ns = noticed_ns;
 }
 
+struct ledger_gap account_settle(struct account *account)
+{
+    struct ledger_gap gap = account->now.waiting;
+
+    account->now.waiting.count = 0;
+    ledger_lose(&account->now.counts, account->gaps, &gap);
+    return gap;
+}
+
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes)
 {
     account->now.waiting.count = 0;

@@ -60,6 +60,10 @@ void account_lose(struct account *account, enum ledger_cause cause, int64_t firs
  * already, until anything is booked or this is called with NULL. */
 void account_wait(struct account *account, const struct ledger_gap *gap);
 
+/* Drain: what waits to be booked is booked as it is, since no more will be known of it. Returns it;
+ * of count 0: there was none. */
+struct ledger_gap account_settle(struct account *account);
+
 /* Drain: a frame was taken. */
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes);
 

@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "record/absence.h"
 #include "record/handover.h"
+#include "record/loss.h"
 
 #define BATCH_FRAMES         64u
 #define REFUSALS_MAX         4u
@@ -61,18 +62,6 @@ static enum ledger_cause cause_of(const struct record_stream *s, const struct da
     return take->jumped ? LEDGER_SOURCE : s->starved ? LEDGER_DISK : LEDGER_LAPPED;
 }
 
-static int32_t loss_flags(enum ledger_cause cause)
-{
-    static const int32_t flags[LEDGER_CAUSES] = {
-        [LEDGER_LAPPED] = FITS_FLAG_GAP | FITS_FLAG_OVERWRITE,
-        [LEDGER_DISK] = FITS_FLAG_GAP | FITS_FLAG_OVERWRITE | FITS_FLAG_QUEUEFULL,
-        [LEDGER_SOURCE] = FITS_FLAG_GAP,
-        [LEDGER_RESTART] = FITS_FLAG_GAP,
-    };
-
-    return flags[cause];
-}
-
 /* TIME, in seconds; false where the segment's timestamp is no good. */
 static bool frame_time(struct record_stream *s, const struct dao_take *take, double *ret_s)
 {
@@ -114,7 +103,7 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
                    uint32_t dsum, int64_t rtime_ns, int64_t now_ns)
 {
     struct record_file *f = s->current;
-    uint64_t lost = s->pending_restart_lost + take->missing, row_bytes;
+    uint64_t lost = s->pending_lost + take->missing, row_bytes;
     struct fits_row row = {
         .atime_ns = take->atime_ns,
         .cnt0 = (int64_t)take->cnt0,
@@ -134,9 +123,9 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
         row.flags |= loss_flags(cause);
         account_lose(&s->account, cause, (int64_t)previous_cnt0 + 1, take->missing, rtime_ns);
     }
-    row.flags |= (s->pending_restart_lost ? FITS_FLAG_GAP : 0) |
-                 (s->pending_reset ? FITS_FLAG_RESET : 0) | (take->torn ? FITS_FLAG_TORN : 0) |
-                 (take->partial ? FITS_FLAG_PARTIAL : 0) | (good_time ? 0 : FITS_FLAG_BADTIME);
+    row.flags |= s->pending_flags | (s->pending_reset ? FITS_FLAG_RESET : 0) |
+                 (take->torn ? FITS_FLAG_TORN : 0) | (take->partial ? FITS_FLAG_PARTIAL : 0) |
+                 (good_time ? 0 : FITS_FLAG_BADTIME);
     account_take(&s->account, row.cnt0, take->torn, s->shape->parts.frame_bytes);
 
     f->last_ns = good_time ? take->atime_ns : rtime_ns;
@@ -153,7 +142,8 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
     f->torn += take->torn;
     f->frames++;
     s->next_index++;
-    s->pending_restart_lost = 0;
+    s->pending_lost = 0;
+    s->pending_flags = 0;
     s->pending_reset = s->starved = false;
     staging_advance(&s->data, s->shape->parts.frame_bytes);
     staging_advance(&s->rows, FITS_ROW_BYTES);
@@ -164,10 +154,8 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
 /* The source restarted: what is known of the old run is booked, a new run begins. */
 static void restart(struct record_stream *s, const struct dao_take *take)
 {
-    account_lose(&s->account, LEDGER_RESTART, (int64_t)take->restart_first, take->restart_lost,
-                 dao_clock_real_ns());
+    loss_book_end_of_run(s, take->restart_first, take->restart_lost);
     account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
-    s->pending_restart_lost += take->restart_lost;
     s->pending_reset = true;
     s->last_atime_ns = 0;
     atomic_fetch_add_explicit(&s->events[STREAM_EVENT_RESTART], 1, memory_order_relaxed);
@@ -176,15 +164,17 @@ static void restart(struct record_stream *s, const struct dao_take *take)
 /* What was there at the request to stop and cannot be taken any more is lost; the work is done. */
 static void give_up_wanted(struct record_stream *s, enum ledger_cause cause)
 {
-    uint64_t after = s->reader.cnt0;
+    uint64_t lost = account_settle(&s->account).count; /* they are behind the frame last taken */
+    uint64_t after = s->reader.cnt0 + lost;
 
     if (s->last_wanted_cnt0 > after) {
-        uint64_t lost = s->last_wanted_cnt0 - after;
+        uint64_t rest = s->last_wanted_cnt0 - after;
 
-        account_lose(&s->account, cause, (int64_t)(after + 1), lost, dao_clock_real_ns());
-        if (s->current && s->current->frames > 0)
-            s->current->lost += lost;
+        account_lose(&s->account, cause, (int64_t)(after + 1), rest, dao_clock_real_ns());
+        lost += rest;
     }
+    if (s->current && s->current->frames > 0)
+        s->current->lost += lost;
     s->finished = true;
 }
 
@@ -268,7 +258,9 @@ static void begin_stop(struct record_stream *s, const char *cause)
     if (atomic_load(&s->condition) != STREAM_RUNNING)
         return; /* what came back meanwhile is dealt with where it is waited for */
     dao_reader_look(&s->reader);
-    s->last_wanted_cnt0 = s->reader.newest_seen;
+    s->last_wanted_cnt0 = s->reader.cnt0 + s->account.now.waiting.count;
+    if (s->last_wanted_cnt0 < s->reader.newest_seen)
+        s->last_wanted_cnt0 = s->reader.newest_seen;
     s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 && !dao_reader_is_ready(&s->reader);
 }
 
@@ -437,7 +429,7 @@ static void finish(struct record_stream *s)
     handover_retire(s, s->stop_cause, dao_clock_mono_ns());
     if (s->ending)
         handover_end_pending(s, false);
-    account_wait(&s->account, NULL);
+    account_wait(&s->account, NULL); /* lapped behind an end for want of room: not asked for */
     account_publish(&s->account, true);
     handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
 }

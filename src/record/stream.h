@@ -174,7 +174,8 @@ struct record_stream {
     int64_t ending_since_ns; /* monotonic */
     int64_t last_flush_ns;   /* monotonic */
     int64_t last_atime_ns;   /* of the frame last taken in this run, 0 at its start */
-    uint64_t pending_restart_lost;
+    uint64_t pending_lost;   /* the next row tells of it: see loss.h */
+    int32_t pending_flags;
     bool pending_reset;
     bool starved; /* no block or file was free since the frame last taken */
     bool no_room; /* the next file would go beyond what is to be kept free */
@@ -186,7 +187,7 @@ struct record_stream {
     int64_t gone_since_ns;    /* monotonic, while the segment is gone */
     struct dao_segment fresh; /* what came back, until it is recorded; fd -1: nothing yet */
     struct dao_comeback comeback;
-    int64_t fresh_since_ns;
+    int64_t fresh_since_ns;   /* monotonic */
     bool is_retired;          /* nothing of the old shape is in the drain's hands any more */
     int64_t refused_sleep_ns; /* how long to rest while a frame is refused again and again */
     const char *stop_cause;

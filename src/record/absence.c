@@ -28,11 +28,6 @@
 #define GONE_NS     1000000000ll /* then its file is closed */
 #define KEYWORDS_NS 100000000ll  /* the time a program has to fill in keywords before its frames */
 
-static void count_event(struct record_stream *s, enum stream_event event)
-{
-    atomic_fetch_add_explicit(&s->events[event], 1, memory_order_relaxed);
-}
-
 /* While it is gone the old mapping is not looked at any more, whatever comes to be there. */
 static void begin(struct record_stream *s, int64_t now_ns)
 {
@@ -122,7 +117,7 @@ static bool attach(struct record_stream *s)
 }
 
 /* From here the segment is what came back. */
-static void take_over(struct record_stream *s, enum stream_event event)
+static void take_over(struct record_stream *s, enum account_event event)
 {
     struct dao_segment old = s->segment;
     bool is_attached;
@@ -136,7 +131,7 @@ static void take_over(struct record_stream *s, enum stream_event event)
         book_unseen(s, &s->segment, LEDGER_RESTART);
         return;
     }
-    count_event(s, event);
+    account_note_event(&s->account, event);
     atomic_store(&s->condition, STREAM_RUNNING);
 }
 
@@ -175,7 +170,7 @@ static void reshape(struct record_stream *s, int64_t now_ns)
         end_unfit(s);
         return;
     }
-    take_over(s, is_same ? STREAM_EVENT_BACK : STREAM_EVENT_RESHAPED);
+    take_over(s, is_same ? ACCOUNT_BACK : ACCOUNT_RESHAPED);
 }
 
 static void go_on(struct record_stream *s, int64_t now_ns)
@@ -192,7 +187,7 @@ static void go_on(struct record_stream *s, int64_t now_ns)
     }
     if (s->current && s->current->frames > 0)
         handover_end_current(s, "SHMGONE", now_ns);
-    take_over(s, STREAM_EVENT_BACK);
+    take_over(s, ACCOUNT_BACK);
 }
 
 void absence_step(struct record_stream *s, int64_t now_ns)

@@ -66,6 +66,11 @@ struct ledger_gap account_settle(struct account *account)
     return gap;
 }
 
+void account_note_event(struct account *account, enum account_event event)
+{
+    account->now.events[event]++;
+}
+
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes)
 {
     account->now.waiting.count = 0;

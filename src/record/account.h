@@ -13,16 +13,25 @@
 
 #include "recording/ledger.h"
 
+/* What happened to the source. */
+enum account_event {
+    ACCOUNT_BACK,      /* it came back as it was */
+    ACCOUNT_RESHAPED,  /* it came back in another shape */
+    ACCOUNT_RESTARTED, /* its count began anew in place */
+};
+#define ACCOUNT_EVENTS 3
+
 /* What others may see of a stream. */
 struct account_view {
     struct ledger_counts counts;
-    uint64_t bytes;            /* pixels taken */
-    uint64_t backlog;          /* frames in the FIFO and not yet taken */
-    double rate_hz;            /* 0: not known yet */
-    bool starved;              /* waiting for the disk now */
-    uint32_t depth;            /* of the FIFO */
-    uint32_t full_percent;     /* of the staging memory */
-    uint64_t failed_count;     /* entries of `failed` (and more): filled by account_read() */
+    uint64_t events[ACCOUNT_EVENTS]; /* how often; with the shape that there is since */
+    uint64_t bytes;                  /* pixels taken */
+    uint64_t backlog;                /* frames in the FIFO and not yet taken */
+    double rate_hz;                  /* 0: not known yet */
+    bool starved;                    /* waiting for the disk now */
+    uint32_t depth;                  /* of the FIFO */
+    uint32_t full_percent;           /* of the staging memory */
+    uint64_t failed_count;           /* entries of `failed` (and more): filled by account_read() */
     struct ledger_gap waiting; /* lost, as far as is known, while the drain waits for the disk: not
                                   booked yet; of count 0: none */
 };
@@ -63,6 +72,9 @@ void account_wait(struct account *account, const struct ledger_gap *gap);
 /* Drain: what waits to be booked is booked as it is, since no more will be known of it. Returns it;
  * of count 0: there was none. */
 struct ledger_gap account_settle(struct account *account);
+
+/* Drain: this happened. Told with the next copy that is published. */
+void account_note_event(struct account *account, enum account_event event);
 
 /* Drain: a frame was taken. */
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes);

@@ -158,7 +158,7 @@ static void restart(struct record_stream *s, const struct dao_take *take)
     account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
     s->pending_reset = true;
     s->last_atime_ns = 0;
-    atomic_fetch_add_explicit(&s->events[STREAM_EVENT_RESTART], 1, memory_order_relaxed);
+    account_note_event(&s->account, ACCOUNT_RESTARTED);
 }
 
 /* What was there at the request to stop and cannot be taken any more is lost; the work is done. */

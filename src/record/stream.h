@@ -125,14 +125,6 @@ enum stream_condition {
     STREAM_UNFIT, /* it came back in a shape that cannot be recorded: the stream has ended */
 };
 
-/* What happened to the source, counted by the drain for whoever reports. */
-enum stream_event {
-    STREAM_EVENT_BACK,     /* it came back as it was */
-    STREAM_EVENT_RESHAPED, /* it came back in another shape */
-    STREAM_EVENT_RESTART,  /* its count began anew in place */
-};
-#define STREAM_EVENTS 3
-
 struct stream_config {
     struct rolling_limits rolling;
     uint64_t frames_wanted; /* 0: no end */
@@ -224,8 +216,7 @@ struct record_stream {
     atomic_bool ran_out;     /* of room: this stream has ended for that */
     atomic_bool is_over;     /* drained, written, nothing in flight */
     _Atomic int condition;   /* enum stream_condition, for whoever reports */
-    _Atomic uint64_t events[STREAM_EVENTS];
-    struct dao_text unfit; /* why; set before the condition */
+    struct dao_text unfit;   /* why; set before the condition */
 };
 
 #endif

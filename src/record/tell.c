@@ -41,24 +41,23 @@ static const char *format_shape(char *text, size_t bytes, const struct dao_geome
     return text;
 }
 
-static void say_event(struct record_stream *s, enum stream_event event, uint64_t times)
+static void say_event(const struct record_stream *s, const struct account_view *view,
+                      enum account_event event, uint64_t times)
 {
-    struct account_view view;
     char shape[96], often[64] = "";
 
     if (times > 1)
         snprintf(often, sizeof often, " (%llu times since this was said last)",
                  (unsigned long long)times);
     switch (event) {
-    case STREAM_EVENT_BACK:
+    case ACCOUNT_BACK:
         log_info("%s is back, recording goes on%s", s->path, often);
         break;
-    case STREAM_EVENT_RESHAPED:
-        account_read(&s->account, &view);
+    case ACCOUNT_RESHAPED:
         log_warning("%s is back in another shape (%s): recording goes on in a new file%s", s->path,
-                    format_shape(shape, sizeof shape, &view.counts.shape.geometry), often);
+                    format_shape(shape, sizeof shape, &view->counts.shape.geometry), often);
         break;
-    case STREAM_EVENT_RESTART:
+    case ACCOUNT_RESTARTED:
         log_info("%s: its source began to count anew, recording goes on%s", s->path, often);
         break;
     }
@@ -67,10 +66,12 @@ static void say_event(struct record_stream *s, enum stream_event event, uint64_t
 static void look_at_events(struct record_stream *s, struct tell_stream *told, int64_t now_ns,
                            bool quiet, bool is_last)
 {
-    for (int i = 0; i < STREAM_EVENTS; i++) {
-        uint64_t count = atomic_load_explicit(&s->events[i], memory_order_relaxed);
+    struct account_view view;
 
-        unsigned most = i == STREAM_EVENT_RESHAPED ? SHAPES_MAX : 1;
+    account_read(&s->account, &view);
+    for (int i = 0; i < ACCOUNT_EVENTS; i++) {
+        uint64_t count = view.events[i];
+        unsigned most = i == ACCOUNT_RESHAPED ? SHAPES_MAX : 1;
 
         while (told->lately[i] > 0 && now_ns - told->said_ns[i] >= AGAIN_NS) {
             told->lately[i]--;
@@ -78,8 +79,8 @@ static void look_at_events(struct record_stream *s, struct tell_stream *told, in
         }
         if (count == told->events[i] || (told->lately[i] >= most && !is_last))
             continue;
-        if (!quiet || i == STREAM_EVENT_RESHAPED)
-            say_event(s, (enum stream_event)i, count - told->events[i]);
+        if (!quiet || i == ACCOUNT_RESHAPED)
+            say_event(s, &view, (enum account_event)i, count - told->events[i]);
         told->events[i] = count;
         if (told->lately[i]++ == 0)
             told->said_ns[i] = now_ns;

@@ -13,10 +13,10 @@
 
 struct tell_stream {
     int condition; /* last said */
-    uint64_t events[STREAM_EVENTS];
-    int64_t said_ns[STREAM_EVENTS], gone_ns; /* monotonic, 0: never */
-    unsigned lately[STREAM_EVENTS]; /* how often it was said, less one for each AGAIN_NS since */
-    uint64_t troubles;              /* of the disk: how many are known */
+    uint64_t events[ACCOUNT_EVENTS];
+    int64_t said_ns[ACCOUNT_EVENTS], gone_ns; /* monotonic, 0: never */
+    unsigned lately[ACCOUNT_EVENTS]; /* how often it was said, less one for each AGAIN_NS since */
+    uint64_t troubles;               /* of the disk: how many are known */
     bool is_in_trouble;
     uint64_t disk_lost; /* frames, before the trouble */
     uint64_t recorded;

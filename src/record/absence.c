@@ -10,6 +10,8 @@
  *   while the disk is slow       first all blocks must be back; what is overwritten in the FIFO
  *                                until then is lost to the disk; so is what had been overwritten
  *                                when it went away
+ *   no room for a file of it     what is kept for the old shape is waited for, and 2 s more; what
+ *                                is overwritten meanwhile is lost to the disk; then as below
  *   too large for memory, disk   this stream ends, and says why; the others go on
  *   it is truncated again, or    what it published meanwhile is counted as lost
  *   the recording ends
@@ -19,13 +21,15 @@
  */
 #include "record/absence.h"
 
-#include <string.h>
+#include <stdio.h>
 
+#include "base/units.h"
 #include "record/handover.h"
 #include "record/loss.h"
 #include "record/setup.h"
 
 #define GONE_NS     1000000000ll /* then its file is closed */
+#define ROOM_NS     2000000000ll /* room that was given back is seen by then */
 #define KEYWORDS_NS 100000000ll  /* the time a program has to fill in keywords before its frames */
 
 /* While it is gone the old mapping is not looked at any more, whatever comes to be there. */
@@ -81,6 +85,7 @@ static void drop_fresh(struct record_stream *s, enum ledger_cause cause)
 {
     book_unseen(s, &s->fresh, cause);
     dao_segment_close(&s->fresh);
+    s->is_recut = false;
 }
 
 static bool open_fresh(struct record_stream *s, int64_t now_ns)
@@ -124,7 +129,7 @@ static void take_over(struct record_stream *s, enum account_event event)
 
     s->segment = s->fresh;
     s->fresh = (struct dao_segment){.fd = -1, .guard_index = -1};
-    s->is_retired = false;
+    s->is_retired = s->is_recut = false;
     is_attached = attach(s);
     dao_segment_close(&old); /* not before: that takes its time, and the FIFO is being filled */
     if (!is_attached) {
@@ -137,20 +142,62 @@ static void take_over(struct record_stream *s, enum account_event event)
 
 /* ---- another shape ---- */
 
-static void end_unfit(struct record_stream *s)
+/* `cause`: of what it still holds. */
+static void end_unfit(struct record_stream *s, enum ledger_cause cause)
 {
-    drop_fresh(s, LEDGER_RESTART);
+    drop_fresh(s, cause);
     s->stop_cause = "ERROR";
     s->finished = true;
     atomic_store_explicit(&s->condition, STREAM_UNFIT, memory_order_release);
 }
 
+/* No file of such frames can be planned. What was prepared for the old shape takes room until it is
+ * discarded, and what is free is looked at twice a second: both are waited for. */
+static void wait_for_room(struct record_stream *s, int64_t now_ns)
+{
+    uint64_t most = s->room->limits.file_bytes_max;
+    char bytes[32], limit[32];
+    struct fits_plan plan;
+
+    s->no_room = false; /* the drain would end the recording for it */
+    s->starved = true;
+    fits_plan_make(&plan, &s->shape->parts, 1);
+    if (plan.file_bytes > most) {
+        snprintf(s->unfit.s, sizeof s->unfit.s,
+                 "a file of one frame takes %s, and this process may write no more than %s into "
+                 "one; allow more with ulimit -f or LimitFSIZE",
+                 units_format_bytes(bytes, sizeof bytes, plan.file_bytes),
+                 units_format_bytes(limit, sizeof limit, most));
+        end_unfit(s, LEDGER_RESTART);
+    } else if (stream_has_old_files(s)) {
+        s->no_room_since_ns = now_ns;
+    } else if (now_ns - s->no_room_since_ns > ROOM_NS) {
+        snprintf(s->unfit.s, sizeof s->unfit.s,
+                 "no room for a file of such frames beside what --keep-free keeps free; make room, "
+                 "or lower it");
+        end_unfit(s, LEDGER_DISK);
+    }
+}
+
+/* Buffers, headers, pace for what came back. False: they cannot be had, the stream has ended. */
+static bool recut(struct record_stream *s, int64_t now_ns)
+{
+    s->event = stream_is_same_shape(s) ? ACCOUNT_BACK : ACCOUNT_RESHAPED;
+    if (stream_reshape(s, &s->unfit) < 0) {
+        end_unfit(s, LEDGER_RESTART);
+        return false;
+    }
+    s->rate_hz = 0.0;
+    s->pace = (struct pace){0};
+    s->no_room_since_ns = now_ns;
+    s->is_recut = true;
+    return true;
+}
+
 static void reshape(struct record_stream *s, int64_t now_ns)
 {
-    bool is_same = stream_is_same_shape(s);
-
     if (!s->is_retired)
-        handover_retire(s, is_same ? "SHMGONE" : "RESHAPE", now_ns);
+        handover_retire(s, stream_is_same_shape(s) ? "SHMGONE" : "RESHAPE", now_ns);
     s->is_retired = true;
     if (s->comeback.newest == 0 && now_ns - s->fresh_since_ns < KEYWORDS_NS)
         return;
@@ -158,19 +205,13 @@ static void reshape(struct record_stream *s, int64_t now_ns)
         s->starved = true;
         return;
     }
-    if (stream_reshape(s, &s->unfit) < 0) {
-        end_unfit(s);
+    if (!s->is_recut && !recut(s, now_ns))
         return;
-    }
-    s->rate_hz = 0.0;
-    s->pace = (struct pace){0};
     handover_plan(s);
-    if (s->no_room) {
-        strcpy(s->unfit.s, "no room for a file of such frames");
-        end_unfit(s);
-        return;
-    }
-    take_over(s, is_same ? ACCOUNT_BACK : ACCOUNT_RESHAPED);
+    if (s->no_room)
+        wait_for_room(s, now_ns);
+    else
+        take_over(s, s->event);
 }
 
 static void go_on(struct record_stream *s, int64_t now_ns)

@@ -276,6 +276,16 @@ bool stream_is_quiet(struct record_stream *s)
            io_pool_is_whole(&s->data_pool) && io_pool_is_whole(&s->row_pool);
 }
 
+bool stream_has_old_files(const struct record_stream *s)
+{
+    for (unsigned i = 0; i < STREAM_FILES + 2; i++)
+        /* acquire: pairs with the release of a keeper that is done with the last of its files */
+        if (&s->shapes[i] != s->shape &&
+            atomic_load_explicit(&s->shapes[i].file_count, memory_order_acquire) > 0)
+            return true;
+    return false;
+}
+
 int stream_reshape(struct record_stream *s, struct dao_text *text)
 {
     uint64_t frame = s->fresh.geo.frame_bytes;

@@ -25,6 +25,10 @@ bool stream_has_same_keywords(const struct record_stream *s);
 /* The drain, once it has handed on everything: is nobody at work on it any more? */
 bool stream_is_quiet(struct record_stream *s);
 
+/* The drain: are there files of shapes before the one being recorded that are not closed or
+ * discarded yet, so that their room on the disk may come back? */
+bool stream_has_old_files(const struct record_stream *s);
+
 /*
  * The drain, while the stream is quiet: buffers and facts for the segment in s->fresh. Allocates
  * and builds headers, which takes some milliseconds. 0 or negative errno with a text; then the

@@ -181,6 +181,10 @@ struct record_stream {
     struct dao_comeback comeback;
     int64_t fresh_since_ns;   /* monotonic */
     bool is_retired;          /* nothing of the old shape is in the drain's hands any more */
+    bool is_recut;            /* buffers and `shape` are made for `fresh` already */
+    enum account_event event; /* once they are: what there is to tell of it */
+    int64_t
+        no_room_since_ns; /* monotonic; what was kept for files of the old shape is back since */
     int64_t refused_sleep_ns; /* how long to rest while a frame is refused again and again */
     const char *stop_cause;
 

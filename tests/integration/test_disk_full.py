@@ -30,6 +30,7 @@ from astropy.io import fits  # noqa: E402
 
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
+from source import Source  # noqa: E402
 
 CAMERA, ACTUATORS = h.segment("cam"), h.segment("dm")
 STREAMS = {CAMERA: ((64, 48), "uint16"), ACTUATORS: ((97,), "float32")}
@@ -181,6 +182,41 @@ def the_end_comes_before_less_is_free_than_is_to_be_kept():
             assert causes[-1] == "STOP" and set(causes[:-1]) <= {"ROLL"}, causes
     jobs = [(options, "3MiB", 3 << 20) for options in WAYS.values()]
     f.sweep(record, [jobs[0], jobs[2], ([], "25%", 3 << 20)])
+
+
+def room_that_files_of_the_old_shape_hold_is_waited_for():
+    """Of 10 MiB 2 are kept, and a file of 6 is being filled when frames of another size come: two of
+    1 MiB fit in once that is closed, two of 4 MiB never do."""
+    def record(shape):
+        path, root, fits_in = h.segment(f"shape{shape[0]}"), mount(10), shape[0] == 512
+        source = Source(path, (128, 256), depth=8)
+        recorder = f.start(root, "--keep-free", "2MiB", "--roll-frames", 100, path)
+
+        def publish(frames):
+            for _ in range(frames):
+                source.publish()
+            time.sleep(0.02)
+
+        def has_file(number):
+            return glob.glob(os.path.join(recorder.folder(), "*", f"*_{number:06}.fits*"))
+        while not has_file(1):
+            publish(1)
+        source = Source(path, shape, depth=4)
+        while recorder.process.poll() is None and not (fits_in and has_file(2)):
+            publish(8)
+        if fits_in:
+            recorder.stop()
+        out, _ = recorder.process.communicate(timeout=60)
+        errors, stream = recorder.errors(), json.loads(out)["streams"][0]
+        assert recorder.process.returncode == 3, errors
+        assert stream["expected"] == stream["recorded"] + stream["lost"], stream
+        shapes = [fits.getdata(file).shape[1:] for file in stream["files"]]
+        assert shapes[0] == (128, 256) and len(shapes) == (2 if fits_in else 1), shapes
+        assert fits_in or "no room for a file of such frames beside what --keep-free" in errors, errors
+        assert fits_in or stream["lost_by"]["disk"] >= 3, stream  # what the FIFO held, at least
+        assert free(root) >= 2 << 20, free(root)
+        h.verified(os.path.dirname(os.path.dirname(stream["files"][0])))
+    f.sweep(record, [(512, 1024), (1024, 2048)])
 
 
 def loop_device(what, maker, mib, back_mib, mount_options="noatime"):
@@ -335,7 +371,8 @@ if __name__ == "__main__":
                        what_others_leave_of_the_disk_is_used_by_smaller_files,
                        a_device_that_fails_costs_what_is_counted,
                        a_quota_that_is_used_up_is_waited_for),
-            the_end_comes_before_less_is_free_than_is_to_be_kept,
+            f.together(the_end_comes_before_less_is_free_than_is_to_be_kept,
+                       room_that_files_of_the_old_shape_hold_is_waited_for),
             without_a_way_to_reserve_what_was_written_stays_valid,
             no_room_for_a_segment_is_one_line_and_nothing_is_left,
             everything_that_was_left_is_valid])

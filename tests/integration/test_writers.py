@@ -107,7 +107,7 @@ def a_shape_too_large_for_memory_or_disk_ends_its_stream_alone():
     session = h.finish(recorder.process, failed=True, errors=recorder.errors)
     steady.terminate()
     assert len(lines(session, memory, "cannot be recorded: no memory for")) == 1, session.errors
-    assert len(lines(session, disk, "cannot be recorded: no room")) == 1, session.errors
+    assert len(lines(session, disk, "cannot be recorded: a file of one")) == 1, session.errors
     assert session.stream(memory)["expected"] == 0
     assert session.stream(disk)["expected"] == session.stream(disk)["lost"] == 1
     mine = session.stream(other)

@@ -1,11 +1,14 @@
 /*
  * test_recorder_held.c - a recorder whose disk is held for a while, and whose segment goes away or
  * begins anew meanwhile: what was overwritten while the disk was waited for is lost to the disk,
- * what was overwritten before anybody could look is a lap, the rest that is lost a restart's.
+ * what was overwritten before anybody could look is a lap, the rest that is lost a restart's. And
+ * how often a segment is tried that may not be opened.
  */
+#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "lib/clock.h"
 #include "recording/ledger.h"
 #include "tests/support/recorder.h"
 
@@ -325,6 +328,51 @@ START_TEST(what_was_lapped_while_the_disk_was_held_stays_lost_to_it_when_the_run
 }
 END_TEST
 
+/* ---- one that may not be opened ---- */
+
+static atomic_uint owner_lookups;
+
+/* In place of libc's: called each time that it is said whose a segment is. */
+int getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t bytes, struct passwd **ret)
+{
+    (void)uid, (void)entry, (void)buffer, (void)bytes;
+    atomic_fetch_add(&owner_lookups, 1);
+    *ret = NULL;
+    return 0;
+}
+
+START_TEST(one_that_may_not_be_opened_is_tried_less_and_less_often)
+{
+    int64_t begin_ns, spent_ns;
+    struct told told;
+    unsigned tries;
+    int fd;
+
+    if (geteuid() == 0) { /* who may open anything */
+        ck_assert_int_eq(chown(take_base, 65534, (gid_t)-1), 0);
+        ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
+    }
+    begin(97);
+    publish(30);
+    start_gated(50);
+    wait_for_file();
+    fd = open(beside(), O_RDWR | O_CREAT | O_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    begin_ns = dao_clock_mono_ns();
+    ck_assert_int_eq(rename(beside(), path), 0);
+    for (int i = 0; i < 300; i++)
+        rest();
+    tries = atomic_load(&owner_lookups);
+    spent_ns = dao_clock_mono_ns() - begin_ns;
+    ck_assert_int_le(tries, 8 + spent_ns / 100000000);
+    close(fd);
+    replace(97, DEPTH, 20); /* and when it may be */
+    told = wait_for_told(0);
+    ck_assert_uint_eq(told.recorded, 50);
+    end();
+}
+END_TEST
+
 /* ---- one that is given up again, while the disk is held ---- */
 
 /* By a truncation, or by the end of the recording. What was published last before a truncation may
@@ -392,6 +440,7 @@ int main(void)
     tcase_add_loop_test(
         tcase, what_was_lapped_while_the_disk_was_held_stays_lost_to_it_when_the_run_ends, 0, 2);
     tcase_add_loop_test(tcase, of_one_that_was_never_recorded_each_loss_has_its_cause, 0, 2);
+    tcase_add_test(tcase, one_that_may_not_be_opened_is_tried_less_and_less_often);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -36,6 +36,15 @@ static void cut(struct io_pool *pool, struct io_block *blocks, uint32_t count, s
     }
 }
 
+uint64_t io_pool_growth(const struct io_pool *pool, uint64_t count, uint64_t block_bytes)
+{
+    uint64_t bytes;
+
+    if (__builtin_mul_overflow(count, block_bytes, &bytes))
+        return UINT64_MAX;
+    return bytes > pool->memory_bytes ? bytes : 0;
+}
+
 int io_pool_recut(struct io_pool *pool, uint32_t count, size_t block_bytes)
 {
     struct io_block *blocks;
@@ -55,12 +64,8 @@ int io_pool_recut(struct io_pool *pool, uint32_t count, size_t block_bytes)
             free(blocks);
             return -ENOMEM;
         }
-        if (pool->first_memory) {
+        if (pool->memory)
             munmap(pool->memory, pool->memory_bytes);
-        } else {
-            pool->first_memory = pool->memory;
-            pool->first_memory_bytes = pool->memory_bytes;
-        }
         pool->memory = memory;
         pool->memory_bytes = bytes;
     }
@@ -79,8 +84,6 @@ void io_pool_fini(struct io_pool *pool)
 {
     if (pool->memory)
         munmap(pool->memory, pool->memory_bytes);
-    if (pool->first_memory)
-        munmap(pool->first_memory, pool->first_memory_bytes);
     free(pool->blocks);
     *pool = (struct io_pool){0};
 }

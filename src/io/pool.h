@@ -29,10 +29,6 @@ struct io_pool {
     uint32_t count;
     struct io_block *_Atomic free_list;
     _Atomic uint32_t free_count;
-    /* What the blocks were cut from first, where that is not `memory` any more: a ring may have it
-     * registered. */
-    unsigned char *first_memory;
-    size_t first_memory_bytes;
 };
 
 /* `count` blocks of `block_bytes` (a multiple of 4096), touched so that no page fault comes later,
@@ -44,9 +40,14 @@ void io_pool_fini(struct io_pool *pool); /* safe on a zeroed pool */
 bool io_pool_is_whole(struct io_pool *pool);
 
 /* The taker, while the pool is whole: cut it into other blocks, of the memory that is there or of
- * more where that does not suffice. They are not registered. 0, -EINVAL or -ENOMEM (then the pool
- * is as it was). */
+ * new where that does not suffice. They are not registered. What was there is given back then, by
+ * the system once the ring that has it registered is gone. 0, -EINVAL or -ENOMEM (then the pool is
+ * as it was). */
 int io_pool_recut(struct io_pool *pool, uint32_t count, size_t block_bytes);
+
+/* Bytes of memory that cutting it into such blocks takes: 0 where what is there suffices, else all of
+ * it, since what is there goes only afterwards, if then; UINT64_MAX: beyond all bounds. */
+uint64_t io_pool_growth(const struct io_pool *pool, uint64_t count, uint64_t block_bytes);
 
 struct io_block *io_pool_take(struct io_pool *pool); /* NULL: none is free */
 void io_pool_give(struct io_pool *pool, struct io_block *block);

@@ -96,13 +96,13 @@ static uint64_t available_memory(void)
 /* All of it is touched: asked for more than there is, the system would end somebody. */
 static int check_memory(const struct record_stream *s, const struct buffer_plan *plan)
 {
-    uint64_t data, rows, have = s->data_pool.memory_bytes + s->row_pool.memory_bytes;
+    uint64_t data = io_pool_growth(&s->data_pool, plan->blocks, plan->block_bytes);
+    uint64_t rows = io_pool_growth(&s->row_pool, plan->rows, plan->row_bytes), need;
 
-    if (__builtin_mul_overflow(plan->blocks, plan->block_bytes, &data) ||
-        __builtin_mul_overflow(plan->rows, plan->row_bytes, &rows) || plan->blocks > UINT32_MAX ||
-        plan->rows > UINT32_MAX || __builtin_add_overflow(data, rows, &data))
+    if (plan->blocks > UINT32_MAX || plan->rows > UINT32_MAX ||
+        __builtin_add_overflow(data, rows, &need))
         return -ENOMEM;
-    return data > have && data - have > available_memory() / 4 * 3 ? -ENOMEM : 0;
+    return need > 0 && need > available_memory() / 4 * 3 ? -ENOMEM : 0;
 }
 
 static int cut_buffers(struct record_stream *s, uint64_t frame, const struct buffer_plan *plan)

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/pace.h"
 #include "lib/clock.h"
 #include "lib/reader.h"
 
@@ -16,13 +16,6 @@
 #define LOCK_TRIES      20
 #define LOCK_RETRY_NS   10000000ll
 
-static void sleep_until(int64_t mono_ns)
-{
-    struct timespec when = {mono_ns / NS_PER_S, mono_ns % NS_PER_S};
-
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
-}
-
 int claim_lock(struct dao_segment *segment, struct dao_text *text)
 {
     int r = -EWOULDBLOCK;
@@ -31,7 +24,7 @@ int claim_lock(struct dao_segment *segment, struct dao_text *text)
         r = dao_segment_lock_writer(segment);
         if (r != -EWOULDBLOCK)
             break;
-        sleep_until(dao_clock_mono_ns() + LOCK_RETRY_NS);
+        pace_sleep_until(dao_clock_mono_ns() + LOCK_RETRY_NS);
     }
     if (r == -EWOULDBLOCK) {
         dao_text_set(text,
@@ -126,7 +119,7 @@ int claim_watch(const struct claim *claims, size_t count, const volatile sig_ato
         int r;
 
         now += WATCH_STEP_NS;
-        sleep_until(now);
+        pace_sleep_until(now);
         if (*stop)
             return -ECANCELED;
         r = look_at_counts(claims, count, text);

@@ -1,6 +1,9 @@
 /* pace.c - see pace.h. */
 #include "base/pace.h"
 
+#include <time.h>
+
+#define NS_PER_S             1000000000ll
 #define IDLE_NS              1000000000ll /* then a source is taken for one that pauses */
 #define IDLE_SLEEP_MIN_NS    250000.0
 #define FASTEST_NS           10000.0
@@ -37,4 +40,20 @@ int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_by
     if (pace->period_ns <= 0.0 || (now_ns - pace->last_ns > IDLE_NS && idle > known))
         return (int64_t)idle;
     return (int64_t)known;
+}
+
+void pace_sleep_until(int64_t mono_ns)
+{
+    struct timespec when = {mono_ns / NS_PER_S, mono_ns % NS_PER_S};
+
+    if (mono_ns > 0)
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
+}
+
+void pace_sleep_for(int64_t ns)
+{
+    struct timespec rest = {ns / NS_PER_S, ns % NS_PER_S};
+
+    if (ns > 0)
+        nanosleep(&rest, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * pace.h - how fast frames come, and how long a reader that drains a FIFO may sleep. Plain
- * arithmetic; one thread a pace.
+ * pace.h - how fast frames come, and how long a reader that drains a FIFO may sleep: plain
+ * arithmetic, one thread a pace. And the sleeps themselves, for any thread.
  */
 #ifndef DAOREC_BASE_PACE_H
 #define DAOREC_BASE_PACE_H
@@ -29,5 +29,10 @@ void pace_note(struct pace *pace, uint64_t frames, int64_t now_ns);
  */
 int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes,
                       int64_t now_ns);
+
+/* Sleep until this monotonic time, or for so long, in ns; a signal that is handled ends it early.
+ * What is past, or not above 0, is no sleep. */
+void pace_sleep_until(int64_t mono_ns);
+void pace_sleep_for(int64_t ns);
 
 #endif

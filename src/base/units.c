@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -274,4 +275,19 @@ int units_parse_utc(const char *text, int64_t *ret_ns)
     tm.tm_mon -= 1;
     *ret_ns = (int64_t)timegm(&tm) * NS_PER_S + ns;
     return 0;
+}
+
+size_t units_append(char *line, size_t line_bytes, size_t at, const char *format, ...)
+{
+    va_list args;
+    int n;
+
+    if (at + 1 >= line_bytes)
+        return at;
+    va_start(args, format);
+    n = vsnprintf(line + at, line_bytes - at, format, args);
+    va_end(args);
+    if (n < 0)
+        return at;
+    return at + (size_t)n < line_bytes ? at + (size_t)n : line_bytes - 1;
 }

@@ -21,6 +21,11 @@ int units_parse_count(const char *text, uint64_t *ret);
 char *units_format_bytes(char *buf, size_t buf_bytes, uint64_t bytes);
 char *units_format_duration(char *buf, size_t buf_bytes, int64_t ns);
 
+/* printf at `at` in a line of line_bytes, the end of what is there already; cut where it is full.
+ * Returns where it ends now. */
+size_t units_append(char *line, size_t line_bytes, size_t at, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* What a noun ends in after this number: "" or "s". */
 static inline const char *units_plural(uint64_t count)
 {

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/pace.h"
 #include "lib/clock.h"
 #include "recording/tree.h"
 
@@ -236,13 +236,6 @@ static void publish(struct watch *w, int64_t now_ns, bool is_last)
     w->backlog_lately = 0;
 }
 
-static void sleep_ns(int64_t ns)
-{
-    struct timespec rest = {.tv_sec = ns / 1000000000ll, .tv_nsec = ns % 1000000000ll};
-
-    nanosleep(&rest, NULL);
-}
-
 /* Until there is a frame, or a little while. A restart and a segment that went away end it, too. */
 static void wait_for_frame(struct watch *w)
 {
@@ -270,15 +263,15 @@ static void rest(struct watch *w, enum step step, struct loop *loop)
 
     loop->asked_ns = -1;
     if (step == STEP_REFUSED) {
-        sleep_ns(refused_ns);
+        pace_sleep_for(refused_ns);
     } else if (step == STEP_GONE) {
-        sleep_ns(RETURN_SLEEP_NS);
+        pace_sleep_for(RETURN_SLEEP_NS);
     } else if (step == STEP_NOTHING && w->config.each_frame) {
         wait_for_frame(w);
     } else if (step == STEP_NOTHING) {
         loop->asked_ns =
             pace_sleep_ns(&w->pace, w->segment.geo.depth, w->segment.geo.frame_bytes, loop->now_ns);
-        sleep_ns(loop->asked_ns);
+        pace_sleep_for(loop->asked_ns);
     }
 }
 

@@ -11,7 +11,6 @@
 #include <math.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include "fits/rows.h"
 #include "fits/sum.h"
@@ -240,13 +239,6 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     return STEP_TOOK;
 }
 
-static void sleep_ns(int64_t ns)
-{
-    struct timespec rest = {.tv_sec = ns / 1000000000ll, .tv_nsec = ns % 1000000000ll};
-
-    nanosleep(&rest, NULL);
-}
-
 /* ---- the loop ---- */
 
 static void begin_stop(struct record_stream *s, const char *cause)
@@ -382,17 +374,17 @@ static void rest(struct record_stream *s, enum step step, int64_t now_ns)
         s->refused_sleep_ns *= 2;
     switch (step) {
     case STEP_NOTHING:
-        sleep_ns(
+        pace_sleep_for(
             pace_sleep_ns(&s->pace, s->shape->geometry.depth, s->shape->parts.frame_bytes, now_ns));
         break;
     case STEP_REFUSED:
-        sleep_ns(s->refused_sleep_ns);
+        pace_sleep_for(s->refused_sleep_ns);
         break;
     case STEP_STARVED:
-        sleep_ns(STARVED_SLEEP_NS);
+        pace_sleep_for(STARVED_SLEEP_NS);
         break;
     case STEP_GONE:
-        sleep_ns(RETURN_SLEEP_NS);
+        pace_sleep_for(RETURN_SLEEP_NS);
         break;
     default:
         break;

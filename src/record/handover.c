@@ -56,11 +56,6 @@ void handover_flush(struct record_stream *s)
 /* A smaller file is better than none, but not one of a few frames after the other. */
 #define CAPACITY_PART 64u
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t least_of(uint64_t capacity)
 {
     if (capacity / CAPACITY_PART >= 2)
@@ -83,8 +78,9 @@ static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
 {
     const struct fits_parts *parts = &s->shape->parts;
     uint64_t capacity = rolling_capacity(&s->config.rolling, parts, s->rate_hz), granted;
-    uint64_t most = smaller(s->room->limits.file_bytes_max,
-                            atomic_load_explicit(&s->file_bytes_most, memory_order_relaxed));
+    uint64_t most =
+        rolling_smaller(s->room->limits.file_bytes_max,
+                        atomic_load_explicit(&s->file_bytes_most, memory_order_relaxed));
     struct fits_plan wanted, least;
 
     fits_plan_make(&wanted, parts, capacity);
@@ -95,7 +91,7 @@ static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
     }
     *ret_least = least_of(capacity);
     if (atomic_load_explicit(&s->is_waiting, memory_order_relaxed))
-        capacity = smaller(capacity, modest_of(s, *ret_least));
+        capacity = rolling_smaller(capacity, modest_of(s, *ret_least));
     fits_plan_make(&wanted, parts, capacity);
     fits_plan_make(&least, parts, *ret_least);
     if (room_keeps_nothing(s->room)) /* then opener.c finds out how much there is room for */
@@ -122,7 +118,7 @@ void handover_plan(struct record_stream *s)
     f->shape = s->shape;
     atomic_fetch_add_explicit(&f->shape->file_count, 1, memory_order_relaxed);
     f->capacity = capacity;
-    f->least = smaller(least, capacity);
+    f->least = rolling_smaller(least, capacity);
     f->modest = modest_of(s, f->least);
     f->frames = 0;
     f->data_sum = f->rows_sum = 0;

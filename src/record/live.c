@@ -1,40 +1,22 @@
 /* live.c - see live.h. */
 #include "record/live.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include "base/units.h"
 
 #define LIVE_STREAMS (sizeof((struct live *)0)->frames / sizeof(uint64_t))
 
-/* printf at the end of what is there already; cut where it is full. */
-__attribute__((format(printf, 4, 5))) static size_t append(char *line, size_t line_bytes, size_t at,
-                                                           const char *fmt, ...)
-{
-    va_list args;
-    int n;
-
-    if (at + 1 >= line_bytes)
-        return at;
-    va_start(args, fmt);
-    n = vsnprintf(line + at, line_bytes - at, fmt, args);
-    va_end(args);
-    if (n < 0)
-        return at;
-    return at + (size_t)n < line_bytes ? at + (size_t)n : line_bytes - 1;
-}
-
 /* MB/s and, where it is known, when the disk will be full: first, so that it is never cut off. */
 static size_t format_disk(char *line, size_t line_bytes, double byte_rate, uint64_t free_bytes)
 {
-    size_t at = append(line, line_bytes, 0, "%.1f MB/s", byte_rate / 1e6);
+    size_t at = units_append(line, line_bytes, 0, "%.1f MB/s", byte_rate / 1e6);
     double minutes = byte_rate > 0.0 ? (double)free_bytes / byte_rate / 60.0 : 0.0;
 
     if (minutes <= 0.0 || minutes > 60.0 * 24 * 99)
         return at;
-    return minutes < 180.0 ? append(line, line_bytes, at, ", full in %.0f min", minutes)
-                           : append(line, line_bytes, at, ", full in %.0f h", minutes / 60.0);
+    return minutes < 180.0 ? units_append(line, line_bytes, at, ", full in %.0f min", minutes)
+                           : units_append(line, line_bytes, at, ", full in %.0f h", minutes / 60.0);
 }
 
 static size_t format_stream(struct live *live, char *line, size_t line_bytes, size_t at,
@@ -51,12 +33,12 @@ static size_t format_stream(struct live *live, char *line, size_t line_bytes, si
             rate = (double)(view.counts.recorded - live->frames[index]) / span_s;
         live->frames[index] = view.counts.recorded;
     }
-    at = append(line, line_bytes, at, " | %s %.0f/s %llu", s->name, rate,
-                (unsigned long long)view.counts.recorded);
+    at = units_append(line, line_bytes, at, " | %s %.0f/s %llu", s->name, rate,
+                      (unsigned long long)view.counts.recorded);
     if (lost)
-        at = append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
-    return append(line, line_bytes, at, " fifo %llu/%u buf %u%%", (unsigned long long)view.backlog,
-                  view.depth, view.full_percent);
+        at = units_append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
+    return units_append(line, line_bytes, at, " fifo %llu/%u buf %u%%",
+                        (unsigned long long)view.backlog, view.depth, view.full_percent);
 }
 
 void live_format(struct live *live, char *line, size_t line_bytes,

@@ -4,11 +4,6 @@
 #define FIRST_FRAMES 10000u
 #define FIRST_BYTES  (64ull << 20)
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits_parts *parts,
                           double rate_hz)
 {
@@ -16,11 +11,11 @@ uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits
     uint64_t capacity = fits_plan_capacity_within(parts, bytes);
 
     if (limits->frames) {
-        capacity = smaller(capacity, limits->frames);
+        capacity = rolling_smaller(capacity, limits->frames);
     } else if (rate_hz <= 0.0) {
-        uint64_t first = smaller(FIRST_FRAMES, FIRST_BYTES / parts->frame_bytes);
+        uint64_t first = rolling_smaller(FIRST_FRAMES, FIRST_BYTES / parts->frame_bytes);
 
-        capacity = smaller(capacity, first < 2 ? 2 : first);
+        capacity = rolling_smaller(capacity, first < 2 ? 2 : first);
     }
     if (limits->time_ns && rate_hz > 0.0) {
         double frames = rate_hz * (double)limits->time_ns / 1e9 * 1.05 + 16.0;

@@ -18,6 +18,12 @@ struct rolling_limits {
     int64_t time_ns; /* 0: no limit */
 };
 
+/* Of two limits. */
+static inline uint64_t rolling_smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /*
  * Capacity in frames of a stream's next file: the smallest of the limits; the time limit counts as
  * rate x time x 1.05. While the rate is unknown (<= 0) and no limit in frames was given, a small

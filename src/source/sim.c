@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/pace.h"
 #include "base/claim.h"
 #include "lib/clock.h"
 #include "lib/writer.h"
@@ -113,13 +113,6 @@ static int64_t due_ns(double rate_hz, uint64_t index)
     return ns < 4e18L ? (int64_t)llrintl(ns) : (int64_t)4e18;
 }
 
-static void sleep_until(int64_t mono_ns)
-{
-    struct timespec when = {mono_ns / NS_PER_S, mono_ns % NS_PER_S};
-
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
-}
-
 /* Sleep until the deadline. False: *stop was set. */
 static bool wait_until(int64_t deadline_ns, const volatile sig_atomic_t *stop)
 {
@@ -130,7 +123,7 @@ static bool wait_until(int64_t deadline_ns, const volatile sig_atomic_t *stop)
             return false;
         if (now >= deadline_ns)
             return true;
-        sleep_until(deadline_ns - now > SLEEP_NS_MAX ? now + SLEEP_NS_MAX : deadline_ns);
+        pace_sleep_until(deadline_ns - now > SLEEP_NS_MAX ? now + SLEEP_NS_MAX : deadline_ns);
     }
 }
 

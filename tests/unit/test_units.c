@@ -223,6 +223,23 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
+START_TEST(what_is_appended_is_cut_where_the_line_is_full)
+{
+    char line[9] = "";
+    size_t at = units_append(line, sizeof line, 0, "%d", 12);
+
+    ck_assert_uint_eq(at, 2);
+    at = units_append(line, sizeof line, at, " %s", "abc");
+    ck_assert_uint_eq(at, 6);
+    ck_assert_str_eq(line, "12 abc");
+    at = units_append(line, sizeof line, at, "%s", "defg");
+    ck_assert_uint_eq(at, 8);
+    ck_assert_str_eq(line, "12 abcde");
+    ck_assert_uint_eq(units_append(line, sizeof line, at, "x"), 8);
+    ck_assert_str_eq(line, "12 abcde");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("units");
@@ -244,6 +261,7 @@ int main(void)
     tcase_add_test(tc, times_are_cut_to_the_digits_asked_for);
     tcase_add_test(tc, times_before_1970_count_from_the_second_they_lie_in);
     tcase_add_test(tc, a_time_that_was_printed_is_read_again);
+    tcase_add_test(tc, what_is_appended_is_cut_where_the_line_is_full);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "base/pace.h"
 #include "lib/clock.h"
 #include "lib/shared.h"
 
@@ -31,13 +32,6 @@ static bool is_stopped(const struct player *player)
     return atomic_load_explicit(player->stop, memory_order_relaxed);
 }
 
-static void sleep_until(int64_t mono_ns)
-{
-    struct timespec when = {mono_ns / NS_PER_S, mono_ns % NS_PER_S};
-
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
-}
-
 /* Sleep until then. False: to be stopped. */
 static bool wait_until(const struct player *player, int64_t mono_ns)
 {
@@ -48,7 +42,7 @@ static bool wait_until(const struct player *player, int64_t mono_ns)
             return false;
         if (now_ns >= mono_ns)
             return true;
-        sleep_until(mono_ns - now_ns > SLEEP_NS_MAX ? now_ns + SLEEP_NS_MAX : mono_ns);
+        pace_sleep_until(mono_ns - now_ns > SLEEP_NS_MAX ? now_ns + SLEEP_NS_MAX : mono_ns);
     }
 }
 
@@ -84,7 +78,7 @@ static const struct ring_item *wait_for_item(const struct player *player)
             return NULL;
         if (item || is_last)
             return item;
-        sleep_until(dao_clock_mono_ns() + EMPTY_NS);
+        pace_sleep_until(dao_clock_mono_ns() + EMPTY_NS);
     }
 }
 
@@ -207,7 +201,7 @@ static bool play_timed(struct player *player, struct player_stream *s, const str
         return false;
     }
     if (deadline_ns - early_ns > dao_clock_mono_ns())
-        sleep_until(deadline_ns - early_ns);
+        pace_sleep_until(deadline_ns - early_ns);
     spin_until(player, deadline_ns);
     publish(player, s, item, &w);
     book_time(player, s, item, deadline_ns, begun_ns);
@@ -257,7 +251,7 @@ static bool take_segment(struct player *player, struct player_stream *s)
     while (!maker_is_done(&s->order)) {
         if (is_stopped(player))
             return false;
-        sleep_until(dao_clock_mono_ns() + EMPTY_NS);
+        pace_sleep_until(dao_clock_mono_ns() + EMPTY_NS);
     }
     s->order.target = NULL;
     s->settled_ns = s->order.done_ns + PLAYER_SETTLE_NS;

@@ -3,30 +3,12 @@
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/units.h"
-
-/* printf at the end of what is there already; cut where it is full. */
-__attribute__((format(printf, 4, 5))) static size_t append(char *line, size_t line_bytes, size_t at,
-                                                           const char *format, ...)
-{
-    va_list args;
-    int n;
-
-    if (at + 1 >= line_bytes)
-        return at;
-    va_start(args, format);
-    n = vsnprintf(line + at, line_bytes - at, format, args);
-    va_end(args);
-    if (n < 0)
-        return at;
-    return at + (size_t)n < line_bytes ? at + (size_t)n : line_bytes - 1;
-}
 
 static const char *name_of(const struct tell_replay *replay, unsigned stream)
 {
@@ -57,17 +39,17 @@ void tell_format_live(struct tell_live *live, char *line, size_t line_bytes,
     for (unsigned i = 0; i < player->count; i++)
         played += played_of(&player->streams[i]);
     if (replay->frames > 0)
-        at = append(line, line_bytes, at, "%.1f %% ",
-                    100.0 * (double)played / (double)replay->frames);
-    at = append(line, line_bytes, at, "%.0f/s, %u %% read ahead",
-                span_s > 0.0 ? (double)(played - live->frames) / span_s : 0.0,
-                ring_full_percent(player->ring));
+        at = units_append(line, line_bytes, at, "%.1f %% ",
+                          100.0 * (double)played / (double)replay->frames);
+    at = units_append(line, line_bytes, at, "%.0f/s, %u %% read ahead",
+                      span_s > 0.0 ? (double)(played - live->frames) / span_s : 0.0,
+                      ring_full_percent(player->ring));
     for (unsigned i = 0; i < player->count; i++) {
         const struct player_stream *s = &player->streams[i];
 
-        at = append(line, line_bytes, at, " | %s %" PRIu64, name_of(replay, i), played_of(s));
+        at = units_append(line, line_bytes, at, " | %s %" PRIu64, name_of(replay, i), played_of(s));
         if (missed_of(s) > 0)
-            at = append(line, line_bytes, at, " MISSED %" PRIu64, missed_of(s));
+            at = units_append(line, line_bytes, at, " MISSED %" PRIu64, missed_of(s));
     }
     live->frames = played;
     live->time_ns = now_ns;
@@ -87,13 +69,14 @@ void tell_format_step(char *line, size_t line_bytes, const struct tell_replay *r
         snprintf(line, line_bytes, "space or right: next frame, q: end");
         return;
     }
-    at = append(line, line_bytes, 0,
-                "%s: frame %" PRIu64 " (%" PRIu64 " to %" PRIu64 "), count %" PRIu64,
-                name_of(replay, stream), atomic_load_explicit(&s->index, memory_order_relaxed),
-                feed->begin, feed->end - 1, atomic_load_explicit(&s->cnt0, memory_order_relaxed));
+    at = units_append(
+        line, line_bytes, 0, "%s: frame %" PRIu64 " (%" PRIu64 " to %" PRIu64 "), count %" PRIu64,
+        name_of(replay, stream), atomic_load_explicit(&s->index, memory_order_relaxed), feed->begin,
+        feed->end - 1, atomic_load_explicit(&s->cnt0, memory_order_relaxed));
     atime_ns = atomic_load_explicit(&s->atime_ns, memory_order_relaxed);
     if (atime_ns > 0)
-        append(line, line_bytes, at, ", %s UTC", units_format_utc(utc, sizeof utc, atime_ns, 6));
+        units_append(line, line_bytes, at, ", %s UTC",
+                     units_format_utc(utc, sizeof utc, atime_ns, 6));
 }
 
 /* ---- the summary ---- */

@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/await.h"
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/units.h"
@@ -20,8 +20,6 @@
 #define TICK_NS       500000000ll
 #define PLAIN_LINE_NS 60000000000ll /* not on a terminal: one line a minute */
 #define SAY_AGAIN_NS  10000000000ll /* the same is not said more often */
-#define OPEN_POLL_MS  20
-#define BEING_MADE_NS 1000000000ll /* longer than that no creator leaves a file unfinished */
 #define SCREEN_BYTES  32768
 
 /* As the program's exit status is defined everywhere (cli/cli.h). */
@@ -48,22 +46,6 @@ struct live {
 
 /* ---- making and unmaking ---- */
 
-static int make_signal_fd(struct live *live)
-{
-    struct sigaction hangup;
-    sigset_t set;
-
-    sigemptyset(&set);
-    /* A terminal that is closed ends it, unless nohup asked for it to go on. */
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-        sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    live->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return live->signal_fd < 0 ? -errno : 0;
-}
-
 static int create(struct live *live)
 {
     const struct live_config *config = live->config;
@@ -85,7 +67,8 @@ static int create(struct live *live)
         live->streams[i].each_frame = config->watch.each_frame;
         live->count++;
     }
-    return make_signal_fd(live);
+    live->signal_fd = await_signals(false);
+    return live->signal_fd < 0 ? live->signal_fd : 0;
 }
 
 static void destroy(struct live *live)
@@ -104,8 +87,9 @@ static void destroy(struct live *live)
 /* ---- the beginning ---- */
 
 /* Wait so long; did a signal ask for the end? */
-static bool is_end_wanted(struct live *live, int wait_ms)
+static bool is_end_wanted(void *ctx, int wait_ms)
 {
+    struct live *live = ctx;
     struct pollfd fds[] = {{.fd = live->signal_fd, .events = POLLIN},
                            {.fd = live->over_fd, .events = POLLIN}};
     struct signalfd_siginfo info;
@@ -120,75 +104,23 @@ static bool is_end_wanted(struct live *live, int wait_ms)
     return wanted;
 }
 
-static int open_segment(struct live *live, struct watch *w, int64_t deadline_ns)
-{
-    struct dao_text text = {""};
-    bool said = false;
-    int64_t odd_since_ns = 0;
-
-    for (;;) {
-        int r = dao_segment_open(&w->segment, w->path, DAO_ACCESS_READ, &text);
-        int64_t now_ns = dao_clock_mono_ns();
-        bool is_odd = r == -EMEDIUMTYPE;
-
-        if (r == 0)
-            return 0;
-        /* A foreign creator's file has the wrong size for a moment. */
-        odd_since_ns = !is_odd ? 0 : odd_since_ns ? odd_since_ns : now_ns;
-        if ((r != -ENOENT && r != -ENODATA && !is_odd) || now_ns >= deadline_ns ||
-            (is_odd && now_ns - odd_since_ns > BEING_MADE_NS)) {
-            log_error("drops: %s", text.s);
-            return r;
-        }
-        if (!said && !live->config->quiet)
-            log_info("waiting for %s to appear", w->path);
-        said = true;
-        if (is_end_wanted(live, OPEN_POLL_MS))
-            return -EINTR;
-    }
-}
-
-/* The first segment that is not open, or has changed since, while others were waited for; or
- * count. */
-static unsigned find_closed(struct live *live)
-{
-    for (unsigned i = 0; i < live->count; i++) {
-        struct dao_segment *segment = &live->watches[i]->segment;
-
-        if (segment->fd >= 0 &&
-            (dao_segment_check(segment) < 0 || dao_segment_check_path(segment) < 0))
-            dao_segment_close(segment);
-        if (segment->fd < 0)
-            return i;
-    }
-    return live->count;
-}
-
 static int open_segments(struct live *live)
 {
-    int64_t wait_ns = live->config->wait_ns;
-    int64_t deadline_ns = wait_ns == INT64_MAX ? INT64_MAX : dao_clock_mono_ns() + wait_ns;
-    unsigned i;
-    int r = 0;
+    const struct await await = {.who = "drops: ",
+                                .wait_ns = live->config->wait_ns,
+                                .quiet = live->config->quiet,
+                                .is_end_wanted = is_end_wanted,
+                                .ctx = live};
+    struct await_segment *segments = calloc(live->count, sizeof *segments);
+    int r;
 
-    while (r == 0 && (i = find_closed(live)) < live->count)
-        r = open_segment(live, live->watches[i], deadline_ns);
+    if (!segments)
+        return -ENOMEM;
+    for (unsigned i = 0; i < live->count; i++)
+        segments[i] = (struct await_segment){&live->watches[i]->segment, live->watches[i]->path};
+    r = await_segments(&await, segments, live->count);
+    free(segments);
     return r;
-}
-
-static void warn_of_segments(const struct live *live)
-{
-    for (unsigned i = 0; i < live->count; i++) {
-        const struct dao_segment *segment = &live->watches[i]->segment;
-
-        if (segment->ambiguous)
-            log_warning("%s: two layouts fit its size; taken as %s", live->watches[i]->path,
-                        segment->geo.layout->name);
-        if (dao_segment_is_on_disk(segment))
-            log_warning("%s lies on a disk file system and suffers its write-back; put segments on "
-                        "a tmpfs such as /dev/shm",
-                        live->watches[i]->path);
-    }
 }
 
 static int start(struct live *live)
@@ -464,7 +396,6 @@ int live_run(const struct live_config *config)
     if (r == 0)
         r = open_segments(&live);
     if (r == 0) {
-        warn_of_segments(&live);
         r = start(&live);
         if (r < 0)
             ask_to_stop(&live);

@@ -2,9 +2,10 @@
  * disk.h - what the session's thread looks at on the disk twice a second: is there room for what is
  * to come, is the folder still there, does the ledger tell what was lost meanwhile?
  *
- * A stream that waits for the disk closes no file, so that nobody would write the ledger: then it
- * is written once a second, and a recorder that is killed meanwhile leaves one that tells all but
- * the last two seconds. It is a keeper that writes it; nothing here waits for a disk.
+ * A stream that waits for the disk closes no file, so that nobody would write the ledger: while
+ * frames are lost to the disk that it does not tell of, a keeper is asked for it once a second. A
+ * recorder that is killed then leaves one that tells all but the last two seconds, where the disk
+ * took it. disk_look() writes nothing; it asks the file system for its room and the folder's links.
  */
 #ifndef DAOREC_RECORD_DISK_H
 #define DAOREC_RECORD_DISK_H

@@ -79,23 +79,6 @@ static int make_identity(struct session *session)
     return 0;
 }
 
-static int make_signal_fd(struct session *session)
-{
-    struct sigaction hangup;
-    sigset_t set;
-
-    sigemptyset(&set);
-    /* A terminal that is closed ends a recording in order, unless nohup asked for it to go on. */
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-        sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGUSR1);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    session->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return session->signal_fd < 0 ? -errno : 0;
-}
-
 static struct record_stream *make_stream(const struct session_config *config, const char *path)
 {
     struct record_stream *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
@@ -142,9 +125,10 @@ static int create(struct session *session, const struct session_config *config)
     r = books_init(&session->books, session->streams, session->count);
     if (r == 0)
         r = teller_init(&session->teller, session->streams, session->count, config->quiet);
-    if (r == 0)
-        r = make_signal_fd(session);
-    return r == 0 ? make_identity(session) : r;
+    if (r < 0)
+        return r;
+    session->signal_fd = await_signals(true);
+    return session->signal_fd < 0 ? session->signal_fd : make_identity(session);
 }
 
 static void destroy(struct session *session)
@@ -462,11 +446,15 @@ static int conclude(struct session *session)
 int session_run(const struct session_config *config)
 {
     struct session session;
-    struct start_interrupt interrupt = {is_end_wanted, &session};
+    const struct await await = {.who = "",
+                                .wait_ns = config->wait_ns,
+                                .quiet = config->quiet,
+                                .is_end_wanted = is_end_wanted,
+                                .ctx = &session};
     int r = create(&session, config), status;
 
     if (r == 0)
-        r = start_open_segments(session.streams, session.count, config, &interrupt);
+        r = start_open_segments(session.streams, session.count, &await);
     if (r == 0)
         r = start_allocate(session.streams, session.count, config->buffer_bytes, session.host,
                            session.uuid);

@@ -16,21 +16,15 @@
 /* A queue stays as it is when frames of another size come: not too small for many small blocks. */
 #define QUEUE_MIN 1024u
 
-int stream_open(struct record_stream *s, struct dao_text *text)
+int stream_name(struct record_stream *s, struct dao_text *text)
 {
-    int r = dao_segment_open(&s->segment, s->path, DAO_ACCESS_READ, text);
-
-    if (r < 0)
-        return r;
-    if (tree_stream_name(s->name, s->path) < 0) {
-        snprintf(text->s, sizeof text->s,
-                 "%.250s: the name is too long for a stream (at most %d characters before the "
-                 "first dot); link the segment under a shorter one",
-                 s->path, FITS_STREAM_NAME_MAX);
-        dao_segment_close(&s->segment);
-        return -ENAMETOOLONG;
-    }
-    return 0;
+    if (tree_stream_name(s->name, s->path) == 0)
+        return 0;
+    snprintf(text->s, sizeof text->s,
+             "%.250s: the name is too long for a stream (at most %d characters before the first "
+             "dot); link the segment under a shorter one",
+             s->path, FITS_STREAM_NAME_MAX);
+    return -ENAMETOOLONG;
 }
 
 /* ---- buffers ---- */

@@ -6,14 +6,15 @@
 
 #include "record/stream.h"
 
-/* Open the segment of s->path read-only and name the stream. 0 or negative errno with a text.
- * -ENOENT and -ENODATA are worth waiting for. */
-int stream_open(struct record_stream *s, struct dao_text *text);
+/* Name the stream after its segment, s->path. 0, or -ENAMETOOLONG with a text. */
+int stream_name(struct record_stream *s, struct dao_text *text);
 
-/* Allocate blocks and queues within `buffer_bytes` (or a little more: two frames always fit). */
+/* Allocate blocks and queues within `buffer_bytes` (or a little more: two frames always fit) for the
+ * segment that is open. 0, or -ENOMEM with a text; stream_close() releases what there is then. */
 int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_text *text);
 
-/* Fix what all files of the stream have in common; host and session are borrowed. */
+/* Fix what all files of the stream have in common, from the segment that is open; host and session
+ * (its uuid) are borrowed. 0; -ENOMEM or what recording_measure_parts() says, with a text. */
 int stream_describe(struct record_stream *s, const char *host, const char *session,
                     struct dao_text *text);
 
@@ -36,7 +37,8 @@ bool stream_has_old_files(const struct record_stream *s);
  */
 int stream_reshape(struct record_stream *s, struct dao_text *text);
 
-/* Everything goes; safe on a zeroed or half-built stream. */
+/* Everything goes, also files that were prepared and got no name. Once its threads have ended; safe
+ * on a half-built stream whose descriptors are -1. */
 void stream_close(struct record_stream *s);
 
 #endif

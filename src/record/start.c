@@ -6,21 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/units.h"
-#include "lib/clock.h"
 #include "record/handover.h"
 #include "record/opener.h"
 #include "record/setup.h"
 #include "recording/find.h"
 
-#define ENGINE_DEPTH    64u
-#define SEGMENT_POLL_MS 20
-#define BEING_MADE_NS   1000000000ll /* longer than that no creator leaves a file unfinished */
-#define TMPFS_MAGIC     0x01021994
+#define ENGINE_DEPTH 64u
 /* Looked through for files to repair: a matter of some 10 ms, the newest sessions first. */
 #define OFFER_FOLDERS_MAX 1000
 #define BUFFER_DEFAULT    (512ull << 20)
@@ -73,45 +68,6 @@ int start_check_descriptors(unsigned streams)
 
 /* ---- segments ---- */
 
-static int open_segment(struct record_stream *s, int64_t deadline_ns, bool quiet,
-                        const struct start_interrupt *interrupt)
-{
-    struct dao_text text = {""};
-    bool said = false;
-    int64_t odd_since_ns = 0;
-
-    for (;;) {
-        int r = stream_open(s, &text);
-        int64_t now_ns = dao_clock_mono_ns();
-        bool is_odd = r == -EMEDIUMTYPE;
-
-        if (r == 0)
-            return 0;
-        /* A foreign creator's file has the wrong size for a moment. */
-        odd_since_ns = !is_odd ? 0 : odd_since_ns ? odd_since_ns : now_ns;
-        if ((r != -ENOENT && r != -ENODATA && !is_odd) || now_ns >= deadline_ns ||
-            (is_odd && now_ns - odd_since_ns > BEING_MADE_NS)) {
-            log_error("%s", text.s);
-            return r;
-        }
-        if (!said && !quiet)
-            log_info("waiting for %s to appear", s->path);
-        said = true;
-        if (interrupt->is_wanted(interrupt->ctx, SEGMENT_POLL_MS))
-            return -EINTR;
-    }
-}
-
-static void warn_of_disk(const struct record_stream *s)
-{
-    struct statfs fs;
-
-    if (fstatfs(s->segment.fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC)
-        log_warning("%s lies on a disk file system and suffers its write-back; put segments on a "
-                    "tmpfs such as /dev/shm",
-                    s->path);
-}
-
 /* Two streams of one name would write into one folder. */
 static int check_names(struct record_stream *const *streams, unsigned count)
 {
@@ -128,47 +84,31 @@ static int check_names(struct record_stream *const *streams, unsigned count)
     return 0;
 }
 
-/* The first segment that changed since it was opened, while others were waited for; or count. */
-static unsigned find_stale(struct record_stream *const *streams, unsigned count)
-{
-    unsigned i = 0;
-
-    while (i < count && dao_segment_check(&streams[i]->segment) == 0 &&
-           dao_segment_check_path(&streams[i]->segment) == 0)
-        i++;
-    return i;
-}
-
 int start_open_segments(struct record_stream *const *streams, unsigned count,
-                        const struct session_config *config,
-                        const struct start_interrupt *interrupt)
+                        const struct await *await)
 {
-    int64_t deadline_ns =
-        config->wait_ns == INT64_MAX ? INT64_MAX : dao_clock_mono_ns() + config->wait_ns;
-    unsigned stale;
-    int r;
+    struct await_segment *segments;
+    int r = 0;
 
-    for (unsigned i = 0; i < count; i++) {
-        r = open_segment(streams[i], deadline_ns, config->quiet, interrupt);
+    for (unsigned i = 0; i < count && r == 0; i++) {
+        struct dao_text text;
+
+        r = stream_name(streams[i], &text);
         if (r < 0)
-            return r;
-        r = check_names(streams, i + 1);
-        if (r < 0)
-            return r;
+            log_error("%s", text.s);
     }
-    while ((stale = find_stale(streams, count)) < count) {
-        dao_segment_close(&streams[stale]->segment);
-        r = open_segment(streams[stale], deadline_ns, config->quiet, interrupt);
-        if (r < 0)
-            return r;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        if (streams[i]->segment.ambiguous)
-            log_warning("%s: two layouts fit its size; taken as %s", streams[i]->path,
-                        streams[i]->segment.geo.layout->name);
-        warn_of_disk(streams[i]);
-    }
-    return 0;
+    if (r == 0)
+        r = check_names(streams, count);
+    if (r < 0)
+        return r;
+    segments = calloc(count, sizeof *segments);
+    if (!segments)
+        return -ENOMEM;
+    for (unsigned i = 0; i < count; i++)
+        segments[i] = (struct await_segment){&streams[i]->segment, streams[i]->path};
+    r = await_segments(await, segments, count);
+    free(segments);
+    return r;
 }
 
 /* ---- memory ---- */

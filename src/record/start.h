@@ -8,23 +8,17 @@
 
 #include <stdbool.h>
 
+#include "base/await.h"
 #include "record/session.h"
-
-/* Did a signal come that asks for the end? Called while segments are waited for. */
-struct start_interrupt {
-    bool (*is_wanted)(void *ctx, int wait_ms);
-    void *ctx;
-};
 
 /* May this process have as many files open as so many streams take? Its soft limit is raised as far
  * as that is allowed. Before anything is opened. */
 int start_check_descriptors(unsigned streams);
 
-/* Open all, waiting for them to appear where that was asked for. -EINTR: interrupted. -EEXIST: two
- * of them would be streams of one name. */
+/* Name the streams and open all segments, waiting for them to appear where that was asked for.
+ * -EINTR: the end is wanted. -EEXIST: two of them would be streams of one name. */
 int start_open_segments(struct record_stream *const *streams, unsigned count,
-                        const struct session_config *config,
-                        const struct start_interrupt *interrupt);
+                        const struct await *await);
 
 /* Blocks and queues, by the size of the streams' frames; host and uuid are borrowed. */
 int start_allocate(struct record_stream *const *streams, unsigned count, uint64_t buffer_bytes,

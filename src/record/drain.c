@@ -408,7 +408,7 @@ static void drain_loop(struct record_stream *s)
         if (step == STEP_TOOK || step == STEP_STARVED || !s->stopping)
             last_taken_ns = now_ns;
         /* Frames that were there at the request cannot be had any more: do not wait for ever. */
-        if (now_ns - last_taken_ns > STOP_PATIENCE_NS)
+        if (!s->finished && now_ns - last_taken_ns > STOP_PATIENCE_NS)
             give_up_wanted(s, LEDGER_LAPPED);
         if (!s->finished)
             rest(s, step, now_ns);

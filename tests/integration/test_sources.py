@@ -62,6 +62,33 @@ def what_a_replaced_segment_published_unseen_is_counted_from_one():
     assert len(again) == 1 and again["LOST"][0] == again["CNT0"][0] - 1
 
 
+def what_is_given_up_at_the_end_is_booked_once():
+    """Frame 21 is never whole; the end is asked for, the recorder stands still for longer than it
+    waits for that frame, and is lapped meanwhile: two reasons to give the frame up."""
+    path = h.segment("given_up")
+    segment = fifo(path)
+    recorder = recording(path)
+    publish(segment, 20)
+    h.wait_for(lambda: taken(path), what="a file")
+    segment.slot = (segment.slot + 1) % segment.depth
+    at = segment.slot * segment.md_bytes
+    segment.map[at + 176] = 1
+    segment.store(ctypes.c_uint64, at + 152, 21)
+    segment.store(ctypes.c_uint32, segment.fifo_off + 4, segment.slot)
+    segment.count = 21
+    h.time.sleep(0.2)
+    recorder.terminate()
+    h.time.sleep(0.3)
+    h.freeze(recorder)
+    h.time.sleep(1.2)
+    for _ in range(100):
+        segment.publish()
+    recorder.send_signal(h.signal.SIGCONT)
+    session = h.finish(recorder)
+    assert session.stream(path)["recorded"] == 20, session.summary
+    assert session.stream(path)["lost_by"]["lapped"] == 1, session.summary
+
+
 def what_was_seen_before_a_restart_in_place_and_not_taken_is_lost_to_it():
     """A writer dies when its frame 21 is there but for its flag, and begins again at 1. How often the
     recorder has looked in between is a matter of chance; most times it has."""
@@ -226,6 +253,7 @@ def what_the_disk_costs_is_booked_to_the_disk_and_flagged():
 if __name__ == "__main__":
     h.main([what_the_disk_costs_is_booked_to_the_disk_and_flagged, bad_times_and_missing_packets_are_flagged,
             what_a_replaced_segment_published_unseen_is_counted_from_one,
+            what_is_given_up_at_the_end_is_booked_once,
             what_was_seen_before_a_restart_in_place_and_not_taken_is_lost_to_it,
             what_was_waiting_when_a_segment_is_cut_off_is_lost_to_the_restart,
             a_segment_truncated_in_place_balances_and_goes_on, every_new_shape_is_said,

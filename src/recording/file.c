@@ -139,8 +139,15 @@ static int create_file(struct recording_file *file, int dir_fd, bool want_direct
                        const struct sink_backend *backend)
 {
     uint64_t bytes = file->plan.file_bytes;
+    const struct sink_old *old = file->old;
     int r;
 
+    file->old = NULL;
+    if (old &&
+        sink_recycle(&file->sink, dir_fd, file->name, bytes, want_direct, backend, old) == 0) {
+        file->room_frames = file->plan.capacity;
+        return 0;
+    }
     if (file->room_frames == file->plan.capacity)
         return sink_create(&file->sink, dir_fd, file->name, bytes, want_direct, backend);
     r = sink_create_sparse(&file->sink, dir_fd, file->name, bytes, want_direct, backend);

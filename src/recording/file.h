@@ -26,6 +26,7 @@ struct recording_file {
     char stream[FITS_STREAM_NAME_MAX + 1];
     struct fits_plan plan;
     uint64_t room_frames; /* frames that there is room for on the disk; before prepare 0: all */
+    const struct sink_old *old; /* before prepare: blocks to be used again, see sink.h; or NULL */
     struct fits_state state;
     int64_t dateref_ns; /* a whole second */
     struct sink sink;
@@ -41,8 +42,10 @@ int recording_measure_parts(struct fits_parts *ret, const struct fits_facts *fac
 /*
  * Prepare a file in dir_fd as file->plan has it, with room on the disk for file->room_frames frames
  * and for closing with so many: where those are fewer than the capacity, the planes and rows behind
- * them are a hole. file->facts, file->dateref_ns and file->state.file_seq are the caller's to set
- * before, too. 0 or negative errno; nothing is left behind.
+ * them are a hole. file->facts, file->dateref_ns, file->state.file_seq and file->old are the
+ * caller's to set before, too. The blocks of file->old are taken if they can be, which is where
+ * that file ends in any case; then the planes hold what it had until frames are written, all else
+ * is zeros. 0 or negative errno; nothing is left behind.
  */
 int recording_file_prepare(struct recording_file *file, int dir_fd, bool want_direct,
                            const struct sink_backend *backend, struct dao_text *text);

@@ -27,6 +27,7 @@ static const struct verb verbs[] = {
     {"repair", cli_repair, "finish what a crash left; says what it would do, --apply does it"},
     {"extract", cli_extract, "take frames out of recordings into FITS or .npy"},
     {"doctor", cli_doctor, "can this machine record? limits, disk rate, and whether a load fits"},
+    {"keep", cli_keep, "mark recordings that are not to be removed to make room"},
     {"help", cli_help, "print this, or the options of a verb"},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

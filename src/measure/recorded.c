@@ -30,10 +30,11 @@ enum ledger_use {
     LEDGER_OPEN,    /* it is still recorded, or was not finished */
     LEDGER_PARTIAL, /* not all files that it names are here */
     LEDGER_USED,
+    LEDGER_CUT, /* files that it counts were removed to keep within a limit */
     LEDGER_ODD, /* it contradicts the rows */
 };
 static const char *const ledger_use_names[] = {"none", "unfinished", "partial", "used",
-                                               "contradicts"};
+                                               "cut", "contradicts"};
 
 struct stream {
     const struct series *series;
@@ -98,6 +99,9 @@ static const struct ledger_stream *find_entry(const struct ledger_document *docu
         return NULL;
     *ret = LEDGER_OPEN;
     if ((ledger->end_ns == 0 && !ledger->recovered) || !booking_is_ledger_whole(entry))
+        return NULL;
+    *ret = LEDGER_CUT;
+    if (entry->removed.files > 0)
         return NULL;
     *ret = LEDGER_PARTIAL;
     for (size_t i = 0; i < entry->file_count; i++)
@@ -202,6 +206,7 @@ static void print_ledger_note(const struct stream *stream)
     static const char *const notes[] = {
         [LEDGER_OPEN] = "not finished: what is lost behind the last row is not known",
         [LEDGER_PARTIAL] = "not used: files that it names are not among these",
+        [LEDGER_CUT] = "not used: files were removed to keep within a limit; this is what is left",
         [LEDGER_ODD] = "does not fit the rows; see daorec verify",
     };
 

@@ -158,6 +158,10 @@ static void look_at_hole(struct missing *missing, const struct chain_session *se
 
     if (is_required && !session->is_alive) /* told by what the ledger names */
         return;
+    if (ledger && first <= ledger->removed.last_file) /* to keep within a limit */
+        first = ledger->removed.last_file + 1;
+    if (first > last)
+        return;
     /* A failing disk may have swallowed all of them. */
     if (a && a->frames > 0 && b->frames > 0 &&
         is_booked(ledger, (int64_t)((uint64_t)a->last.cnt0 + 1),
@@ -189,8 +193,9 @@ static void look_behind(struct missing *missing, const struct chain_session *ses
     if (next == 0)
         verify_doubts_add(missing->doubts, -1, "%s names '%s' as the file after", last->name,
                           last->next);
-    else if (!is_in_ledger(missing->chain, session->ledger, next, next, &is_required) ||
-             !is_required)
+    else if ((!is_in_ledger(missing->chain, session->ledger, next, next, &is_required) ||
+              !is_required) &&
+             (!session->ledger || next > session->ledger->removed.last_file))
         miss_range(missing, next, next);
 }
 

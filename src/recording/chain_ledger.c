@@ -34,6 +34,7 @@ static void check_sums(const struct ledger_stream *ledger, struct verify_doubts 
         verify_doubts_add(doubts, -1, "the runs in the ledger of %s do not add up", ledger->name);
     for (size_t i = 0; i < ledger->file_count; i++)
         files += ledger->files[i].frames;
+    files += ledger->removed.frames;
     if (files > counts->recorded)
         verify_doubts_add(doubts, -1, "the files in the ledger of %s hold more than it recorded",
                           ledger->name);
@@ -121,10 +122,9 @@ static bool check_extra(const struct chain *chain, const struct ledger_stream *l
             named++;
         is_named = is_named || (named < ledger->file_count &&
                                 chain_name_seq(ledger->files[named].name, chain->stream) == seq);
-        if (!is_named) {
-            any = true;
-            continue;
-        }
+        any = any || !is_named;
+        if (!is_named && seq > ledger->removed.last_file)
+            continue; /* else it was about to be removed */
         if (i - first == 1)
             verify_doubts_add(doubts, -1, "%s is not in the ledger", chain->files[first].name);
         else if (i > first)
@@ -268,11 +268,13 @@ static void compare(struct verify_doubts *doubts, const char *name, const char *
                           (unsigned long long)ledger_says, (unsigned long long)files_say);
 }
 
+/* Files that were removed count as they did, as far as it is known what was in them. */
 static void check_totals(const struct chain *chain, const struct ledger_stream *ledger,
                          struct verify_doubts *doubts)
 {
-    uint64_t frames = 0, torn = 0, lost = 0;
-    bool failed = false; /* a disk did: torn ones may have been among what it swallowed */
+    uint64_t frames = ledger->removed.frames, torn = 0, lost = 0;
+    bool failed =
+        ledger->removed.files > 0; /* a disk did: torn ones may have been among what it swallowed */
     bool doubted = false;
 
     for (size_t i = 0; chain && i < chain->in_order; i++) {

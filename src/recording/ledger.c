@@ -1,10 +1,12 @@
 /* ledger.c - see ledger.h. */
 #include "recording/ledger.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/json_text.h"
 #include "base/units.h"
@@ -196,6 +198,30 @@ static json_t *files(const struct ledger_stream *stream)
     return array;
 }
 
+/* So much of the stream's numbers as a ledger that is built anew goes on from; its runs and gaps are
+ * the first of those that are listed. */
+static json_t *so_far(const struct ledger_counts *counts)
+{
+    json_t *object = json_object();
+
+    put_numbers(object, counts);
+    json_object_set_new(object, "runs", integer(counts->run_count));
+    json_object_set_new(object, "run", run(&counts->run));
+    json_object_set_new(object, "gaps", integer(counts->gap_count));
+    json_object_set_new(object, "shapes", integer(counts->shape_count));
+    return object;
+}
+
+static json_t *removed(const struct ledger_removed *r)
+{
+    json_t *object = json_pack("{s:I, s:I, s:I}", "files", (json_int_t)r->files, "frames",
+                               (json_int_t)r->frames, "last_file", (json_int_t)r->last_file);
+
+    if (r->has_counts)
+        json_object_set_new(object, "so_far", so_far(&r->counts));
+    return object;
+}
+
 static json_t *whole_stream(const struct ledger_stream *stream)
 {
     json_t *object = json_object();
@@ -216,6 +242,8 @@ static json_t *whole_stream(const struct ledger_stream *stream)
                         integer(past > LEDGER_RUNS_MAX ? past - LEDGER_RUNS_MAX : 0));
     put_gaps(object, stream);
     json_object_set_new(object, "files", files(stream));
+    if (stream->removed.files > 0)
+        json_object_set_new(object, "removed", removed(&stream->removed));
     return object;
 }
 
@@ -258,6 +286,63 @@ char *ledger_to_json(const struct ledger *ledger, bool brief)
                                              : whole_stream(&ledger->streams[i]));
     json_object_set_new(root, "streams", streams);
     text = json_dumps(root, brief ? JSON_PRESERVE_ORDER : JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+    json_decref(root);
+    return text;
+}
+
+/* ---- a file taken out of a ledger that is there ---- */
+
+/* The index of the object with this name, or -1. */
+static ssize_t find_named(const json_t *list, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *own = json_string_value(json_object_get(json_array_get(list, i), "name"));
+
+        if (own && strcmp(own, name) == 0)
+            return (ssize_t)i;
+    }
+    return -1;
+}
+
+static void note_removed(json_t *stream, const json_t *file, uint64_t file_seq)
+{
+    json_t *object = json_object_get(stream, "removed");
+    json_int_t frames = json_integer_value(json_object_get(file, "frames"));
+
+    if (!json_is_object(object)) {
+        object = json_pack("{s:i, s:i, s:i}", "files", 0, "frames", 0, "last_file", 0);
+        json_object_set_new(stream, "removed", object);
+    }
+    json_object_set_new(object, "files",
+                        json_integer(json_integer_value(json_object_get(object, "files")) + 1));
+    json_object_set_new(
+        object, "frames",
+        json_integer(json_integer_value(json_object_get(object, "frames")) + frames));
+    if ((uint64_t)json_integer_value(json_object_get(object, "last_file")) >= file_seq)
+        return;
+    json_object_set_new(object, "last_file", integer(file_seq));
+    json_object_del(object, "so_far"); /* those were of another file */
+}
+
+char *ledger_retire_file(const char *json, const char *stream, const char *file, uint64_t file_seq,
+                         int *ret_error)
+{
+    json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+    json_t *streams = json_object_get(root, "streams"), *entry, *files;
+    ssize_t at = find_named(streams, stream);
+    char name[2 * TREE_FILE_BYTES], *text = NULL;
+
+    entry = at >= 0 ? json_array_get(streams, (size_t)at) : NULL;
+    files = json_object_get(entry, "files");
+    snprintf(name, sizeof name, "%s/%s", stream, file);
+    at = find_named(files, name);
+    *ret_error = !json_is_array(files) ? -EBADMSG : at < 0 ? -EALREADY : 0;
+    if (*ret_error == 0) {
+        note_removed(entry, json_array_get(files, (size_t)at), file_seq);
+        json_array_remove(files, (size_t)at);
+        text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+        *ret_error = text ? 0 : -ENOMEM;
+    }
     json_decref(root);
     return text;
 }

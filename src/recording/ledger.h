@@ -63,6 +63,17 @@ struct ledger_file {
     int64_t begin_ns, end_ns;
     const char *end_cause;
     bool closed;
+    struct ledger_counts so_far; /* while recording: of the stream up to the end of this file */
+};
+
+/* Finished files that were removed to keep within a limit (--keep-files and the like). Their frames
+ * were recorded, and stay counted so. */
+struct ledger_removed {
+    uint64_t files, frames;
+    uint64_t
+        last_file; /* the highest number; of those below it, the files that are listed are there */
+    bool has_counts;
+    struct ledger_counts counts; /* of the stream up to the end of last_file */
 };
 
 struct ledger_stream {
@@ -78,8 +89,9 @@ struct ledger_stream {
     uint64_t failed_count;         /* all; min(failed_count, LEDGER_FAILED_MAX) entries */
     const struct ledger_run *runs; /* finished runs: min(run_count - 1, LEDGER_RUNS_MAX) */
     const struct ledger_shape *shapes; /* earlier ones: min(shape_count - 1, LEDGER_SHAPES_MAX) */
-    const struct ledger_file *files;
+    const struct ledger_file *files;   /* those that are there */
     size_t file_count;
+    struct ledger_removed removed; /* those that were there */
 };
 
 struct ledger {
@@ -111,6 +123,14 @@ bool ledger_balances(const struct ledger_counts *counts);
 /* The JSON text of session.json (pretty) or of --json (brief: the summary alone, on one line, file
  * names below root). malloc'ed, NUL-terminated; NULL without memory. */
 char *ledger_to_json(const struct ledger *ledger, bool brief);
+
+/*
+ * In the JSON text of a ledger: this file of `stream` is to be removed; no file of that name: true
+ * already. malloc'ed, or NULL with a negative errno in *ret_error: -EBADMSG: it is no ledger, or
+ * does not know the stream; -EALREADY: it does not list the file as one that is there.
+ */
+char *ledger_retire_file(const char *json, const char *stream, const char *file, uint64_t file_seq,
+                         int *ret_error);
 
 /* ---- reading session.json, which may have been written by anybody ---- */
 

@@ -278,6 +278,47 @@ static void get_files(struct parser *p, const json_t *stream, struct ledger_stre
     ret->file_count = count;
 }
 
+/* What the numbers were at the end of the last file that was removed. */
+static void get_so_far(struct parser *p, const json_t *object, const struct ledger_stream *stream,
+                       struct ledger_removed *ret)
+{
+    struct ledger_counts *counts = &ret->counts;
+    const json_t *run = json_object_get(object, "run");
+
+    *counts = (struct ledger_counts){.recorded = get_count(p, object, "recorded"),
+                                     .torn = get_count(p, object, "torn"),
+                                     .run_count = get_count(p, object, "runs"),
+                                     .gap_count = get_count(p, object, "gaps"),
+                                     .shape_count = get_count(p, object, "shapes")};
+    for (int i = 0; i < LEDGER_CAUSES; i++)
+        counts->lost_by[i] =
+            get_count(p, json_object_get(object, "lost_by"), ledger_cause_names[i]);
+    counts->run.first_cnt0 = get_integer(p, run, "first_cnt0");
+    counts->run.last_cnt0 = get_integer(p, run, "last_cnt0");
+    counts->past_runs = get_count(p, object, "expected") - ledger_run_expected(&counts->run);
+    if (!p->error &&
+        (!ledger_balances(counts) || counts->run_count < 1 || counts->shape_count < 1 ||
+         counts->run_count > stream->counts.run_count ||
+         counts->shape_count > stream->counts.shape_count ||
+         counts->gap_count > stream->counts.gap_count || counts->torn > counts->recorded))
+        fail(p, "so_far", "holds numbers that do not fit");
+    ret->has_counts = !p->error;
+}
+
+/* Not there where nothing was removed. */
+static void get_removed(struct parser *p, const json_t *object, struct ledger_stream *ret)
+{
+    const json_t *so_far = json_object_get(object, "so_far");
+
+    if (!object || p->error)
+        return;
+    ret->removed.files = get_count(p, object, "files");
+    ret->removed.frames = get_count(p, object, "frames");
+    ret->removed.last_file = get_count(p, object, "last_file");
+    if (so_far)
+        get_so_far(p, so_far, ret, &ret->removed);
+}
+
 static void get_stream(struct parser *p, const json_t *object, struct ledger_stream *ret)
 {
     const json_t *lost_by = json_object_get(object, "lost_by");
@@ -295,6 +336,7 @@ static void get_stream(struct parser *p, const json_t *object, struct ledger_str
     get_runs(p, object, ret);
     get_gaps(p, object, ret);
     get_files(p, object, ret);
+    get_removed(p, json_object_get(object, "removed"), ret);
     if (p->error)
         return;
     if (get_count(p, object, "lost") != ledger_lost(&ret->counts))

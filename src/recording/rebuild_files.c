@@ -401,6 +401,11 @@ static int check_missing(struct rebuild_job *job)
         const struct ledger_stream *old = &job->old.ledger.streams[i];
         const struct find_folder *folder = folder_of(job, old->name);
 
+        if (old->removed.files > 0 && !old->removed.has_counts)
+            return rebuild_refuse(job, -ENODATA,
+                                  "files of %.60s were removed to keep within a limit, and nobody "
+                                  "else knows what they had",
+                                  old->name);
         for (size_t k = 0; k < old->file_count; k++)
             if (old->files[k].closed && !is_there(folder, old->files[k].name))
                 return rebuild_refuse(job, -ENOENT,

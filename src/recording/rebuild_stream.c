@@ -10,6 +10,30 @@
 
 #define JUMP_MAX (1ull << 31) /* more is a restart, as for a reader */
 
+/* Go on from the end of the last file that was removed to keep within a limit: what the files up to
+ * it had, only the old ledger tells. */
+static void begin_behind_removed(struct rebuild_stream *rebuild, const struct ledger_stream *old)
+{
+    struct ledger_counts *counts = &rebuild->stream.counts;
+    uint64_t runs = old->removed.counts.run_count - 1;
+    uint64_t shapes = old->removed.counts.shape_count - 1;
+    uint64_t gaps = old->removed.counts.gap_count;
+
+    *counts = old->removed.counts;
+    counts->shape =
+        old->shapes && shapes < LEDGER_SHAPES_MAX ? old->shapes[shapes] : old->counts.shape;
+    runs = runs < LEDGER_RUNS_MAX ? runs : LEDGER_RUNS_MAX;
+    shapes = shapes < LEDGER_SHAPES_MAX ? shapes : LEDGER_SHAPES_MAX;
+    gaps = gaps < old->gaps_listed ? gaps : old->gaps_listed;
+    memcpy(rebuild->runs, old->runs, runs * sizeof *rebuild->runs);
+    if (old->shapes)
+        memcpy(rebuild->shapes, old->shapes, shapes * sizeof *rebuild->shapes);
+    for (uint64_t i = 0; i < gaps && i < LEDGER_GAPS_MAX; i++) {
+        rebuild->gaps[i] = old->gaps[i];
+        rebuild->is_used[i] = true;
+    }
+}
+
 int rebuild_stream_begin(struct rebuild_stream *rebuild, const char *name,
                          const struct ledger_stream *old)
 {
@@ -22,7 +46,12 @@ int rebuild_stream_begin(struct rebuild_stream *rebuild, const char *name,
     snprintf(rebuild->segment, sizeof rebuild->segment, "%s", old->shm_path);
     rebuild->stream.counts.shape = old->counts.shape; /* until a file tells */
     rebuild->is_used = calloc(old->gaps_listed + 1, sizeof(bool));
-    return rebuild->is_used ? 0 : -ENOMEM;
+    if (!rebuild->is_used)
+        return -ENOMEM;
+    rebuild->stream.removed = old->removed;
+    if (old->removed.has_counts)
+        begin_behind_removed(rebuild, old);
+    return 0;
 }
 
 void rebuild_stream_free(struct rebuild_stream *rebuild)
@@ -233,22 +262,47 @@ static void describe(struct rebuild_stream *rebuild, const struct reading *readi
     counts->shape.geometry.layout = find_layout(old, &reading->geometry); /* no file tells */
 }
 
+/* Is it one of those that begin_behind_removed() has counted? If the ledger does not list it, who
+ * told it of the removal was killed before the file was gone. */
+static bool is_counted(struct rebuild_stream *rebuild, const struct ledger_file *file,
+                       uint64_t file_seq, const struct ledger_stream *old)
+{
+    struct ledger_removed *removed = &rebuild->stream.removed;
+    bool is_listed = false;
+
+    if (!removed->has_counts || file_seq > removed->last_file)
+        return false;
+    for (size_t i = 0; i < old->file_count && !is_listed; i++)
+        is_listed = strcmp(old->files[i].name, file->name) == 0;
+    if (!is_listed && removed->files > 0) {
+        removed->files--;
+        removed->frames -= file->frames < removed->frames ? file->frames : removed->frames;
+    }
+    return true;
+}
+
 int rebuild_stream_add(struct rebuild_stream *rebuild, const char *file_name,
                        const struct reading *reading, const struct ledger_stream *old)
 {
     const struct reading_cards *cards = &reading->cards;
     struct ledger_file file = {.frames = reading->rows,
                                .lost = cards->lost > 0 ? (uint64_t)cards->lost : 0,
+                               .cnt0_begin = cards->cnt0_begin,
+                               .cnt0_end = cards->cnt0_end,
                                .begin_ns = cards->begin_ns,
                                .end_ns = cards->end_ns,
                                .closed = true};
     const char *cause = fits_find_end_cause(cards->end_cause);
-    struct reading_cursor *cursor = malloc(sizeof *cursor);
+    struct reading_cursor *cursor;
     uint64_t lost = 0;
-    int error = cursor ? 0 : -ENOMEM;
+    int error;
 
     snprintf(file.name, sizeof file.name, "%s", file_name);
     file.end_cause = cause ? cause : "";
+    if (is_counted(rebuild, &file, (uint64_t)cards->file_seq, old))
+        return append_file(rebuild, &file);
+    cursor = malloc(sizeof *cursor);
+    error = cursor ? 0 : -ENOMEM;
     describe(rebuild, reading, old);
     if (cursor)
         reading_cursor_init(cursor, reading);

@@ -1,0 +1,196 @@
+/* retire.c - see retire.h. */
+#include "recording/retire.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "recording/mark.h"
+#include "recording/reading.h"
+
+/* ---- may it go? ---- */
+
+static int open_locked(struct retire *retire)
+{
+    struct stat opened, named;
+
+    retire->fd = openat(retire->dir_fd, retire->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (retire->fd < 0)
+        return errno == ELOOP || errno == EISDIR ? -EMEDIUMTYPE : -errno;
+    if (fstat(retire->fd, &opened) != 0)
+        return -errno;
+    if (!S_ISREG(opened.st_mode))
+        return -EMEDIUMTYPE;
+    if (flock(retire->fd, LOCK_EX | LOCK_NB) != 0)
+        return -errno;
+    if (fstatat(retire->dir_fd, retire->name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+        return -errno;
+    return named.st_ino == opened.st_ino && named.st_dev == opened.st_dev ? 0 : -EWOULDBLOCK;
+}
+
+/* A finished recording of this stream, under its own name? */
+static int check_contents(struct retire *retire, const char *stream, struct dao_text *text)
+{
+    struct reading *reading = calloc(1, sizeof *reading);
+    char own_name[TREE_FILE_BYTES];
+    int r = reading ? reading_open(reading, retire->fd, text) : -ENOMEM;
+
+    if (r == 0) {
+        const struct reading_cards *cards = &reading->cards;
+
+        tree_file_name(own_name, stream, (uint64_t)cards->file_seq, 0);
+        if (strcmp(cards->stream, stream) != 0 || strcmp(cards->status, "OPEN") == 0 ||
+            strcmp(own_name, retire->name) != 0) {
+            snprintf(text->s, sizeof text->s, "it is no finished file of this stream");
+            r = -EMEDIUMTYPE;
+        }
+        retire->file_seq = (uint64_t)cards->file_seq;
+        retire->cube_off = reading->cube_off;
+        retire->cube_end = reading->cube_off + reading->planes * reading->frame_bytes;
+        reading_close(reading);
+    } else if (r == -EBADMSG) {
+        r = -EMEDIUMTYPE;
+    }
+    free(reading);
+    return r;
+}
+
+int retire_begin(struct retire *ret, int session_fd, const char *stream, const char *name,
+                 struct dao_text *text)
+{
+    int r = 0;
+
+    *ret = (struct retire){.fd = -1, .dir_fd = -1};
+    text->s[0] = '\0';
+    snprintf(ret->name, sizeof ret->name, "%s", name);
+    ret->dir_fd = openat(session_fd, stream, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (ret->dir_fd < 0)
+        r = -errno;
+    if (r == 0)
+        r = open_locked(ret);
+    if (r == 0 && mark_is_set(ret->dir_fd, name))
+        r = -EPERM;
+    if (r == 0)
+        r = check_contents(ret, stream, text);
+    if (r < 0) {
+        if (text->s[0] == '\0')
+            snprintf(text->s, sizeof text->s, "%s", strerror(-r));
+        retire_end(ret);
+    }
+    return r;
+}
+
+/* ---- the ledger ---- */
+
+/* Of a session that has ended, or was repaired? What else its numbers are nobody knows yet. */
+static int check_over(const struct ledger_document *document, struct dao_text *text)
+{
+    if (document->ledger.end_ns != 0 || document->ledger.recovered)
+        return 0;
+    snprintf(text->s, sizeof text->s,
+             "its recorder died, and the session was not repaired: `daorec repair` first");
+    return -EUCLEAN;
+}
+
+static int note(const struct retire *retire, int session_fd, const char *stream,
+                struct dao_text *text)
+{
+    struct ledger_document document;
+    char *json = NULL;
+    int r = ledger_document_read(&document, session_fd, text);
+
+    if (r == 0)
+        r = check_over(&document, text);
+    if (r == 0) {
+        json = ledger_retire_file(document.text, stream, retire->name, retire->file_seq, &r);
+        if (r == -EALREADY) {
+            r = 0; /* who told it was killed before the file was gone */
+        } else if (r == 0) {
+            r = tree_replace_file(session_fd, "session.json", json, strlen(json));
+        }
+        if (r < 0)
+            snprintf(text->s, sizeof text->s, "session.json cannot be told of it: %s",
+                     strerror(-r));
+    }
+    free(json);
+    ledger_document_free(&document);
+    return r;
+}
+
+int retire_note(const struct retire *retire, int session_fd, const char *stream,
+                struct dao_text *text)
+{
+    int r;
+
+    if (flock(session_fd, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(text->s, sizeof text->s, "its session is being recorded, or repaired");
+        return -errno;
+    }
+    r = note(retire, session_fd, stream, text);
+    flock(session_fd, LOCK_UN);
+    return r;
+}
+
+/* ---- the end ---- */
+
+int retire_unlink(struct retire *retire)
+{
+    return unlinkat(retire->dir_fd, retire->name, 0) == 0 ? 0 : -errno;
+}
+
+void retire_end(struct retire *retire)
+{
+    if (retire->fd >= 0)
+        close(retire->fd);
+    if (retire->dir_fd >= 0)
+        close(retire->dir_fd);
+    retire->fd = retire->dir_fd = -1;
+}
+
+/* The ledger, and what repair kept of earlier ones. */
+static bool is_ledger(const char *name)
+{
+    return strcmp(name, "session.json") == 0 ||
+           strncmp(name, "session.json.before-repair", 26) == 0;
+}
+
+/* Remove the ledgers in it, where it has nothing else. Takes dir. */
+static bool remove_ledgers(DIR *dir)
+{
+    bool only = true;
+    struct dirent *entry;
+
+    while (only && (entry = readdir(dir)))
+        only = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+               is_ledger(entry->d_name);
+    rewinddir(dir);
+    while (only && (entry = readdir(dir)))
+        if (is_ledger(entry->d_name))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+    return only;
+}
+
+void retire_folders(int root_fd, const char *session, const char *stream)
+{
+    int fd = openat(root_fd, session, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        return;
+    if (unlinkat(fd, stream, AT_REMOVEDIR) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        int list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = list_fd >= 0 ? fdopendir(list_fd) : NULL;
+
+        if (dir && remove_ledgers(dir))
+            unlinkat(root_fd, session, AT_REMOVEDIR);
+        else if (!dir && list_fd >= 0)
+            close(list_fd);
+    }
+    close(fd);
+}

@@ -17,6 +17,8 @@ struct record_options {
     uint64_t frames, roll_frames, roll_bytes, buffer_bytes, priority;
     int64_t duration_ns, roll_time_ns, wait_ns;
     struct option_amount keep_free;
+    uint64_t keep_files, keep_bytes;
+    int64_t keep_time_ns;
     double cpu;
     const char *io;
     bool backlog, no_direct, json, quiet, verbose;
@@ -42,6 +44,12 @@ static const struct option_spec specs[] = {
      "staging memory (default 512MiB, at most 1/8 of RAM; two frames at least)", 1048576, 7e13},
     {"keep-free", 0, OPTION_AMOUNT, OFF(keep_free), "S|P%",
      "end before less than this is free on the disk (default 2%); 0: wait for room instead", 0, 0},
+    {"keep-files", 0, OPTION_COUNT, OFF(keep_files), "N",
+     "of each stream, remove the oldest finished files: keep N", 1, 1e9},
+    {"keep-size", 0, OPTION_BYTES, OFF(keep_bytes), "S",
+     "the same: of these streams below DIR keep S together", 1048576, 9e15},
+    {"keep-time", 0, OPTION_DURATION, OFF(keep_time_ns), "T",
+     "the same: keep what was finished in the last T", 1e9, 9e18},
     {"cpu", 0, OPTION_NUMBER, OFF(cpu), "N", "run the draining threads on this CPU", 0, 1023},
     {"priority", 0, OPTION_COUNT, OFF(priority), "N", "their SCHED_FIFO priority", 1, 99},
     {"io", 0, OPTION_STRING, OFF(io), "KIND", "auto, uring or pwrite (default auto)", 0, 0},
@@ -102,11 +110,30 @@ static int check_wait(char *const *paths, int count, int64_t wait_ns)
     return 0;
 }
 
+/* A limit in bytes wants files that are small against it. */
+static int fit_files(struct session_config *config)
+{
+    uint64_t fair = retention_file_bytes(&config->retention, config->path_count);
+    uint64_t *bytes = &config->stream.rolling.bytes;
+    char limit[32], size[32], least[32];
+
+    if (*bytes == 0)
+        *bytes = fair < ROLLING_BYTES_DEFAULT ? fair : ROLLING_BYTES_DEFAULT;
+    if (*bytes / 2 <= fair)
+        return 0;
+    fprintf(stderr,
+            "daorec record: --keep-size %s: of files of --roll-size %s each stream needs two; "
+            "give %s or more, or smaller files\n",
+            units_format_bytes(limit, sizeof limit, config->retention.bytes),
+            units_format_bytes(size, sizeof size, *bytes),
+            units_format_bytes(least, sizeof least, 2 * *bytes * config->path_count));
+    return -EINVAL;
+}
+
 int cli_record(int argc, char **argv)
 {
     struct record_options options = {
         .output = "./telemetry",
-        .roll_bytes = ROLLING_BYTES_DEFAULT,
         .roll_time_ns = ROLLING_TIME_NS_DEFAULT,
         .keep_free = {.percent = 2.0},
         .cpu = -1,
@@ -137,13 +164,14 @@ int cli_record(int argc, char **argv)
                 .want_direct = !options.no_direct,
             },
         .room = {.keep_bytes = options.keep_free.bytes, .keep_percent = options.keep_free.percent},
+        .retention = {options.keep_files, options.keep_bytes, options.keep_time_ns},
         .wait_ns = options.wait_ns,
         .buffer_bytes = options.buffer_bytes,
         .json = options.json,
         .quiet = options.quiet,
     };
     if (engine_kind(options.io, &config.engine) < 0 || check_cpu(options.cpu) < 0 ||
-        check_wait(argv + first, argc - first, options.wait_ns) < 0)
+        check_wait(argv + first, argc - first, options.wait_ns) < 0 || fit_files(&config) < 0)
         return 2;
     if (options.quiet)
         log_set_level(LOG_WARNING);

@@ -16,7 +16,10 @@ int books_init(struct books *books, struct record_stream *const *streams, unsign
     books->count = count;
     books->files = calloc(count, sizeof(struct ledger_file *));
     books->file_counts = calloc(count, sizeof(size_t));
-    return books->files && books->file_counts ? 0 : -ENOMEM;
+    books->removed = calloc(count, sizeof(struct ledger_removed));
+    books->failed_frames = calloc(count, sizeof(uint64_t));
+    return books->files && books->file_counts && books->removed && books->failed_frames ? 0
+                                                                                        : -ENOMEM;
 }
 
 void books_fini(struct books *books)
@@ -27,6 +30,8 @@ void books_fini(struct books *books)
         free(books->files[i]);
     free(books->files);
     free(books->file_counts);
+    free(books->removed);
+    free(books->failed_frames);
     rewrite_close(&books->rewrite);
     pthread_mutex_destroy(&books->lock);
     pthread_mutex_destroy(&books->write_lock);
@@ -48,14 +53,13 @@ static unsigned stream_index(const struct books *books, const struct record_stre
 }
 
 /* Its entry, looked for from the end: it is one of the last. */
-static struct ledger_file *find_file(struct books *books, const struct record_file *f)
+static struct ledger_file *find_file(struct books *books, unsigned stream, const char *name)
 {
-    unsigned i = stream_index(books, f->stream);
-    size_t at = books->file_counts[i];
+    size_t at = books->file_counts[stream];
 
     while (at-- > 0)
-        if (strcmp(books->files[i][at].name, f->file.name) == 0)
-            return &books->files[i][at];
+        if (strcmp(books->files[stream][at].name, name) == 0)
+            return &books->files[stream][at];
     return NULL;
 }
 
@@ -111,6 +115,7 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
             .shapes = s->account.shapes,
             .files = books->files[i],
             .file_count = books->file_counts[i],
+            .removed = books->removed[i],
         };
     }
 }
@@ -147,8 +152,9 @@ static char *compose(struct books *books, uint64_t *ret_lost)
     return json;
 }
 
-static void write_it(struct books *books, bool is_last)
+static bool write_it(struct books *books, bool is_last)
 {
+    bool is_written;
     uint64_t lost = 0;
     char *json;
     int r = -ENOMEM;
@@ -165,13 +171,15 @@ static void write_it(struct books *books, bool is_last)
         log_error("%s/%s/session.json: cannot write the ledger: %s; it is tried again", books->root,
                   books->session, strerror(-r));
     books->trouble_said = r < 0;
+    is_written = books->is_written;
     pthread_mutex_unlock(&books->write_lock);
     free(json);
+    return is_written;
 }
 
-void books_write(struct books *books)
+bool books_write(struct books *books)
 {
-    write_it(books, false);
+    return write_it(books, false);
 }
 
 void books_end(struct books *books)
@@ -200,14 +208,27 @@ static void drop_file(struct books *books, unsigned stream, struct ledger_file *
     books->file_counts[stream]--;
 }
 
+/* The drain counts what it staged; what failed behind its back is the disk's. */
+static struct ledger_counts without_failed(const struct ledger_counts *staged, uint64_t failed)
+{
+    struct ledger_counts counts = *staged;
+
+    counts.recorded -= failed < counts.recorded ? failed : counts.recorded;
+    counts.lost_by[LEDGER_DISK] = ledger_expected(&counts) - counts.recorded -
+                                  (ledger_lost(&counts) - counts.lost_by[LEDGER_DISK]);
+    return counts;
+}
+
 void books_file_closed(struct books *books, const struct record_file *f, int result)
 {
+    unsigned stream = stream_index(books, f->stream);
     struct ledger_file *file;
 
     pthread_mutex_lock(&books->lock);
-    file = find_file(books, f);
+    books->failed_frames[stream] += f->failed;
+    file = find_file(books, stream, f->file.name);
     if (file && f->removed) {
-        drop_file(books, stream_index(books, f->stream), file);
+        drop_file(books, stream, file);
     } else if (file) {
         file->closed = result == 0;
         file->frames = f->frames;
@@ -215,9 +236,32 @@ void books_file_closed(struct books *books, const struct record_file *f, int res
         file->cnt0_end = f->last_cnt0;
         file->end_ns = f->last_ns;
         file->end_cause = f->end_cause;
+        file->so_far = without_failed(&f->so_far, books->failed_frames[stream]);
     }
     if (result < 0 || atomic_load(&f->error) != 0)
         books->failed = true;
     pthread_mutex_unlock(&books->lock);
     write_it(books, false);
+}
+
+void books_file_retired(struct books *books, const struct record_stream *stream, const char *name,
+                        uint64_t file_seq)
+{
+    unsigned i = stream_index(books, stream);
+    struct ledger_removed *removed = &books->removed[i];
+    struct ledger_file *file;
+
+    pthread_mutex_lock(&books->lock);
+    file = find_file(books, i, name);
+    if (file) {
+        removed->files++;
+        removed->frames += file->frames;
+        if (file_seq > removed->last_file) {
+            removed->last_file = file_seq;
+            removed->has_counts = true;
+            removed->counts = file->so_far;
+        }
+        drop_file(books, i, file);
+    }
+    pthread_mutex_unlock(&books->lock);
 }

@@ -23,7 +23,9 @@ struct books {
     pthread_mutex_t lock;
     struct ledger_file **files; /* [count], each growing */
     size_t *file_counts;
-    atomic_bool failed; /* a file could not be written as it should */
+    struct ledger_removed *removed; /* [count] */
+    uint64_t *failed_frames; /* [count]: frames of closed files that never reached the disk */
+    atomic_bool failed;      /* a file could not be written as it should */
     /* session.json: one writes at a time, and does not hold up those who book */
     pthread_mutex_t write_lock;
     struct rewrite rewrite;
@@ -44,9 +46,14 @@ void books_file_opened(struct books *books, const struct record_file *f);
  * file that was removed is not listed any more. */
 void books_file_closed(struct books *books, const struct record_file *f, int result);
 
+/* A finished file of a stream is about to be removed to keep within a limit; it may not be known any
+ * more. The ledger is to be written before it is. */
+void books_file_retired(struct books *books, const struct record_stream *stream, const char *name,
+                        uint64_t file_seq);
+
 /* Write session.json as things stand, with room kept for the next time; a failure is said once and
- * remembered. Blocks as long as the disk does. */
-void books_write(struct books *books);
+ * remembered. Blocks as long as the disk does. Is it written? */
+bool books_write(struct books *books);
 /* The same for the last time. */
 void books_end(struct books *books);
 

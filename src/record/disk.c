@@ -4,12 +4,38 @@
 #include "base/log.h"
 #include "base/units.h"
 
-#define LEDGER_NS 1000000000ll
+#define LEDGER_NS    1000000000ll
+#define RETENTION_NS 2000000000ll
 
 void disk_write_ledger(struct disk *disk)
 {
     atomic_store(&disk->is_asked, false); /* what is lost from here on is for the next one */
     books_write(disk->books);
+}
+
+void disk_look_at_retention(struct disk *disk)
+{
+    retention_look(disk->retention);
+    atomic_store(&disk->is_retention_asked, false);
+}
+
+void disk_sweep(struct disk *disk)
+{
+    retention_sweep(disk->retention);
+    atomic_store(&disk->is_sweep_asked, false);
+}
+
+static void look_at_retention(struct disk *disk, int64_t now_ns)
+{
+    if (!disk->retention)
+        return;
+    if (now_ns - disk->retention_ns >= RETENTION_NS &&
+        !atomic_exchange(&disk->is_retention_asked, true)) {
+        disk->retention_ns = now_ns;
+        keeper_post(disk->opener, KEEPER_RETENTION, NULL);
+    }
+    if (retention_has_to_sweep(disk->retention) && !atomic_exchange(&disk->is_sweep_asked, true))
+        keeper_post(disk->keeper, KEEPER_SWEEP, NULL);
 }
 
 static void look_at_ledger(struct disk *disk, int64_t now_ns)
@@ -61,6 +87,8 @@ const char *disk_look(struct disk *disk, int64_t now_ns)
 
     if (!is_gone)
         look_at_ledger(disk, now_ns);
+    if (!is_gone)
+        look_at_retention(disk, now_ns);
     if (disk->has_ended || (!is_gone && !ran_out))
         return NULL;
     disk->has_ended = true;

@@ -1,6 +1,7 @@
 /*
  * disk.h - what the session's thread looks at on the disk twice a second: is there room for what is
- * to come, is the folder still there, does the ledger tell what was lost meanwhile?
+ * to come, is the folder still there, does the ledger tell what was lost meanwhile, are there files
+ * to be removed?
  *
  * A stream that waits for the disk closes no file, so that nobody would write the ledger: while
  * frames are lost to the disk that it does not tell of, a keeper is asked for it once a second. A
@@ -16,12 +17,15 @@
 
 #include "record/books.h"
 #include "record/keeper.h"
+#include "record/retention.h"
 
 struct disk {
     /* set by the session; borrowed */
     struct room *room;
     struct books *books;
-    struct keeper *keeper; /* to write the ledger */
+    struct keeper *keeper;       /* to write the ledger, and to give blocks back */
+    struct keeper *opener;       /* to remove files */
+    struct retention *retention; /* NULL: files are kept */
     struct record_stream *const *streams;
     unsigned count;
     const char *root, *session;
@@ -30,13 +34,17 @@ struct disk {
     bool has_ended;       /* why the recording is to end was said */
     int64_t written_ns;   /* monotonic: when the ledger was asked for last */
     atomic_bool is_asked; /* for the ledger, and it is not written yet */
+    int64_t retention_ns; /* monotonic: when files to be removed were looked for last */
+    atomic_bool is_retention_asked, is_sweep_asked;
 };
 
 /* Look. Returns the ENDCAUSE with which the recording is to end now, said once and counted as a
  * failure; else NULL. */
 const char *disk_look(struct disk *disk, int64_t now_ns);
 
-/* The keeper that was asked for the ledger: write it. */
+/* The keepers that were asked: write the ledger, remove files, give their blocks back. */
 void disk_write_ledger(struct disk *disk);
+void disk_look_at_retention(struct disk *disk);
+void disk_sweep(struct disk *disk);
 
 #endif

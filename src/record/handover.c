@@ -125,6 +125,7 @@ void handover_plan(struct record_stream *s)
     f->lost = f->gaps = f->torn = 0;
     f->end_cause = "";
     f->has_next = f->asked = f->removed = false;
+    f->failed = 0;
     f->consumed = f->written = f->rows_written = 0;
     f->writes_in_flight = 0;
     f->sync_in_flight = false;
@@ -176,6 +177,7 @@ void handover_end_current(struct record_stream *s, const char *cause, int64_t no
 
     handover_blocks(s, true);
     f->end_cause = cause;
+    f->so_far = s->account.now.counts;
     atomic_store_explicit(&f->most, f->frames, memory_order_relaxed);
     /* release: pairs with the acquire in agree() of opener.c, which then reads `most` */
     atomic_store_explicit(&f->is_complete, true, memory_order_release);

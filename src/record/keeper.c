@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "lib/clock.h"
 #include "record/opener.h"
+#include "record/retention.h"
 
 #define RETRY_NS    250000000ll
 #define ANSWER_NS   5000000ll /* for a drain that was asked something */
@@ -95,6 +96,7 @@ static void lose_frames(struct record_file *f, uint64_t kept)
     account_fail(&f->stream->account, kept ? f->last_cnt0 + 1 : f->first_cnt0, f->frames - kept,
                  dao_clock_real_ns());
     f->lost += f->frames - kept;
+    f->failed += f->frames - kept;
     f->frames = kept;
 }
 
@@ -153,6 +155,8 @@ static void close_file(struct keeper *keeper, struct record_file *f)
     struct dao_text text = {""}, closing = {""};
     int r = 0;
 
+    if (f->stream->retention)
+        retention_before_close(f->stream->retention, f);
     if (atomic_load(&f->error) != 0)
         r = salvage(f, &text);
     if (r == 0) {
@@ -170,6 +174,8 @@ static void close_file(struct keeper *keeper, struct record_file *f)
         recording_file_discard(&f->file);
     }
     keeper->events->closed(keeper->events->ctx, f, r, text.s);
+    if (f->stream->retention)
+        retention_add(f->stream->retention, f, r == 0 && !f->removed);
     free_file(keeper, f);
     io_engine_kick(f->stream->engine);
 }
@@ -189,10 +195,18 @@ static int run_job(struct keeper *keeper, const struct keeper_job *job)
         return 0;
     case KEEPER_DISCARD:
         recording_file_discard(&job->file->file);
+        if (job->file->stream->retention)
+            retention_add(job->file->stream->retention, job->file, false);
         free_file(keeper, job->file);
         return 0;
     case KEEPER_LEDGER:
         keeper->events->ledger(keeper->events->ctx);
+        return 0;
+    case KEEPER_RETENTION:
+        keeper->events->retention(keeper->events->ctx);
+        return 0;
+    case KEEPER_SWEEP:
+        keeper->events->sweep(keeper->events->ctx);
         return 0;
     }
     return 0;
@@ -223,7 +237,8 @@ static bool take_job(struct keeper *keeper, struct keeper_job *ret, int64_t *ret
 
 static void put_job(struct keeper *keeper, struct keeper_job job)
 {
-    /* There are at most two jobs a file, PREPARE and one of the others, and one for the ledger. */
+    /* There are at most two jobs a file, PREPARE and one of the others, and one each of those
+     * that are about no file. */
     if (keeper->job_count < keeper->job_max)
         keeper->jobs[keeper->job_count++] = job;
 }
@@ -273,7 +288,7 @@ int keeper_start(struct keeper *keeper, unsigned streams, const struct keeper_ev
     int r;
 
     *keeper = (struct keeper){.events = events, .files_lock = files_lock};
-    keeper->job_max = streams * STREAM_FILES * 2 + 1;
+    keeper->job_max = streams * STREAM_FILES * 2 + 3;
     keeper->jobs = calloc(keeper->job_max, sizeof *keeper->jobs);
     if (!keeper->jobs)
         return -ENOMEM;

@@ -18,7 +18,10 @@ enum keeper_job_kind {
     KEEPER_OPEN,
     KEEPER_CLOSE,
     KEEPER_DISCARD,
-    KEEPER_LEDGER, /* no file; not posted again before it was done */
+    /* no file; not posted again before it was done */
+    KEEPER_LEDGER,
+    KEEPER_RETENTION,
+    KEEPER_SWEEP,
 };
 
 struct keeper_job {
@@ -34,7 +37,9 @@ struct keeper_events {
     void (*closed)(void *ctx, struct record_file *file, int result, const char *text);
     /* A file could not be opened, and is tried again; at each try. */
     void (*trouble)(void *ctx, struct record_file *file, const char *text);
-    void (*ledger)(void *ctx); /* it is to be written */
+    void (*ledger)(void *ctx);    /* it is to be written */
+    void (*retention)(void *ctx); /* are there files to be removed? */
+    void (*sweep)(void *ctx);     /* their blocks are to be given back */
     void *ctx;
 };
 

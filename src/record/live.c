@@ -107,6 +107,11 @@ void live_print_summary(FILE *out, const struct ledger *ledger)
         fprintf(out, "%s\n", *separator ? "" : "-");
         if (counts->torn)
             fprintf(out, "    torn (recorded, flagged): %llu\n", (unsigned long long)counts->torn);
+        if (stream->removed.files > 0)
+            fprintf(out, "    removed to keep within the limits: %llu file%s with %llu frame%s\n",
+                    (unsigned long long)stream->removed.files, units_plural(stream->removed.files),
+                    (unsigned long long)stream->removed.frames,
+                    units_plural(stream->removed.frames));
         if (counts->run_count > 1)
             fprintf(out, "    restarts of the source: %llu\n",
                     (unsigned long long)(counts->run_count - 1));

@@ -14,9 +14,12 @@
  * one, so that a little room will do.
  */
 #include "record/opener.h"
+#include "record/retention.h"
 
 #include <errno.h>
 #include <sys/statvfs.h>
+
+#include "base/log.h"
 
 static uint64_t most_of(const struct record_file *f)
 {
@@ -48,20 +51,51 @@ static uint64_t fit(const struct record_file *f, uint64_t frames, uint64_t least
     return frames;
 }
 
+/* A file that is removed to make way for this one gives it its blocks, if they are many enough. */
+static bool find_old(struct record_file *f, struct retire *old, struct sink_old *ret)
+{
+    const struct fits_plan *plan = &f->file.plan;
+    uint64_t end;
+
+    if (!f->stream->retention || !retention_make_way(f->stream->retention, f, old))
+        return false;
+    end = old->cube_end < plan->frames_header_off ? old->cube_end : plan->frames_header_off;
+    *ret = (struct sink_old){.fd = old->fd, .dir_fd = old->dir_fd, .name = old->name};
+    ret->keep_off = old->cube_off > plan->cube_off ? old->cube_off : plan->cube_off;
+    ret->keep_off = (ret->keep_off + SINK_PAGE - 1) / SINK_PAGE * SINK_PAGE;
+    ret->keep_end = end / SINK_PAGE * SINK_PAGE;
+    return ret->keep_off < ret->keep_end && ret->keep_end - ret->keep_off > plan->file_bytes / 2;
+}
+
 static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
 {
     struct record_stream *s = f->stream;
     const struct sink_backend *backend =
         s->config.backend ? s->config.backend : &sink_backend_system;
-    uint64_t frames = fit(f, most_of(f), least);
+    struct retire old = {.fd = -1, .dir_fd = -1};
+    struct sink_old blocks;
+    uint64_t frames = most_of(f);
+    bool is_offered;
     int r;
 
+    is_offered = find_old(f, &old, &blocks);
+    f->file.old = is_offered ? &blocks : NULL;
+    if (!is_offered)
+        frames = fit(f, frames, least);
     for (;; frames /= 2) {
         f->file.room_frames = frames;
         r = recording_file_prepare(&f->file, s->dir_fd, s->config.want_direct, backend, text);
         if (!is_for_want_of_room(r) || frames / 2 < least)
             break;
     }
+    if (is_offered && !f->file.old) { /* taken over */
+        old.fd = -1;
+        log_debug("%s %s the blocks of %s", f->file.name,
+                  f->file.sink.temp_name[0] ? "is written into" : "could not take", old.name);
+    }
+    f->file.old = NULL;
+    if (old.dir_fd >= 0)
+        retention_drop(f->stream->retention, &old);
     if (r == 0)
         atomic_store_explicit(&f->state, RECORD_FILE_PREPARED, memory_order_release);
     else if (r == -EFBIG)

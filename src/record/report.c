@@ -75,11 +75,27 @@ static void on_ledger(void *ctx)
     disk_write_ledger(report->disk);
 }
 
+static void on_retention(void *ctx)
+{
+    struct report *report = ctx;
+
+    disk_look_at_retention(report->disk);
+}
+
+static void on_sweep(void *ctx)
+{
+    struct report *report = ctx;
+
+    disk_sweep(report->disk);
+}
+
 struct keeper_events report_events(struct report *report)
 {
     return (struct keeper_events){.opened = on_opened,
                                   .closed = on_closed,
                                   .trouble = on_trouble,
                                   .ledger = on_ledger,
+                                  .retention = on_retention,
+                                  .sweep = on_sweep,
                                   .ctx = report};
 }

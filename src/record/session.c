@@ -52,6 +52,7 @@ struct session {
     bool stopping;
     struct room room;
     struct disk disk;
+    struct retention retention;
     unsigned drains_started;
     bool writer_started;
     struct live live;
@@ -133,6 +134,7 @@ static int create(struct session *session, const struct session_config *config)
 
 static void destroy(struct session *session)
 {
+    retention_fini(&session->retention);
     books_fini(&session->books);
     for (unsigned i = 0; i < session->count; i++) {
         stream_close(session->streams[i]);
@@ -218,9 +220,19 @@ static int make_folders(struct session *session)
     session->books.host = session->host;
     session->books.root = session->config->root;
     books_place(&session->books, session->dir_fd);
+    if (retention_is_wanted(&session->config->retention))
+        session->retention = (struct retention){.limits = session->config->retention,
+                                                .root = session->config->root,
+                                                .session = session->id,
+                                                .books = &session->books,
+                                                .streams = session->streams,
+                                                .count = session->count,
+                                                .root_fd = -1};
     session->disk = (struct disk){.room = &session->room,
                                   .books = &session->books,
                                   .keeper = &session->closer,
+                                  .opener = &session->opener,
+                                  .retention = session->retention.root ? &session->retention : NULL,
                                   .streams = session->streams,
                                   .count = session->count,
                                   .root = session->config->root,
@@ -463,6 +475,8 @@ int session_run(const struct session_config *config)
     if (r == 0)
         r = make_folders(&session);
     if (r == 0)
+        r = start_retention(&session.retention, session.streams, session.count);
+    if (r == 0)
         r = start_first_files(session.streams, session.count);
     if (r == 0) {
         if (!config->quiet)
@@ -478,8 +492,8 @@ int session_run(const struct session_config *config)
         status = r < 0 ? 1 : status;
     } else {
         remove_folders(&session);
-        /* 2: two streams of one name; 0: asked to end before there was anything to record */
-        status = r == -EEXIST ? 2 : r == -EINTR ? 0 : 1;
+        /* 2: two streams of one name, limits too narrow; 0: asked to end before there was anything to record */
+        status = r == -EEXIST || r == -EINVAL ? 2 : r == -EINTR ? 0 : 1;
     }
     destroy(&session);
     return status;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "io/engine.h"
+#include "record/retention.h"
 #include "record/stream.h"
 
 struct session_config {
@@ -16,6 +17,7 @@ struct session_config {
     const char *root; /* output folder */
     struct stream_config stream;
     struct room_limits room;
+    struct retention_limits retention;
     int64_t wait_ns;       /* for segments to appear: 0 not at all, INT64_MAX for ever */
     uint64_t buffer_bytes; /* staging memory of all streams; 0: chosen */
     enum io_engine_kind engine;

@@ -25,7 +25,7 @@
 
 /* ---- open files ---- */
 
-/* Signals, wake-ups, the ring, the session's folder, the ledger, its spare, and one in passing. */
+/* Signals, wake-ups, the retention, the session's folder, the ledger, its spare, and one in passing. */
 #define DESCRIPTORS_OF_SESSION 7u
 /* The segment, what comes back in its place, the folder, and files: one is being filled, one ready
  * for what follows, one being closed. */
@@ -234,6 +234,19 @@ static int say_no_room(const struct record_stream *s)
               "lower --keep-free, or choose another folder with --output",
               s->name, units_format_bytes(bytes, sizeof bytes, room_kept(s->room)));
     return -ENOSPC;
+}
+
+int start_retention(struct retention *retention, struct record_stream *const *streams,
+                    unsigned count)
+{
+    struct dao_text text;
+    int r = retention->root ? retention_start(retention, &text) : 0;
+
+    if (r < 0)
+        log_error("%s", text.s);
+    for (unsigned i = 0; i < count && retention->root; i++)
+        streams[i]->retention = retention;
+    return r;
 }
 
 int start_first_files(struct record_stream *const *streams, unsigned count)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/await.h"
+#include "record/retention.h"
 #include "record/session.h"
 
 /* May this process have as many files open as so many streams take? Its soft limit is raised as far
@@ -33,6 +34,11 @@ void start_offer_repair(const char *root);
 
 /* A folder a stream, below the session's. */
 int start_make_folders(struct record_stream *const *streams, unsigned count, int session_fd);
+
+/* Where files are to be removed (retention->root is set): find those that are there. -EINVAL: the limits
+ * are too narrow. */
+int start_retention(struct retention *retention, struct record_stream *const *streams,
+                    unsigned count);
 
 /* The first file of every stream is ready before the first frame is looked for. */
 int start_first_files(struct record_stream *const *streams, unsigned count);

@@ -34,6 +34,7 @@
 #define STREAM_WRITES_MAX 16u /* data requests of a stream in flight */
 
 struct record_stream;
+struct retention;
 
 /* What files of one shape of the segment have in common. A segment can come back in another; files
  * of the old one may still be with the keepers then. Made by the drain, not changed while a file
@@ -62,7 +63,8 @@ struct record_file {
     int64_t first_ns, last_ns; /* atime, or rtime where that is bad */
     int64_t opened_mono_ns;
     uint64_t lost, gaps, torn, session_lost;
-    uint64_t index0; /* session index of the first frame */
+    uint64_t index0;             /* session index of the first frame */
+    struct ledger_counts so_far; /* of the stream, with this file */
     const char *end_cause;
     bool has_next;
     /* writer */
@@ -72,14 +74,17 @@ struct record_file {
     uint32_t writes_in_flight;
     bool sync_in_flight;
     /* keeper */
-    bool asked;   /* to hold less: see opener.c */
-    bool removed; /* it is not there any more, or never was */
+    bool asked;      /* to hold less: see opener.c */
+    bool removed;    /* it is not there any more, or never was */
+    uint64_t failed; /* frames that were counted, and are not in it */
     /* shared */
     _Atomic uint64_t most;   /* drain: its capacity, for others */
     atomic_bool is_complete; /* drain: all of its frames are staged */
     _Atomic uint64_t wish;   /* keeper: a capacity to be had; drain: 0, once it has heeded it */
     _Atomic int state;       /* enum record_file_state; keepers write, writer and drain read */
-    _Atomic int error;       /* first negative errno of a write, a sync or of publishing */
+    _Atomic uint64_t
+        claimed_bytes; /* room that it takes of --keep-size, while it is not finished */
+    _Atomic int error; /* first negative errno of a write, a sync or of publishing */
 };
 
 enum record_file_state {
@@ -146,8 +151,9 @@ struct record_stream {
     struct record_file files[STREAM_FILES];
     struct io_pool data_pool, row_pool;
     struct io_queue data_queue, row_queue, free_files;
-    struct io_engine *engine; /* to kick the writer */
-    struct room *room;        /* the session's */
+    struct io_engine *engine;    /* to kick the writer */
+    struct room *room;           /* the session's */
+    struct retention *retention; /* the session's; NULL: files are kept */
     int dir_fd;
     struct account account;
 

@@ -166,7 +166,8 @@ def finish(process, seconds=60, failed=False, errors=None):
         assert mine["lost"] == sum(mine["lost_by"].values()), mine
         if not ledger["runs_left_out"]:
             assert mine["expected"] == sum(r["expected"] for r in ledger["runs"]), ledger
-        assert mine["recorded"] == sum(f["frames"] for f in ledger["files"]), ledger
+        removed = ledger.get("removed", {}).get("frames", 0)
+        assert mine["recorded"] == sum(f["frames"] for f in ledger["files"]) + removed, ledger
         if not ledger["gaps_left_out"]:
             assert mine["lost"] == sum(g["count"] for g in ledger["gaps"]), ledger
         assert len(mine["files"]) == len(ledger["files"])

@@ -1,0 +1,89 @@
+/*
+ * retention.h - of the streams that are recorded, only so many files, so many bytes, or so
+ * long a time are kept below the output folder. The oldest finished files go, of this session and
+ * of earlier ones; what is being written, locked by anybody, or marked (recording/mark.h) is neither
+ * touched nor counted.
+ *
+ *     opener --retention_make_way()--> the oldest files: ledger told, then the name gone
+ *                                 the blocks of one of them --> the next file, see sink_recycle()
+ *     closer --retention_add()-------> one more
+ *
+ * The blocks of others are freed by whoever calls retention_sweep(), since that takes its time.
+ *
+ * A limit is kept before a file is prepared, and before one is finished, so that it holds at every
+ * instant: with N files, N - 1 or N are finished. It is exceeded rather than anything be removed that must not be.
+ */
+#ifndef DAOREC_RECORD_RETENTION_H
+#define DAOREC_RECORD_RETENTION_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "record/books.h"
+#include "recording/retire.h"
+
+struct retention_limits {
+    uint64_t files;  /* finished ones of a stream; 0: no limit */
+    uint64_t bytes;  /* of all streams together, with what is being written; 0: no limit */
+    int64_t time_ns; /* since a file was finished; 0: no limit */
+};
+
+struct kept_file {
+    char session[TREE_SESSION_BYTES];
+    unsigned stream; /* index */
+    uint64_t seq, bytes;
+    int64_t end_ns; /* POSIX: when it was last changed */
+    bool is_left;   /* it must not be removed, at present */
+};
+
+struct retention {
+    /* set by the session; borrowed */
+    struct retention_limits limits;
+    const char *root, *session;
+    struct books *books;
+    struct record_stream *const *streams;
+    unsigned count;
+    /* kept here */
+    int root_fd;
+    pthread_mutex_t removing; /* one at a time; taken before the other */
+    pthread_mutex_t lock;
+    struct kept_file *files; /* in no order */
+    size_t file_count;
+    int *to_close; /* files without a name */
+    size_t to_close_count;
+    bool left_said, trouble_said;
+    int64_t looked_ns;     /* monotonic: at files that were left */
+    struct kept_file held; /* what retention_make_way() gave away last; for its folder */
+};
+
+bool retention_is_wanted(const struct retention_limits *limits);
+
+/* The largest file that a limit in bytes lets a stream have, where nothing else is asked for. */
+uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned streams);
+
+/* Find the files that are there. The streams have their shapes. 0 or negative errno with a text. */
+int retention_start(struct retention *retention, struct dao_text *text);
+void retention_fini(struct retention *retention); /* safe on a zeroed one */
+
+/* Keeper: before `file` is prepared, make way for it: once a file. True: *ret holds one that is
+ * about to be removed, for its blocks. Until it is given to retention_drop() no other is removed,
+ * and none is closed, since it is there yet. */
+bool retention_make_way(struct retention *retention, struct record_file *file, struct retire *ret);
+/* Remove what is left of it: its name, or, with its descriptor given away (fd -1), an empty folder. */
+void retention_drop(struct retention *retention, struct retire *old);
+
+/* Keeper: before a file is closed, and is one more. */
+void retention_before_close(struct retention *retention, struct record_file *file);
+
+/* Keeper: this file is finished (result 0, and not removed), or will not be. */
+void retention_add(struct retention *retention, struct record_file *file, bool is_finished);
+
+/* Keeper: once in a while, for limits that time alone passes. */
+void retention_look(struct retention *retention);
+
+/* Anyone: give the blocks of removed files back to the file system. Takes its time. */
+void retention_sweep(struct retention *retention);
+bool retention_has_to_sweep(struct retention *retention);
+
+#endif

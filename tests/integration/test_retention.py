@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+"""Only so many files, so many bytes or so long a time are kept: what goes, what never does, what the
+ledger tells of it, and that no row or pixel of a file that went is ever taken for a new one."""
+import fcntl
+import glob
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+import numpy as np  # noqa: E402
+from astropy.io import fits  # noqa: E402
+
+import faults as f  # noqa: E402
+import harness as h  # noqa: E402
+
+CAMERA, ACTUATORS = h.segment("cam"), h.segment("dm")
+SHAPES = {CAMERA: ((64, 48), "uint16"), ACTUATORS: ((97,), "float32")}
+SOURCES = []
+
+
+def begin_sources():
+    SOURCES.append(h.sim(CAMERA, "--size", "64x48", "--type", "uint16", "--rate", 1000, "--depth",
+                         512, "--pattern", "ramp"))
+    SOURCES.append(h.sim(ACTUATORS, "--size", "97", "--type", "float32", "--rate", 1000, "--depth",
+                         512, "--pattern", "ramp"))
+    h.wait_for(lambda: os.path.exists(CAMERA) and os.path.exists(ACTUATORS), what="segments")
+
+
+def run(*arguments):
+    return subprocess.run([h.DAOREC, *map(str, arguments)], capture_output=True, text=True,
+                          check=False)
+
+
+def files_of(root, path=CAMERA, ending=".fits"):
+    return sorted(glob.glob(os.path.join(root, "*", h.stream_name(path), "*" + ending)))
+
+
+def number(file):
+    return int(re.search(r"_(\d+)\.fits", file).group(1))
+
+
+def used(root):
+    return sum(os.stat(file).st_blocks * 512 for file in glob.glob(os.path.join(root, "*", "*", "*"))
+               if os.path.exists(file))
+
+
+def count_at_once(root, path):
+    """A listing takes its time: what went meanwhile does not count."""
+    return sum(os.path.exists(file) for file in files_of(root, path))
+
+
+class Watch:
+    """Looks again and again while a recorder runs, and keeps the largest of what it saw."""
+
+    def __init__(self, look):
+        self.most, self._look, self._over = 0, look, False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        while not self._over:
+            try:
+                self.most = max(self.most, self._look())
+            except FileNotFoundError:
+                pass
+            time.sleep(0.002)
+
+    def end(self):
+        self._over = True
+        self._thread.join()
+        return self.most
+
+
+def ended(recorder, path=CAMERA):
+    """Its ledger's entry, after the books, every file that is left, and every pixel were checked."""
+    out, _ = recorder.process.communicate(timeout=120)
+    assert recorder.process.returncode in (0, 3), recorder.errors()
+    summary = json.loads(out)
+    ledger = recorder_ledger(recorder.root, summary["session"])
+    for mine, told in zip(summary["streams"], ledger["streams"]):
+        assert mine["expected"] == mine["recorded"] + mine["lost"], mine
+        for key in ("expected", "recorded", "torn", "lost", "lost_by"):
+            assert mine[key] == told[key], (key, mine, told)
+        check_stream(recorder.root, summary["session"], told)
+    h.verified(os.path.join(recorder.root, summary["session"]))
+    return next(s for s in ledger["streams"] if s["name"] == h.stream_name(path))
+
+
+def recorder_ledger(root, session):
+    with open(os.path.join(root, session, "session.json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def check_stream(root, session, told):
+    shape, dtype = next(SHAPES[p] for p in SHAPES if h.stream_name(p) == told["name"])
+    there = sorted(glob.glob(os.path.join(root, session, told["name"], "*.fits")))
+    listed = sorted(os.path.join(root, session, file["name"]) for file in told["files"])
+    assert there == listed, (there, listed)
+    h.judge(*there)
+    cube, rows = h.load(there)
+    good = (rows["FLAGS"] & h.FLAG["TORN"]) == 0
+    assert (cube == h.ramp(rows["CNT0"].astype(np.int64), shape, dtype))[good].all()
+    gone = told.get("removed", {"files": 0, "frames": 0})
+    assert told["recorded"] == len(rows) + gone["frames"], told
+    assert told["expected"] == told["recorded"] + told["lost"], told
+    if "so_far" in gone:
+        so_far = gone["so_far"]
+        assert so_far["expected"] == so_far["recorded"] + so_far["lost"], so_far
+    return rows
+
+
+def so_many_files_are_kept_and_no_more_at_any_instant():
+    root = f.new_root()
+    recorder = f.start(root, "--keep-files", 3, "--roll-frames", 100, "-n", 2000, CAMERA, ACTUATORS)
+    watch = Watch(lambda: max(count_at_once(root, path) for path in SHAPES))
+    told = ended(recorder)
+    assert watch.end() == 3, watch.most
+    numbers = [number(file) for file in files_of(root)]
+    assert len(numbers) == 3 and numbers == list(range(numbers[0], numbers[0] + 3)), numbers
+    assert told["removed"]["files"] == told["removed"]["last_file"] == numbers[0] - 1, told
+    assert told["recorded"] == 2000
+    assert "so_far" in told["removed"]
+
+
+def so_many_bytes_are_kept_of_all_streams_together():
+    root = f.new_root()
+    limit = 4 << 20
+    recorder = f.start(root, "--keep-size", limit, "-n", 3000, CAMERA, ACTUATORS)
+    watch = Watch(lambda: used(root))
+    ended(recorder)
+    # The ledgers, and what is being renamed while it is added up, come on top.
+    assert limit // 4 < watch.end() <= limit + (1 << 19), watch.most
+    assert files_of(root) and files_of(root, ACTUATORS)
+
+
+def what_is_older_than_so_long_goes():
+    root = f.new_root()
+    recorder = f.start(root, "--keep-time", "1s", "--roll-time", "200ms", CAMERA)
+    recorder.has_files(CAMERA, 2)
+    first = files_of(root)[0]
+    h.wait_for(lambda: not os.path.exists(first), what="the first file to go")
+    recorder.stop()
+    told = ended(recorder)
+    assert told["removed"]["files"] >= 1, told
+
+
+def earlier_sessions_go_first_and_leave_no_folder():
+    root = f.new_root()
+    ended(f.start(root, "--roll-frames", 100, "-n", 500, CAMERA, ACTUATORS))
+    old = os.path.dirname(os.path.dirname(files_of(root)[0]))
+    assert len(files_of(root)) == 5
+    recorder = f.start(root, "--keep-files", 4, "--roll-frames", 100, "-n", 200, CAMERA)
+    told = ended(recorder)
+    left = [file for file in files_of(root) if file.startswith(old)]
+    assert [number(file) for file in left] == [4, 5] and len(files_of(root)) == 4, files_of(root)
+    assert "removed" not in told
+    # The stream that is not recorded now is not touched, and the ledger of then knows.
+    assert len(files_of(root, ACTUATORS)) == 5
+    ledger = recorder_ledger(root, os.path.basename(old))
+    gone = next(s for s in ledger["streams"] if s["name"] == h.stream_name(CAMERA))["removed"]
+    assert (gone["files"], gone["frames"], gone["last_file"]) == (3, 300, 3), gone
+    h.verified(root)
+    ended(f.start(root, "--keep-files", 2, "--roll-frames", 100, "-n", 600, CAMERA, ACTUATORS))
+    assert not os.path.exists(old), os.listdir(old)
+    h.verified(root)
+
+
+def marked_locked_and_foreign_files_are_never_touched():
+    root = f.new_root()
+    ended(f.start(root, "--roll-frames", 50, "-n", 300, CAMERA))
+    files = files_of(root)
+    marked, locked, foreign, linked = files[0], files[1], files[2], files[3]
+    kept = run("keep", marked)
+    assert kept.returncode == 0 and kept.stdout == f"{marked}: is kept\n", kept
+    lock = open(locked, "rb")
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    os.unlink(foreign)
+    fits.PrimaryHDU(np.arange(6.0)).writeto(foreign)
+    outside = os.path.join(root, "outside.fits")
+    os.rename(linked, outside)
+    os.symlink(outside, linked)
+    before = {file: open(file, "rb").read() for file in (marked, locked, foreign, outside)}
+    recorder = f.start(root, "--keep-files", 1, "--roll-frames", 100, "-n", 1000, CAMERA)
+    recorder.process.communicate(timeout=60)
+    errors = recorder.errors()
+    assert recorder.process.returncode in (0, 3), errors
+    assert "is left: " in errors and errors.count("is left") == 1, errors
+    for file, content in before.items():
+        assert open(file, "rb").read() == content, file
+    assert os.path.islink(linked) and not os.path.exists(files[4]) and not os.path.exists(files[5])
+    lock.close()
+    # The mark taken away, it goes like any other.
+    assert run("keep", "--undo", marked).returncode == 0
+    recorder = f.start(root, "--keep-files", 1, "--roll-frames", 100, "-n", 300, CAMERA)
+    recorder.process.communicate(timeout=60)
+    assert not os.path.exists(marked) and not os.path.exists(locked) and os.path.exists(foreign)
+
+
+def a_file_that_is_marked_while_it_is_recorded_stays():
+    root = f.new_root()
+    recorder = f.start(root, "--keep-files", 2, "--roll-frames", 200, CAMERA)
+    recorder.has_files(CAMERA, 1, ".part")
+    part = files_of(root, ending=".part")[0]
+    kept = run("keep", "-q", os.path.dirname(part))
+    assert kept.returncode in (0, 1), kept  # it may be finished by now, under its other name
+    marks = glob.glob(os.path.join(os.path.dirname(part), "*.keep"))
+    assert marks
+    last = number(part) + 8
+    h.wait_for(lambda: files_of(root) and number(files_of(root)[-1]) >= last, what="more files")
+    recorder.stop()
+    told = ended(recorder)
+    assert all(os.path.exists(mark[:-len(".keep")]) for mark in marks), (marks, told)
+    assert len(files_of(root)) == 2 + len(marks)
+
+
+def who_reads_a_file_goes_on_to_read_what_was_in_it():
+    root = f.new_root()
+    recorder = f.start(root, "--keep-files", 2, "--roll-frames", 300, ACTUATORS)
+    recorder.has_files(ACTUATORS, 2)
+    file = files_of(root, ACTUATORS)[0]
+    with fits.open(file, memmap=True) as hdus:
+        rows = np.array(hdus["FRAMES"].data)
+        last = number(file) + 6
+        h.wait_for(lambda: number(files_of(root, ACTUATORS)[-1]) >= last, what="more files")
+        assert not os.path.exists(file)
+        shape, dtype = SHAPES[ACTUATORS]
+        ramp = h.ramp(rows["CNT0"].astype(np.int64), shape, dtype)
+        assert (hdus[0].data == ramp).all()  # pages that were not read before
+    recorder.stop()
+    ended(recorder, ACTUATORS)
+
+
+def a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_the_books():
+    root = f.new_root()
+    recorder = f.start(root, "--keep-files", 2, "--roll-frames", 400, "-v", CAMERA)
+    recorder.says("is written into the blocks of", 60)
+    h.wait_for(lambda: recorder.part_number(CAMERA) >= 7, what="file 7")
+    recorder.process.send_signal(signal.SIGKILL)
+    recorder.process.communicate()
+    for part in files_of(root, ending=".part"):
+        with fits.open(part, memmap=False) as hdus:
+            rows, first = hdus["FRAMES"].data, hdus[0].header["CNT0BEG"]
+            there = rows["RTIME"] != 0
+            assert (rows["CNT0"][there] == first + np.arange(there.sum())).all()
+            assert not rows[~there]["CNT0"].any() and (rows[~there]["DSUM"] == 1 << 31).all()
+    before = json.load(open(glob.glob(os.path.join(root, "*", "session.json"))[0], encoding="utf-8"))
+    assert before["end"] is None and before["streams"][0]["removed"]["files"] >= 3
+    # Without repair its files are not removed: their frames are still to be counted.
+    other = f.start(root, "--keep-files", 1, "--roll-frames", 100, "-n", 300, CAMERA)
+    other.process.communicate(timeout=60)
+    assert "daorec repair" in other.errors(), other.errors()
+    crashed = os.path.dirname(glob.glob(os.path.join(root, "*", "*", "*.part"))[0])
+    assert len(glob.glob(os.path.join(crashed, "*.fits"))) >= 1
+    repaired = run("repair", "--apply", root)
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    h.verified(root)
+    session = os.path.basename(os.path.dirname(crashed))
+    after = recorder_ledger(root, session)
+    assert after["recovered"] is True
+    told, was = after["streams"][0], before["streams"][0]
+    gone, went = told["removed"], was["removed"]
+    assert gone["so_far"] == went["so_far"], (told, was)
+    # Killed between the ledger and the file, it leaves one that is there yet.
+    assert went["files"] - gone["files"] in (0, 1), (told, was)
+    assert told["runs"][0]["first_cnt0"] == was["runs"][0]["first_cnt0"]
+    assert told["recorded"] + told["lost"] == told["expected"] >= was["expected"] - 1024
+    check_stream(root, session, told)
+    # And now they are, like any others.
+    ended(f.start(root, "--keep-files", 1, "--roll-frames", 100, "-n", 300, CAMERA))
+    assert not os.path.exists(os.path.dirname(crashed)), os.listdir(os.path.dirname(crashed))
+    h.verified(root)
+
+
+def what_makes_no_sense_is_one_line():
+    root = f.new_root()
+    cases = {("--keep-size", "1MiB", "--roll-size", "1MiB"): "--roll-size",
+             ("--keep-files", "0"): "--keep-files",
+             ("--keep-time", "0s"): "--keep-time",
+             ("--keep-size", "10"): "--keep-size"}
+    for arguments, named in cases.items():
+        wrong = run("record", "-o", root, *arguments, CAMERA)
+        assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1, wrong
+        assert named in wrong.stderr, wrong.stderr
+    large = h.segment("large")
+    SOURCES.append(h.sim(large, "--size", "800x800", "--rate", 10, "--depth", 2))
+    h.wait_for(lambda: os.path.exists(large), what="a segment")
+    wrong = run("record", "-o", root, "--keep-size", "2MiB", large)
+    assert wrong.returncode == 2 and "two files of two frames" in wrong.stderr, wrong
+    assert os.listdir(root) == [], os.listdir(root)
+    for path, words in ((os.path.join(root, "no_000001.fits"), "not there"),
+                        (os.path.join(root, "x.txt"), "no recording"), (root, "no recording")):
+        wrong = run("keep", path)
+        assert wrong.returncode == 1 and words in wrong.stderr, wrong
+        assert wrong.stderr.count("\n") == 1, wrong
+    assert run("keep").returncode == 2
+
+
+if __name__ == "__main__":
+    begin_sources()
+    h.main([so_many_files_are_kept_and_no_more_at_any_instant,
+            so_many_bytes_are_kept_of_all_streams_together,
+            what_is_older_than_so_long_goes,
+            earlier_sessions_go_first_and_leave_no_folder,
+            marked_locked_and_foreign_files_are_never_touched,
+            a_file_that_is_marked_while_it_is_recorded_stays,
+            who_reads_a_file_goes_on_to_read_what_was_in_it,
+            a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_the_books,
+            what_makes_no_sense_is_one_line])

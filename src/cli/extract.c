@@ -17,8 +17,8 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "lib/clock.h"
-#include "recording/extract.h"
-#include "recording/range.h"
+#include "extract/extract.h"
+#include "series/range.h"
 
 #define STREAMS_MOST 64u
 #define TICK_NS      200000000ll

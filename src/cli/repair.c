@@ -17,7 +17,7 @@
 #include "cli/cli.h"
 #include "cli/repair_say.h"
 #include "recording/find.h"
-#include "recording/verify.h"
+#include "verify/verify.h"
 
 static const struct option_spec specs[] = {
     {"apply", 0, OPTION_FLAG, offsetof(struct repair_options, apply), NULL,

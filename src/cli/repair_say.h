@@ -6,9 +6,9 @@
 
 #include <stdbool.h>
 
-#include "recording/doubts.h"
-#include "recording/rebuild.h"
-#include "recording/repair.h"
+#include "verify/doubts.h"
+#include "repair/rebuild.h"
+#include "repair/repair.h"
 
 struct repair_options {
     bool apply, json;

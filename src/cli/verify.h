@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "recording/find.h"
-#include "recording/verify.h"
+#include "verify/verify.h"
 
 struct verify_options {
     bool json, quiet;

@@ -12,7 +12,7 @@
 
 #include "base/units.h"
 #include "cli/verify.h"
-#include "recording/chain.h"
+#include "verify/chain.h"
 
 #define UNREAD_BYTES 250 /* of a path that is kept */
 

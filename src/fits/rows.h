@@ -15,7 +15,7 @@ enum fits_flag {
     FITS_FLAG_RESET = 1 << 3,     /* the count restarted here */
     FITS_FLAG_BADTIME = 1 << 4,   /* atime zero or going back */
     FITS_FLAG_PARTIAL = 1 << 5,   /* packets are missing in it */
-    FITS_FLAG_RECOVERED = 1 << 6, /* not proven after a crash: see recording/repair.h */
+    FITS_FLAG_RECOVERED = 1 << 6, /* not proven after a crash: see repair/repair.h */
     FITS_FLAG_QUEUEFULL = 1 << 7, /* ... because the disk fell behind */
 };
 #define FITS_FLAG_COUNT 8

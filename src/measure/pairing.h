@@ -6,7 +6,7 @@
 #define DAOREC_MEASURE_PAIRING_H
 
 #include "measure/report.h"
-#include "recording/series.h"
+#include "series/series.h"
 
 struct pairing {
     const struct series *a, *b;

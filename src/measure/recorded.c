@@ -16,7 +16,7 @@
 #include "measure/pairing.h"
 #include "recording/find.h"
 #include "recording/ledger.h"
-#include "recording/series.h"
+#include "series/series.h"
 
 #define TICK_NS   500000000ll
 #define TICK_ROWS 65536u
@@ -33,8 +33,8 @@ enum ledger_use {
     LEDGER_CUT, /* files that it counts were removed to keep within a limit */
     LEDGER_ODD, /* it contradicts the rows */
 };
-static const char *const ledger_use_names[] = {"none", "unfinished", "partial", "used",
-                                               "cut", "contradicts"};
+static const char *const ledger_use_names[] = {"none", "unfinished", "partial",
+                                               "used", "cut",        "contradicts"};
 
 struct stream {
     const struct series *series;

@@ -24,8 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "recording/range.h"
-#include "recording/series.h"
+#include "series/range.h"
+#include "series/series.h"
 #include "replay/ring.h"
 #include "replay/timeline.h"
 

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "io/queue.h"
-#include "recording/series.h"
+#include "series/series.h"
 
 enum ring_what {
     RING_FRAME,

@@ -14,7 +14,7 @@
 #include "lib/segment.h"
 #include "lib/semset.h"
 #include "lib/writer.h"
-#include "recording/series.h"
+#include "series/series.h"
 
 #define TARGET_PATH_BYTES 4096
 

@@ -6,8 +6,8 @@
  * ledger that is rebuilt from it balances, can be read, and needs no second rebuilding; the old one
  * is kept as it was.
  */
-#include "recording/chain.h"
-#include "recording/rebuild.h"
+#include "verify/chain.h"
+#include "repair/rebuild.h"
 #include "tests/fuzz/scene.h"
 
 #define LEDGER "session.json"

@@ -8,7 +8,7 @@
  * file in it.
  */
 #include "recording/reading.h"
-#include "recording/repair.h"
+#include "repair/repair.h"
 #include "tests/fuzz/scene.h"
 
 #define PART  "s_000001.fits.part"

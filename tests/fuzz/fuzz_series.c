@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "base/log.h"
-#include "recording/series.h"
+#include "series/series.h"
 #include "tests/fuzz/scene.h"
 
 #define FRAME_MOST 200000u /* bytes; larger ones are not read */

@@ -4,7 +4,7 @@
  * What must hold: no crash, no endless loop, memory within bounds; what cannot be read is doubted;
  * a file that is doubted by nothing has as many frames as fit into it.
  */
-#include "recording/verify.h"
+#include "verify/verify.h"
 #include "tests/fuzz/scene.h"
 
 static void check(const struct verify_file *file, size_t size)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "recording/series.h"
+#include "series/series.h"
 #include "tests/support/ramp.h"
 
 struct fake_series {

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "recording/chain.h"
-#include "recording/rebuild.h"
+#include "verify/chain.h"
+#include "repair/rebuild.h"
 
 #define NAME "2025-11-24_16-00-00"
 #include "tests/support/session_folder.h"

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "recording/daytime.h"
-#include "recording/extract.h"
+#include "series/daytime.h"
+#include "extract/extract.h"
 
 #define S 1000000000ll
 /* 2026-11-24T22:00:00 to 2026-11-25T05:30:00 UTC */

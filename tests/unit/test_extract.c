@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 
 #include "fits/scan.h"
-#include "recording/extract.h"
+#include "extract/extract.h"
 #include "recording/reading.h"
 #include "tests/support/takes.h"
 

@@ -4,7 +4,7 @@
 #include <check.h>
 #include <stdatomic.h>
 
-#include "recording/range.h"
+#include "series/range.h"
 #include "tests/support/fake_series.h"
 
 #define S 1000000000ll

@@ -10,9 +10,9 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 
-#include "recording/rebuild.h"
-#include "recording/repair.h"
-#include "recording/verify.h"
+#include "repair/rebuild.h"
+#include "repair/repair.h"
+#include "verify/verify.h"
 
 #define NAME "2026-11-24_16-00-00"
 #include "tests/support/session_folder.h"

@@ -6,8 +6,8 @@
 #include <errno.h>
 
 #include "recording/reading.h"
-#include "recording/repair.h"
-#include "recording/verify.h"
+#include "repair/repair.h"
+#include "verify/verify.h"
 #include "tests/support/powercut.h"
 #include "tests/support/recorder.h"
 

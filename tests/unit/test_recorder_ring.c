@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "recording/ledger.h"
-#include "recording/verify.h"
+#include "verify/verify.h"
 #include "tests/support/has_ring.h"
 #include "tests/support/recorder.h"
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "recording/repair.h"
-#include "recording/verify.h"
+#include "repair/repair.h"
+#include "verify/verify.h"
 #include "tests/support/powercut.h"
 #include "tests/support/takes.h"
 

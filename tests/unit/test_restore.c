@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "recording/rebuild.h"
-#include "recording/repair.h"
-#include "recording/restore_parts.h"
-#include "recording/verify.h"
+#include "repair/rebuild.h"
+#include "repair/repair.h"
+#include "repair/restore_parts.h"
+#include "verify/verify.h"
 #include "tests/support/powercut.h"
 #include "tests/support/takes.h"
 

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "recording/series.h"
+#include "series/series.h"
 #include "tests/support/takes.h"
 
 #define WIDTH 97u

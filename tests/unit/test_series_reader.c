@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "recording/series.h"
+#include "series/series.h"
 #include "tests/support/takes.h"
 
 #define WIDTH 97u

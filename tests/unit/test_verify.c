@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/file.h>
 
-#include "recording/verify.h"
+#include "verify/verify.h"
 #include "tests/support/takes.h"
 
 #if defined(__SANITIZE_ADDRESS__)

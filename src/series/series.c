@@ -1,0 +1,479 @@
+/* series.c - files joined to series, in their order. See series.h. */
+#include "series/series.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "recording/find.h"
+#include "series/files.h"
+
+/* ---- collecting ---- */
+
+/* A file that is being recorded may be closed, and lose its ".part", between listing and opening. */
+static int probe_file(struct series_pile *pile, const char *path, bool is_named,
+                      unsigned frame_axis, struct dao_text *text)
+{
+    int r = series_probe(pile, path, is_named, frame_axis, text);
+    char closed[4096];
+
+    if (r != -ENOENT || !find_is_part(path) || strlen(path) >= sizeof closed)
+        return r;
+    snprintf(closed, sizeof closed, "%.*s", (int)(strlen(path) - strlen(".part")), path);
+    return series_probe(pile, closed, is_named, frame_axis, text);
+}
+
+static int take_file(struct series_pile *pile, const char *path, bool is_named, unsigned frame_axis,
+                     struct dao_text *text)
+{
+    struct dao_text what = {""};
+    int r = probe_file(pile, path, is_named, frame_axis, &what);
+
+    if (r < 0 && (is_named || r == -ENOMEM)) {
+        *text = what;
+        return r;
+    }
+    if (r < 0)
+        log_warning("%s; left out", what.s);
+    return 0;
+}
+
+static int take_folder(struct series_pile *pile, const char *path, unsigned frame_axis,
+                       struct dao_text *text)
+{
+    struct find_tree tree;
+    int r = find_tree_scan_any(&tree, path, FIND_FOLDERS_MAX);
+
+    if (r < 0) {
+        snprintf(text->s, sizeof text->s, "%.200s: %s", path, strerror(-r));
+        return r;
+    }
+    if (tree.error < 0)
+        log_warning("%s: %s; left out", tree.error_path, strerror(-tree.error));
+    if (tree.is_partial)
+        log_warning("%s: too many folders; the oldest are left out", path);
+    for (size_t i = 0; i < tree.folder_count && r == 0; i++) {
+        const struct find_folder *folder = &tree.folders[i];
+
+        for (size_t k = 0; k < folder->name_count && r == 0; k++) {
+            char file[4096];
+
+            if (snprintf(file, sizeof file, "%s/%s", folder->path, folder->names[k]) <
+                (int)sizeof file)
+                r = take_file(pile, file, false, frame_axis, text);
+        }
+    }
+    find_tree_free(&tree);
+    return r;
+}
+
+static int collect(struct series_pile *pile, char *const *paths, size_t path_count,
+                   unsigned frame_axis, struct dao_text *text)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < path_count && r == 0; i++) {
+        struct stat st;
+
+        if (stat(paths[i], &st) != 0) {
+            r = -errno;
+            snprintf(text->s, sizeof text->s, "%.250s: %s", paths[i], strerror(-r));
+        } else if (S_ISDIR(st.st_mode)) {
+            r = take_folder(pile, paths[i], frame_axis, text);
+        } else {
+            r = take_file(pile, paths[i], true, frame_axis, text);
+        }
+    }
+    for (size_t i = pile->count; i-- > 0;)
+        if (pile->file[i].frames == 0)
+            series_pile_drop(pile, i);
+    for (size_t i = 0; i < pile->count && r == 0; i++)
+        r = series_set_key(&pile->file[i]);
+    return r;
+}
+
+/* ---- one series ---- */
+
+static void set_names(struct series *series, const struct series_file *file, bool is_joined)
+{
+    char stem[512];
+    size_t length;
+
+    snprintf(series->segment, sizeof series->segment, "%s", file->segment);
+    snprintf(series->uuid, sizeof series->uuid, "%s", file->uuid);
+    if (file->stream[0] != '\0') {
+        snprintf(series->stream, sizeof series->stream, "%s", file->stream);
+        return;
+    }
+    series_stem(stem, sizeof stem, find_base_of(file->path));
+    if (is_joined) {
+        series_take_number(stem, file->kind == SERIES_UNITS);
+        length = strcspn(stem, "#");
+        while (length > 0 && strchr("_-.+ ", stem[length - 1]))
+            length--;
+        stem[length] = '\0';
+    }
+    length = strcspn(stem, ".");
+    if (length == 0) {
+        series_stem(stem, sizeof stem, find_base_of(file->path));
+        length = strlen(stem);
+    }
+    snprintf(series->stream, sizeof series->stream, "%.*s", length > 100 ? 100 : (int)length, stem);
+}
+
+bool series_is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
+{
+    return a->dtype == b->dtype && a->naxis == b->naxis && a->depth == b->depth &&
+           memcmp(a->size, b->size, sizeof a->size) == 0;
+}
+
+static bool has_same_keywords(const struct series_part *part, const IMAGE_KEYWORD *keywords,
+                              unsigned count)
+{
+    return part->keyword_count == count &&
+           (count == 0 || memcmp(part->keywords, keywords, count * sizeof *keywords) == 0);
+}
+
+/* A file's frames go on with the last part, or begin another one: where the shape is another, and
+ * in a recording where the segment's keywords are. Cards of others say many things of a file. */
+static int add_to_parts(struct series *series, const struct series_file *file,
+                        struct dao_text *text)
+{
+    struct series_part *part = series->part_count ? &series->parts[series->part_count - 1] : NULL;
+    bool is_same = part && series_is_same_shape(&part->geometry, &file->geometry);
+    IMAGE_KEYWORD *keywords = NULL;
+    struct series_part *grown;
+    unsigned count = 0;
+    int r = 0;
+
+    if (!is_same || file->is_ours)
+        r = series_keywords_read(file, &keywords, &count);
+    if (r < 0) {
+        snprintf(text->s, sizeof text->s, "%.200s: cannot read its keywords: %s", file->path,
+                 r == -ENODATA ? "it became shorter" : strerror(-r));
+        return r;
+    }
+    if (is_same && (!file->is_ours || has_same_keywords(part, keywords, count))) {
+        free(keywords);
+        part->frames += file->frames;
+        return 0;
+    }
+    grown = realloc(series->parts, (series->part_count + 1) * sizeof *series->parts);
+    if (!grown) {
+        free(keywords);
+        return -ENOMEM;
+    }
+    series->parts = grown;
+    series->parts[series->part_count++] = (struct series_part){.first = file->first,
+                                                               .frames = file->frames,
+                                                               .geometry = file->geometry,
+                                                               .keywords = keywords,
+                                                               .keyword_count = count};
+    return 0;
+}
+
+/* How many frames the file `b` of a recording misses before its first one that its row does not
+ * know of: they were in files that are not here. *ret_is_known: its row tells of a gap there. */
+static int32_t missing_between(struct series_reader *reader, const struct series_file *a,
+                               const struct series_file *b, bool *ret_is_known)
+{
+    struct dao_text ignored;
+    struct fits_row last, first;
+    uint64_t count;
+
+    if (a->frames == 0 || b->frames == 0 ||
+        series_reader_peek(reader, b->first - 1, &last, &ignored) < 0 ||
+        series_reader_peek(reader, b->first, &first, &ignored) < 0 ||
+        (first.flags & FITS_FLAG_RESET) || first.cnt0 <= last.cnt0)
+        return 0;
+    *ret_is_known = first.lost > 0;
+    count = (uint64_t)first.cnt0 - (uint64_t)last.cnt0 - 1;
+    if (count > INT32_MAX || count <= (uint64_t)first.lost)
+        return 0;
+    return (int32_t)(count - (uint64_t)first.lost);
+}
+
+static int note_missing(struct series *series, struct dao_text *text)
+{
+    struct series_file *file = series->files->file;
+    struct series_reader *reader = NULL;
+    int r = 0;
+
+    for (size_t i = 1; i < series->files->count && r == 0; i++) {
+        bool is_known = false;
+
+        if (!file[i].is_ours || !file[i].rows_off || !file[i - 1].rows_off ||
+            file[i].number <= file[i - 1].number + 1)
+            continue;
+        if (!reader)
+            r = series_reader_open(&reader, series, 0, text);
+        if (r == 0)
+            file[i].missing = missing_between(reader, &file[i - 1], &file[i], &is_known);
+        if (file[i].missing > 0 && !is_known && file[i].gaps >= 0)
+            file[i].gaps++; /* which the header cannot know of */
+        if (file[i].missing > 0)
+            log_warning("%s: files before it are not here: %d frames are missing", file[i].path,
+                        (int)file[i].missing);
+    }
+    series_reader_close(reader);
+    return r;
+}
+
+/* The pile's files become the series'. */
+static int make_series(struct series *series, struct series_file *file, size_t count,
+                       struct dao_text *text)
+{
+    int r = 0;
+
+    *series = (struct series){.files = calloc(1, sizeof *series->files)};
+    if (series->files)
+        series->files->file = calloc(count, sizeof *file);
+    if (!series->files || !series->files->file)
+        return -ENOMEM;
+    set_names(series, file, count > 1);
+    memcpy(series->files->file, file, count * sizeof *file);
+    memset(file, 0, count * sizeof *file);
+    series->files->count = count;
+    file = series->files->file;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        file[i].first = series->frames;
+        series->frames += file[i].frames;
+        series->has_times = series->has_times || file[i].has_times;
+        series->has_counts = series->has_counts || file[i].has_counts;
+        r = add_to_parts(series, &file[i], text);
+    }
+    return r == 0 ? note_missing(series, text) : r;
+}
+
+static void free_series(struct series *series)
+{
+    for (unsigned i = 0; i < series->part_count; i++)
+        free(series->parts[i].keywords);
+    free(series->parts);
+    for (size_t i = 0; series->files && i < series->files->count; i++)
+        series_file_free(&series->files->file[i]);
+    if (series->files)
+        free(series->files->file);
+    free(series->files);
+    *series = (struct series){0};
+}
+
+/* ---- all of them ---- */
+
+static int append_series(struct series_set *set, struct series_file *file, size_t count,
+                         struct dao_text *text)
+{
+    struct series *grown = realloc(set->series, (set->count + 1) * sizeof *set->series);
+
+    if (!grown)
+        return -ENOMEM;
+    set->series = grown;
+    return make_series(&set->series[set->count++], file, count, text);
+}
+
+static int join(struct series_set *set, struct series_pile *pile, struct dao_text *text)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < pile->count && r == 0;) {
+        size_t count = 1, step;
+
+        while (i + count < pile->count && strcmp(pile->file[i].key, pile->file[i + count].key) == 0)
+            count++;
+        step = series_is_in_order(&pile->file[i], count) ? count : 1;
+        for (size_t k = 0; k < count && r == 0; k += step)
+            r = append_series(set, &pile->file[i + k], step, text);
+        i += count;
+    }
+    return r;
+}
+
+static int compare_series(const void *a, const void *b)
+{
+    const struct series *x = a, *y = b;
+    int64_t left = x->files->file[0].begin_ns, right = y->files->file[0].begin_ns;
+
+    return left != right ? (left < right ? -1 : 1) : strcmp(x->stream, y->stream);
+}
+
+static bool is_wanted(const char *stream, const char *const *streams)
+{
+    for (size_t i = 0; streams[i]; i++)
+        if (strcmp(stream, streams[i]) == 0)
+            return true;
+    return false;
+}
+
+static int keep_streams(struct series_set *set, const char *const *streams, struct dao_text *text)
+{
+    char names[256] = "";
+    size_t kept = 0;
+
+    for (size_t i = 0; streams[i]; i++) {
+        bool is_there = false;
+
+        for (size_t k = 0; k < set->count; k++)
+            is_there = is_there || strcmp(set->series[k].stream, streams[i]) == 0;
+        for (size_t k = 0; k < set->count && !is_there; k++) {
+            size_t used = strlen(names);
+
+            snprintf(names + used, sizeof names - used, "%s%.60s", k ? ", " : "",
+                     set->series[k].stream);
+        }
+        if (is_there)
+            continue;
+        snprintf(text->s, sizeof text->s, "there is no stream '%.60s', but %s", streams[i], names);
+        return -ENOENT;
+    }
+    for (size_t k = 0; k < set->count; k++) {
+        if (is_wanted(set->series[k].stream, streams))
+            set->series[kept++] = set->series[k];
+        else
+            free_series(&set->series[k]);
+    }
+    set->count = kept;
+    return 0;
+}
+
+static int open_set(struct series_set *set, struct series_pile *pile, char *const *paths,
+                    size_t path_count, const struct series_options *options, struct dao_text *text)
+{
+    int r = collect(pile, paths, path_count, options ? options->frame_axis : 0, text);
+
+    if (r == 0)
+        r = series_drop_doubles(pile, text);
+    if (r == 0)
+        r = join(set, pile, text);
+    if (r == 0 && set->count == 0) {
+        snprintf(text->s, sizeof text->s,
+                 "%.250s: no frames there; give a recording, a folder with recordings or another "
+                 "FITS file",
+                 path_count > 0 ? paths[0] : "");
+        return -ENOENT;
+    }
+    if (r == 0 && options && options->streams)
+        r = keep_streams(set, options->streams, text);
+    if (r == 0)
+        qsort(set->series, set->count, sizeof *set->series, compare_series);
+    return r;
+}
+
+int series_set_open(struct series_set *ret, char *const *paths, size_t path_count,
+                    const struct series_options *options, struct dao_text *text)
+{
+    struct series_pile pile = {0};
+    int r;
+
+    *ret = (struct series_set){0};
+    text->s[0] = '\0';
+    r = open_set(ret, &pile, paths, path_count, options, text);
+    for (size_t i = 0; i < pile.count; i++)
+        series_file_free(&pile.file[i]);
+    free(pile.file);
+    if (r < 0) {
+        if (text->s[0] == '\0')
+            snprintf(text->s, sizeof text->s, "%s", strerror(-r));
+        series_set_close(ret);
+    }
+    return r;
+}
+
+void series_set_close(struct series_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        free_series(&set->series[i]);
+    free(set->series);
+    *set = (struct series_set){0};
+}
+
+void series_set_span(const struct series_set *set, int64_t *ret_begin_ns, int64_t *ret_end_ns)
+{
+    *ret_begin_ns = *ret_end_ns = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct series_files *files = set->series[i].files;
+        int64_t begin_ns = files->file[0].begin_ns, end_ns = files->file[files->count - 1].end_ns;
+
+        if (begin_ns > 0 && (*ret_begin_ns == 0 || begin_ns < *ret_begin_ns))
+            *ret_begin_ns = begin_ns;
+        if (end_ns > *ret_end_ns)
+            *ret_end_ns = end_ns;
+    }
+}
+
+/* ---- by index ---- */
+
+const struct series_part *series_part_of(const struct series *series, uint64_t index)
+{
+    for (unsigned i = series->part_count; i-- > 0;)
+        if (index >= series->parts[i].first)
+            return &series->parts[i];
+    return &series->parts[0];
+}
+
+const struct series_file *series_file_of(const struct series *series, uint64_t index)
+{
+    size_t low = 0, high = series->files->count;
+
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+
+        if (series->files->file[mid].first <= index)
+            low = mid;
+        else
+            high = mid;
+    }
+    return &series->files->file[low];
+}
+
+/* ---- its files ---- */
+
+size_t series_member_count(const struct series *series)
+{
+    return series->files->count;
+}
+
+struct series_member series_member_at(const struct series *series, size_t at)
+{
+    const struct series_file *file = &series->files->file[at];
+
+    return (struct series_member){.path = file->path,
+                                  .first = file->first,
+                                  .frames = file->frames,
+                                  .number = file->number,
+                                  .is_ours = file->is_ours,
+                                  .is_part = file->is_part,
+                                  .has_counts = file->has_counts};
+}
+
+/* ---- opening again ---- */
+
+int series_file_open(const struct series_file *file)
+{
+    char path[4096];
+    size_t length = strlen(file->path);
+    struct stat st;
+    int fd = -1;
+
+    for (int attempt = 0; attempt < 2; attempt++) {
+        /* Closed since: the name is the one without ".part". */
+        if (attempt == 1 && (!file->is_part || length < 6 || length >= sizeof path))
+            break;
+        snprintf(path, sizeof path, "%.*s", (int)(attempt ? length - 5 : length), file->path);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd >= 0 || errno != ENOENT)
+            break;
+    }
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) != 0 || st.st_dev != file->device || st.st_ino != file->inode) {
+        close(fd);
+        return -ESTALE;
+    }
+    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    return fd;
+}

@@ -100,7 +100,7 @@ def a_shape_too_large_for_memory_or_disk_ends_its_stream_alone():
     Source(disk + ".made", (3000, 3000), "u1", depth=2).publish()
     os.rename(disk + ".made", disk)
     recorder.says("cannot be recorded: no memory for")
-    recorder.says("cannot be recorded: no room")
+    recorder.says("cannot be recorded: a file of one")
     count = newest_count(other)
     h.wait_for(lambda: newest_count(other) > count + 500, what="frames that go on")
     recorder.process.terminate()

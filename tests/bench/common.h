@@ -1,6 +1,6 @@
 /*
- * common.h - what the measurements of the library share: a segment of their own, clocks, and the
- * middle of some values. For programs of one thread.
+ * common.h - what the programs that measure share: a segment of their own, clocks, and the middle of
+ * some values. For programs of one thread.
  */
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
@@ -20,29 +20,37 @@
 
 struct bench_segment {
     IMAGE image;
-    char path[64], base[32];
+    char path[64];
 };
 
 /* The one there is at a time, to be removed also where the program fails. */
 static struct bench_segment *bench_segment_open;
 
 /* Semaphores live on while nobody removes them, and so does the file. */
+static inline void bench_path_remove(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    int length = (int)strcspn(base, ".");
+    char name[300];
+
+    for (int i = 0; i < IMAGE_NB_SEMAPHORE; i++) {
+        snprintf(name, sizeof name, "/%.*s_sem%02d", length, base, i);
+        sem_unlink(name);
+    }
+    snprintf(name, sizeof name, "/%.*s_semlog", length, base);
+    sem_unlink(name);
+    unlink(path);
+}
+
 static inline void bench_segment_remove(void)
 {
     struct bench_segment *s = bench_segment_open;
-    char name[64];
 
     if (!s)
         return;
     bench_segment_open = NULL;
     daoShmCloseShm(&s->image);
-    for (int i = 0; i < IMAGE_NB_SEMAPHORE; i++) {
-        snprintf(name, sizeof name, "/%s_sem%02d", s->base, i);
-        sem_unlink(name);
-    }
-    snprintf(name, sizeof name, "/%s_semlog", s->base);
-    sem_unlink(name);
-    unlink(s->path);
+    bench_path_remove(s->path);
 }
 
 /* `elements` of float32 a frame, in memory. Exits where that cannot be had; `s` must be static. */
@@ -51,8 +59,7 @@ static inline void bench_segment_create(struct bench_segment *s, uint32_t elemen
     static bool is_registered;
     uint32_t size[2] = {elements, 1};
 
-    snprintf(s->base, sizeof s->base, "bench%ld", (long)getpid());
-    snprintf(s->path, sizeof s->path, "/dev/shm/%s.im.shm", s->base);
+    snprintf(s->path, sizeof s->path, "/dev/shm/bench%ld.im.shm", (long)getpid());
     if (daoShmImageCreate_FIFO(&s->image, s->path, 2, size, _DATATYPE_FLOAT, 1, 0, depth) !=
         DAO_SUCCESS)
         exit(1);

@@ -245,10 +245,8 @@ fuzz: ## throw hostile bytes at what reads bytes, FUZZ_SECONDS (60) a target
 model: ## check the model of readers and writers exhaustively, with spin (minutes)
 	$(Q)tests/model/run-model
 
-bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory (takes minutes)
-	$(Q)$(PYTHON3) tests/bench/bench.py
-	$(Q)$(PYTHON3) tests/bench/replay.py
-	$(Q)$(PYTHON3) tests/bench/extract.py
+bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory; BENCH="--only disk" for a part
+	$(Q)$(PYTHON3) tests/bench/bench.py $(BENCH)
 
 install: all ## install daorec, daorec-report, libdao, its headers, dao.pc and the Python modules under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)

@@ -1,153 +1,136 @@
 #!/usr/bin/env python3
-"""Speed as ratios measured in one run: recording against what the disk does bare, reading frames
-against a bare memcpy, waiting against spinning. `make bench`.
+"""Measure daorec side by side with the bare thing, alternating, in one run: `make bench`.
 
-    BENCH_DIR=DIR   where to write (default: a new folder in the current one)
-    BENCH_ROUNDS=3  alternating rounds; medians are reported, and the spread
+    bench.py [--only NAME,...] [--rounds N] [--quick] [--work DIR] [-o DIR] [--json FILE]
+
+Prints a table: medians over the rounds, lowest and highest, the ratio to what it is compared with
+(of the same round), the goal and whether the median meets it. All of it is in DIR/bench.json, too.
+Needs the programs of `make bench`. Exit status 0: measured, whatever came out; 1: it could not be;
+2: wrong usage. The sections are modules: TITLE, need_bytes(bed), run(bed, section).
 """
+import argparse
+import importlib
 import json
 import os
-import platform
-import shutil
-import signal
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
-BUILD = os.environ.get("BUILD", "build/release")
-DAOREC = os.path.join(BUILD, "daorec")
-PROGRAMS = os.path.join(BUILD, "tests", "bench")
-BARE = os.path.join(PROGRAMS, "bare_write")
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-FRAME = 800 * 800 * 2
+import bed as b
+import machine
+import table
 
-output = tempfile.mkdtemp(prefix="daorec-bench-", dir=os.environ.get("BENCH_DIR", "."))
-segments = tempfile.mkdtemp(prefix="daorec-bench-", dir="/dev/shm")
-mark = os.path.basename(segments)[-8:]
-for number in (signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, lambda *_: sys.exit(1))  # by way of what is cleaned up at the end
+SECTIONS = ("disk", "habits", "vectors", "kilohertz", "disturbance", "rolling", "losses",
+            "library", "replay", "extraction")
+NUMBERED = 7  # those that have a number
 
 
-def bare(megabytes, *swap):
-    """(bytes/s, CPU s/GB) of writing, without recording anything."""
-    run = subprocess.run([BARE, os.path.join(output, "bare"), str(megabytes), *swap],
-                         capture_output=True, text=True)
-    if run.returncode:
-        sys.exit(run.stderr)
-    rate, cpu = run.stdout.split()
-    return float(rate), float(cpu)
+def chosen(text):
+    """Names, or numbers of sections."""
+    names = []
+    for word in text.split(","):
+        name = SECTIONS[int(word) - 1] if word.isdigit() and 0 < int(word) <= NUMBERED else word
+        if name not in SECTIONS:
+            raise argparse.ArgumentTypeError(
+                f"'{word}' is no section; there are {', '.join(SECTIONS)}, and 1 to {NUMBERED}")
+        names.append(name)
+    return [name for name in SECTIONS if name in names]
 
 
-def cpu_seconds(pid):
-    """CPU time of another process so far, to the nanosecond (clock_getcpuclockid by hand)."""
-    return time.clock_gettime((~pid << 3) | 2)
+def at_least_one(text):
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}': give a number of at least 1")
+    return int(text)
 
 
-def record(size, dtype, rate, depth, seconds):
-    """Record a simulated source; its part of the summary, and the share of a core that the
-    recorder used between half a second after its threads began and the end."""
-    path = os.path.join(segments, f"bench_{mark}.im.shm")
-    source = subprocess.Popen([DAOREC, "sim", path, "-q", "--remove", "--size", size, "--type",
-                               dtype, "--rate", str(rate), "--depth", str(depth), "--pattern",
-                               "ramp", "-d", f"{seconds + 20}s"])
-    try:
-        recorder = subprocess.Popen([DAOREC, "record", "-q", "--json", "--wait=10s", "-d",
-                                     f"{seconds}s", "-o", output, path],
-                                    stdout=subprocess.PIPE, text=True)
-        while len(os.listdir(f"/proc/{recorder.pid}/task")) < 5:
-            time.sleep(0.01)
-        time.sleep(0.5)
-        wall, cpu = time.monotonic(), cpu_seconds(recorder.pid)
-        time.sleep(seconds - 1)
-        wall, cpu = time.monotonic() - wall, cpu_seconds(recorder.pid) - cpu
-        out, _ = recorder.communicate()
-        if recorder.returncode not in (0, 3):
-            sys.exit(f"daorec record failed with exit status {recorder.returncode}")
-        summary = json.loads(out)
-        shutil.rmtree(os.path.join(output, summary["session"]))
-    finally:
-        source.terminate()
-        source.wait()
-    return summary["streams"][0] | {"core": cpu / wall}
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="bench.py", description="Measure daorec side by side with the bare thing.",
+        epilog=f"sections: {', '.join(SECTIONS)}")
+    parser.add_argument("--only", type=chosen, default=list(SECTIONS), metavar="NAME,...",
+                        help=f"these sections, by name or (the first {NUMBERED}) by number")
+    parser.add_argument("--rounds", type=at_least_one, metavar="N",
+                        default=int(os.environ.get("BENCH_ROUNDS", "3")),
+                        help="alternating rounds of each (3)")
+    parser.add_argument("--quick", action="store_true",
+                        help="one round with next to no data: does it work? The figures mean "
+                        "nothing")
+    parser.add_argument("--work", default=os.environ.get("BENCH_DIR", "."), metavar="DIR",
+                        help="a folder on the disk that is measured (the current one)")
+    parser.add_argument("-o", "--output", default=os.path.join("build", "bench"), metavar="DIR",
+                        help="results: bench.txt, bench.json, losses.png (build/bench)")
+    parser.add_argument("--json", metavar="FILE", help="the results as JSON here, too")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds = 1
+    return options
 
 
-def medians(values):
-    return statistics.median(values), min(values), max(values)
+class Results:
+    """What is shown, and what is kept of it."""
+
+    def __init__(self, options):
+        self.options, self.text, self.begin = options, [], time.time()
+        self.all = {"complete": False, "begin": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                    "rounds": options.rounds, "quick": options.quick, "sections": []}
+        os.makedirs(options.output, exist_ok=True)
+
+    def say(self, text):
+        self.text.append(text)
+        print(text, flush=True)
+
+    def write(self):
+        """Also of a run that was stopped: what there is by then."""
+        self.all["seconds"] = round(time.time() - self.begin, 1)
+        text = json.dumps(self.all, indent=1, allow_nan=False) + "\n"
+        files = {os.path.join(self.options.output, "bench.json"): text,
+                 os.path.join(self.options.output, "bench.txt"): "\n".join(self.text) + "\n"}
+        if self.options.json:
+            files[self.options.json] = text
+        for path, content in files.items():
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(content)
 
 
-def row(what, values, unit, digits=3):
-    middle, low, high = medians(values)
-    print(f"{what:<62} {middle:>9.{digits}f}  {low:.{digits}f} .. {high:.{digits}f} {unit}", flush=True)
-    results[what] = {"median": middle, "min": low, "max": high, "unit": unit}
-
-
-def highest_lossless(bare_rate):
-    """The highest rate, in steps of 5 % of the bare one, at which 3 s lose nothing."""
-    for percent in range(95, 25, -5):
-        rate = bare_rate * percent / 100 / FRAME
-        stream = record("800x800", "uint16", round(rate), 64, 3)
-        reached = stream["expected"] / 3 * FRAME
-        if stream["lost"] == 0 and reached > 0.97 * rate * FRAME:
-            return reached
-    return 0.0
-
-
-def measured(program, *options):
-    """What a program of ours that measures something prints as JSON."""
-    run = subprocess.run([os.path.join(PROGRAMS, program), "--json", *options],
-                         stdout=subprocess.PIPE, text=True)
-    if run.returncode:
-        sys.exit(f"{program} failed with exit status {run.returncode}")
-    return json.loads(run.stdout)
-
-
-def library():
-    """Rates and ratios of the library's reader, and the cost of its waits."""
-    for what, figure in measured("read_rate", "--rounds", str(3 * ROUNDS)).items():
-        row(what, figure["values"], figure["unit"])
-    print(f"\n{'wait for the next frame':<38} {'p50':>8} {'p99':>8} {'max':>8} us {'CPU':>7} %")
-    for cell in measured("wait_cost"):
-        what = f"{cell['source']}: {cell['wait']}"
-        print(f"{what:<38} {cell['p50_us']:>8.1f} {cell['p99_us']:>8.1f} {cell['max_us']:>8.0f}    "
-              f"{cell['cpu_percent']:>7.1f}")
-        results[what] = cell
-
-
-results = {}
+def measure(bed, results):
+    modules = {name: importlib.import_module(name) for name in results.options.only}
+    bed.check_room(max(module.need_bytes(bed) for module in modules.values()))
+    results.all["machine"] = machine.describe(bed.output)
+    results.say(machine.as_text(results.all["machine"]))
+    results.say(f"{results.all['machine']['daorec']}, {results.all['begin']}, {bed.rounds} round"
+                f"{'s' * (bed.rounds > 1)}{', QUICK: the figures mean nothing' * bed.is_quick}")
+    for name, module in modules.items():
+        number = SECTIONS.index(name) + 1
+        title = f"{number}. {module.TITLE}" if number <= NUMBERED else module.TITLE
+        section = table.Section(name, title, results.say)
+        module.run(bed, section)
+        results.all["sections"].append(section.as_dict())
+    results.all["complete"] = True
+    results.say(f"\n{(time.time() - results.begin) / 60:.1f} minutes; results in "
+                f"{results.options.output}")
 
 
 def main():
-    print(f"{platform.node()}, {os.cpu_count()} CPUs, Linux {platform.release()}, "
-          f"{time.strftime('%Y-%m-%d')}; {ROUNDS} rounds: median, lowest .. highest\n")
-    kilohertz, swap, lossless, vector, lost, disk = [], [], [], [], [], []
-    for _ in range(ROUNDS):
-        rate, _ = bare(8000)
-        disk.append(rate / 1e9)
-        _, cpu = bare(8000, "swap")
-        swap.append(cpu)
-        stream = record("800x800", "uint16", 1000, 64, 10)
-        kilohertz.append(stream["core"] / (stream["recorded"] / 10 * FRAME / 1e9))
-        lost.append(stream["lost"])
-        lossless.append(highest_lossless(rate) / rate)
-        stream = record("97x1", "float32", 1000, 1024, 10)
-        vector.append(100 * stream["core"])
-        lost[-1] += stream["lost"]
-    row("bare sequential O_DIRECT write", disk, "GB/s", 2)
-    row("CPU of a bare loop that swaps and writes", swap, "s/GB")
-    row("CPU of daorec, 800x800 uint16 at 1 kHz for 10 s", kilohertz, "s/GB")
-    row("highest lossless rate / bare write, 800x800 uint16", lossless, "", 2)
-    row("CPU of daorec, 97 float32 at 1 kHz", vector, "% of a core", 2)
-    row("frames lost in the 10 s runs at 1 kHz", lost, "", 0)
-    library()
-    if "--json" in sys.argv:
-        print(json.dumps(results))
+    options = parse()
+    bed = None
+    b.catch_signals()
+    try:
+        results = Results(options)
+        bed = b.Bed(options.work, options.rounds, options.quick, options.output)
+        try:
+            measure(bed, results)
+        finally:
+            if results.all["sections"]:
+                results.write()
+    except (b.Failure, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if bed:
+            bed.close()
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    finally:
-        shutil.rmtree(output, ignore_errors=True)
-        shutil.rmtree(segments, ignore_errors=True)
+    sys.exit(main())

@@ -2,6 +2,7 @@
 """One second out of a long session, and files with one HDU a frame: daorec extract against astropy.
 
     extract.py [--large]   a session of 2 GB and 2000 HDUs; --large: of 26 GB and 50 000
+    --json, --quick        what bench.py asks for; next to no data
     BENCH_DIR=DIR          where to write (default: $TMPDIR): 300 MB, the session is holes
     BENCH_ROUNDS=3         medians of so many
 
@@ -9,6 +10,7 @@ Bytes are those asked for by reads (/proc/self/io: rchar), so that they do not d
 memory. Takes some 15 s, --large minutes, most of them astropy's.
 """
 import glob
+import json
 import os
 import statistics
 import subprocess
@@ -27,9 +29,18 @@ import test_extract_others as others  # noqa: E402
 import numpy as np  # noqa: E402
 from astropy.io import fits  # noqa: E402
 
-IS_LARGE = "--large" in sys.argv[1:]
+IS_LARGE, IS_JSON, IS_QUICK = (name in sys.argv[1:] for name in ("--large", "--json", "--quick"))
 FILES, FRAMES, UNITS = (24, 8192, 50_000) if IS_LARGE else (8, 2048, 2000)
+SHAPE = (256, 256)
+if IS_QUICK:
+    FILES, FRAMES, UNITS, SHAPE = 2, 2000, 500, (32, 32)
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+figures = []
+
+
+def say(text):
+    if not IS_JSON:
+        print(text, flush=True)
 
 
 def measure(what, job, rounds=ROUNDS):
@@ -39,8 +50,8 @@ def measure(what, job, rounds=ROUNDS):
         job()
         seconds.append(time.monotonic() - begin)
         read.append(large.io_counters()["rchar"] - before)
-    print(f"{what:<66} {statistics.median(seconds):8.3f} s  "
-          f"{statistics.median(read) / 1e6:9.1f} MB", flush=True)
+    figures.append({"what": what, "seconds": seconds, "bytes_read": read})
+    say(f"{what:<66} {statistics.median(seconds):8.3f} s  {statistics.median(read) / 1e6:9.1f} MB")
 
 
 def extract(*arguments):
@@ -48,12 +59,12 @@ def extract(*arguments):
 
 
 def second_of_a_session():
-    shape, rate = (256, 256), 1000
+    shape, rate = SHAPE, 1000
     session, rows, total = large.make_large("bench", FILES, FRAMES, rate, shape)
     begin, out = rows["ATIME"][FRAMES * FILES * 2 // 3], large.folder("bench-out")
     end = begin + 10**9
     frames = shape[0] * shape[1] * 2 * rate
-    print(f"one second ({frames / 1e6:.0f} MB) out of {total / 1e9:.1f} GB in {FILES} files")
+    say(f"one second ({frames / 1e6:.0f} MB) out of {total / 1e9:.1f} GB in {FILES} files")
 
     def with_tables():
         for file in sorted(glob.glob(f"{session}/wfs/*.fits")):
@@ -89,7 +100,7 @@ def many_units():
     place = large.folder("bench-units")
     path = f"{place}/wfs_1.fits"
     others.write_units(path, UNITS)
-    print(f"{UNITS} HDUs of 6 x 5 uint16")
+    say(f"{UNITS} HDUs of 6 x 5 uint16")
 
     def stack(hdus):
         return np.stack([hdu.data for hdu in hdus[1:]])
@@ -114,3 +125,5 @@ def many_units():
 if __name__ == "__main__":
     second_of_a_session()
     many_units()
+    if IS_JSON:
+        print(json.dumps(figures))

@@ -1,0 +1,42 @@
+"""vectors.py - the highest lossless rate of small frames, against a loop that only copies them.
+
+97 float32 in a FIFO 4096 deep. Both readers are tried with the source as fast as it goes first, and
+if that loses frames, the rate is searched below. The recorder's is counted until all is on disk.
+"""
+import turns as t
+from table import at_least
+
+TITLE = "highest lossless rate of 97 float32, depth 4096, against a loop of get next, copy, check"
+STREAM = t.Stream("97x1", "float32", 4096)
+FRAMES = 2_500_000
+STEPS = 5
+LOW = 0.2  # of the unthrottled source's rate
+
+
+def frames(bed):
+    return 20_000 if bed.is_quick else FRAMES
+
+
+def need_bytes(bed):
+    return 4 * frames(bed) * STREAM.frame_bytes
+
+
+def search(bed, attempt):
+    """Frames a second."""
+    turn = attempt(0)
+    if turn.lost == 0:
+        return turn.rate
+    unthrottled = turn.frames / turn.source["seconds"]
+    return t.highest_lossless(lambda rate: attempt(round(rate)), LOW * unthrottled, unthrottled,
+                              1 if bed.is_quick else STEPS)[0]
+
+
+def run(bed, section):
+    copied, recorded = [], []
+    for _ in range(bed.rounds):
+        copied.append(search(bed, lambda rate: t.read(
+            bed, STREAM, rate, frames(bed), "bare_reader", "SHM", "FRAMES")) / 1e6)
+        recorded.append(search(bed, lambda rate: t.record(bed, STREAM, rate, frames(bed))) / 1e6)
+    section.line("a loop of get next, copy, check", copied, "Mframes/s")
+    section.line("daorec record", recorded, "Mframes/s", against=copied, goal=at_least(0.7))
+    section.line("daorec record, in itself", recorded, "Mframes/s", goal=at_least(1.0))

@@ -136,7 +136,7 @@ all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library
 
 # Every program that the test suite runs; `make test` builds them in all variants.
 tests: all $(call programs,$(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(CXX_EXAMPLE_SOURCES) \
-       $(TOOL_SOURCES)) $(PRELOADS)
+       $(TOOL_SOURCES) $(if $(filter release,$(VARIANT)),$(BENCH_SOURCES))) $(PRELOADS)
 
 # The fuzz targets; for VARIANT=fuzz only, which instruments what they call.
 fuzzers: $(call programs,$(FUZZ_SOURCES))

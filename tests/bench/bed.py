@@ -3,9 +3,9 @@
 Used by bench.py and its sections, in one thread. What can go wrong and what comes of it: a program
 that fails ends the run with its message (Failure); so do a missing program and too little room,
 before anything is measured. On SIGTERM, SIGHUP and Ctrl-C, and after a failure, close() ends
-everything that was started and removes segments, semaphores and files. Sources end by themselves
-when this process is gone, since they see the end of their stdin; a recorder is started with a limit
-to its duration.
+everything that was started, the last one first, and removes segments, semaphores and files. Where
+this process is killed, what it has started gets SIGTERM, and sources remove their segments; files
+stay.
 """
 import ctypes
 import glob
@@ -22,6 +22,9 @@ PROGRAMS = os.path.join(BUILD, "tests", "bench")
 PATIENCE_S = 60  # with a program that has nothing to say
 SPARE_BYTES = 1 << 30  # of the disk are left alone
 MEMORY_BYTES = 400 << 20  # that segments take at most
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 
 
 class Failure(Exception):
@@ -78,17 +81,22 @@ class Bed:
                 os.unlink(entry.path)
         fd = os.open(self.output, os.O_RDONLY)
         try:
-            ctypes.CDLL(None).syncfs(fd)
+            LIBC.syncfs(fd)
         finally:
             os.close(fd)
 
     # ---- programs ----
 
-    def start(self, *arguments, **options):
-        """A program in a session of its own: Ctrl-C is ours to pass on."""
+    def start(self, *arguments, cpus=None, **options):
+        """A program in a session of its own: Ctrl-C is ours to pass on. `cpus`: where all of its
+        threads are kept."""
+        def prepare():
+            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            if cpus:
+                os.sched_setaffinity(0, cpus)
         try:
             process = subprocess.Popen([str(a) for a in arguments], start_new_session=True,
-                                       text=True, **options)
+                                       preexec_fn=prepare, text=True, **options)
         except OSError as error:
             raise Failure(f"{arguments[0]}: {error.strerror}; run make bench") from error
         self.processes.append(process)
@@ -132,7 +140,7 @@ class Bed:
         remove_segment(f"/dev/shm/bench{process.pid}.im.shm")
 
     def close(self):
-        for process in list(self.processes):
+        for process in reversed(self.processes[:]):
             self.end(process)
         for folder in self.folders:
             for path in glob.glob(os.path.join(folder, "*.im.shm")):

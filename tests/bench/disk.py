@@ -16,19 +16,27 @@ STEPS = 5
 LOW, HIGH = 0.75, 1.15  # of the bare rate
 
 
-def megabytes(bed):
-    return 64 if bed.is_quick else 5000
+MEGABYTES = 8000  # so many that beginning and ending, some 30 ms, are little of it
+
+
+def megabytes(bed, most=MEGABYTES):
+    return 64 if bed.is_quick else most
 
 
 def need_bytes(bed):
-    return 2 * megabytes(bed) << 20
+    return (megabytes(bed) << 20) + (3 << 30)
 
 
-def bare(bed, *swap):
+def write_bare(bed, most, *swap):
     """(bytes a second, CPU seconds a GB) of writing, without recording anything."""
-    rate, cpu = bed.run("bare_write", bed.file("bare"), megabytes(bed), *swap).split()
+    rate, cpu = bed.run("bare_write", bed.file("bare"), megabytes(bed, most), *swap).split()
     bed.clear()
     return float(rate), float(cpu)
+
+
+def bare(bed, most=MEGABYTES):
+    """Bytes a second."""
+    return write_bare(bed, most)[0]
 
 
 def fio(bed):
@@ -44,10 +52,10 @@ def fio(bed):
     return float(job["write"]["bw_bytes"])
 
 
-def record_lossless(bed, bare_rate, *options):
+def record_lossless(bed, bare_rate, *options, most=MEGABYTES):
     """The highest lossless rate in bytes a second, searched around the bare one."""
     frame_bytes = t.CAMERA.frame_bytes
-    frames = (megabytes(bed) << 20) // frame_bytes
+    frames = (megabytes(bed, most) << 20) // frame_bytes
     bare_hz = bare_rate / frame_bytes
     best, _, _ = t.highest_lossless(
         lambda rate: t.record(bed, t.CAMERA, round(rate, 3), frames, *options),
@@ -58,9 +66,9 @@ def record_lossless(bed, bare_rate, *options):
 def run(bed, section):
     rates = {"bare": [], "fio": [], "daorec": []}
     for _ in range(bed.rounds):
-        before, other = bare(bed)[0], fio(bed)
+        before, other = bare(bed), fio(bed)
         rates["daorec"].append(record_lossless(bed, before) / 1e9)
-        rates["bare"].append((before + bare(bed)[0]) / 2e9)
+        rates["bare"].append((before + bare(bed)) / 2e9)
         if other:
             rates["fio"].append(other / 1e9)
     section.line("bare O_DIRECT write through io_uring", rates["bare"], "GB/s")

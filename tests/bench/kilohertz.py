@@ -7,7 +7,7 @@ import turns as t
 from table import at_most
 
 TITLE = "CPU of a recorder of 97 float32 at 1 kHz"
-SECONDS = 4.0
+SECONDS = 3.0
 CASES = ((1, 1.0), (32, 10.0))  # streams, goal in % of a core
 
 
@@ -17,7 +17,7 @@ def need_bytes(_):
 
 def run(bed, section):
     used, lost = {count: [] for count, _ in CASES}, 0
-    frames = 100 if bed.is_quick else round(1000 * SECONDS)
+    frames = 50 if bed.is_quick else round(1000 * SECONDS)
     for _ in range(bed.rounds):
         for count, _ in CASES:
             turn = t.record(bed, t.SLOPES, 1000, frames, count=count)

@@ -9,7 +9,7 @@ def need_bytes(_):
 
 
 def run(bed, section):
-    rounds = 1 if bed.is_quick else 3 * bed.rounds
+    rounds = 1 if bed.is_quick else 2 * bed.rounds
     rates = json.loads(bed.run("read_rate", "--json", "--rounds", rounds))
     for what, figure in rates.items():
         if figure["unit"]:  # the others are the ratios
@@ -17,7 +17,7 @@ def run(bed, section):
             is_bare = bare is None or bare is figure
             section.line(what, figure["values"], figure["unit"],
                          against=None if is_bare else bare["values"])
-    cells = json.loads(bed.run("wait_cost", "--json", "--seconds", 0.05 if bed.is_quick else 1))
+    cells = json.loads(bed.run("wait_cost", "--json", "--seconds", 0.02 if bed.is_quick else 0.7))
     section.note(f"{'wait for the next frame':<40} {'p50':>8} {'p99':>8} {'max':>8} us {'CPU':>7} %")
     for cell in cells:
         what = f"{cell['source']}: {cell['wait']}"

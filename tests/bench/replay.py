@@ -4,7 +4,6 @@ import glob
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 
@@ -12,7 +11,7 @@ import bed as b
 import turns as t
 
 TITLE = "replaying against bare loops"
-SECONDS = 1.5  # a turn; many short ones, since what else the machine does comes in bursts
+SECONDS = 1.0  # a turn; many short ones, since what else the machine does comes in bursts
 TURNS_A_ROUND = 2
 CAMERA_FRAMES = 800
 NAMES = ("p50", "p99", "max")
@@ -26,12 +25,9 @@ def need_bytes(_):
 def record(bed, stream, rate, frames):
     """A session of this many frames; its folder."""
     with t.source(bed, stream, rate, frames) as src:
-        recorder = bed.start(b.DAOREC, "record", "-q", "--json", "--keep-free", 0, "--roll-size",
-                             "4GiB", "-d", f"{t.LIMIT_S}s", "-o", bed.output, src.paths[0],
-                             stdout=subprocess.PIPE)
-        b.wait_until(lambda: t.is_recording(recorder, 1), "the recorder's threads")
+        recorder = t.start_recorder(bed, src, frames, "--roll-size", "4GiB")
         src.go()
-        recorder.send_signal(signal.SIGINT)
+        t.stop_recording(recorder)
         out, _ = bed.wait(recorder, accepted=(0, 3))
     return os.path.join(bed.output, json.loads(out)["session"])
 

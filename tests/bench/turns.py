@@ -8,10 +8,12 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import bed as b
 
 LIMIT_S = 120  # no turn is as long
+GRACE_S = 0.5  # for a recorder to take what is in the FIFO, and to end
 THREADS_BESIDE_DRAINS = 4  # of a recorder that has attached: main, writer, two keepers
 
 
@@ -84,17 +86,14 @@ def source(*arguments, **options):
     made.close()
 
 
-def record(bed, stream, rate, frames, *options, count=1, source_options=(), preexec=None):
+def record(bed, stream, rate, frames, *options, count=1, source_options=(), cpus=None):
     """A turn of daorec record, of `count` segments. `frames` is that of each; the Turn's are all."""
     with source(bed, stream, rate, frames, *source_options, count=count) as src:
-        recorder = bed.start(b.DAOREC, "record", "-q", "--json", "--keep-free", 0, "-d",
-                             f"{LIMIT_S}s", "-o", bed.output, *options, *src.paths,
-                             stdout=subprocess.PIPE, preexec_fn=preexec)
-        b.wait_until(lambda: is_recording(recorder, count), "the recorder's threads")
+        recorder = start_recorder(bed, src, frames, *options, cpus=cpus)
         before = b.cpu_seconds(recorder.pid)
         report = src.go()
         running = b.cpu_seconds(recorder.pid) - before
-        recorder.send_signal(signal.SIGINT)
+        stop_recording(recorder)
         out, whole = bed.wait(recorder, accepted=(0, 3))
         summary = json.loads(out)
         ledger = os.path.join(bed.output, summary["session"], "session.json")
@@ -105,6 +104,28 @@ def record(bed, stream, rate, frames, *options, count=1, source_options=(), pree
         raise b.Failure(f"daorec record expected {expected} frames, and {frames * count} came")
     return Turn(expected, sum(s["lost"] for s in summary["streams"]), seconds, report, running,
                 whole)
+
+
+def start_recorder(bed, src, frames, *options, **how):
+    """Of all segments of a source; it is attached when this returns."""
+    if bed.is_quick:
+        options += ("--buffer", "16MiB")  # which is had sooner
+    recorder = bed.start(b.DAOREC, "record", "-q", "--json", "--keep-free", 0, "-d", f"{LIMIT_S}s",
+                         "-n", frames, "-o", bed.output, *options, *src.paths,
+                         stdout=subprocess.PIPE, **how)
+    b.wait_until(lambda: is_recording(recorder, len(src.paths)), "the recorder's threads")
+    return recorder
+
+
+def stop_recording(recorder):
+    """The source has ended. A recorder that has every frame ends by itself (-n) once it has taken
+    them; one that has lost some would wait for more."""
+    end = time.monotonic() + GRACE_S
+    while time.monotonic() < end:
+        if os.waitid(os.P_PID, recorder.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.01)
+    recorder.send_signal(signal.SIGINT)
 
 
 def is_recording(recorder, count):
@@ -160,7 +181,7 @@ def highest_lossless(attempt, low, high, steps):
             low = middle
         else:
             high = middle
-    for share in (1.0, 0.7, 0.4, 0.2):
+    for share in (1.0, 0.7, 0.4, 0.2) if steps > 1 else ():
         if best == 0.0:
             is_lossless(floor * share)
     return best, source_rate, turns

@@ -178,7 +178,7 @@ static struct cell measure(const struct source *source, void (*wait)(IMAGE *imag
         fail("fork failed");
     if (writer == 0)
         write_for_ever(s.path, source);
-    follow(&s.image, wait, SETTLE_NS);
+    follow(&s.image, wait, span_ns < SETTLE_NS ? span_ns : SETTLE_NS);
     wall_ns = bench_clock_ns(CLOCK_MONOTONIC);
     cpu_ns = thread_cpu_ns();
     count = follow(&s.image, wait, span_ns);

@@ -1,6 +1,6 @@
 /*
- * common.h - what the programs that measure share: a segment of their own, clocks, and the middle of
- * some values. For programs of one thread.
+ * common.h - what the programs that measure share: a segment of their own, clocks, and the middle
+ * of some values. For programs of one thread.
  */
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H

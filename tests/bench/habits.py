@@ -60,8 +60,8 @@ def report(section, name, rounds, goal, goal_itself):
         section.more.setdefault("turns", []).append(
             {"case": name, "who": who, "lost": list(lost), "whole_cpu_s": list(whole)})
         if any(lost):
-            section.note(f"{name}: {LOOPS.get(who, 'daorec')} lost up to {100 * max(lost):.0f} % of "
-                         "the frames")
+            section.note(f"{name}: {LOOPS.get(who, 'daorec')} lost up to {100 * max(lost):.0f} % "
+                         "of the frames")
 
 
 def run(bed, section):

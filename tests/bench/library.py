@@ -18,7 +18,8 @@ def run(bed, section):
             section.line(what, figure["values"], figure["unit"],
                          against=None if is_bare else bare["values"])
     cells = json.loads(bed.run("wait_cost", "--json", "--seconds", 0.02 if bed.is_quick else 0.7))
-    section.note(f"{'wait for the next frame':<40} {'p50':>8} {'p99':>8} {'max':>8} us {'CPU':>7} %")
+    section.note(f"{'wait for the next frame':<40} {'p50':>8} {'p99':>8} {'max':>8} us "
+                 f"{'CPU':>7} %")
     for cell in cells:
         what = f"{cell['source']}: {cell['wait']}"
         section.note(f"{what:<40} {cell['p50_us']:>8.1f} {cell['p99_us']:>8.1f} "

@@ -40,8 +40,9 @@ def point(bed, stream, rate):
     turn = t.record(bed, stream, round(rate, 3), frames, "--buffer", STAGING)
     reached = turn.source["frames"] / turn.source["seconds"]
     return {"size": stream.size, "dtype": stream.dtype, "depth": stream.depth, "frames": frames,
-            "wanted_hz": rate, "reached_hz": reached, "GB_per_s": reached * stream.frame_bytes / 1e9,
-            "lost": turn.lost, "loss": turn.lost / turn.frames}
+            "wanted_hz": rate, "reached_hz": reached,
+            "GB_per_s": reached * stream.frame_bytes / 1e9, "lost": turn.lost,
+            "loss": turn.lost / turn.frames}
 
 
 def series(curve):
@@ -85,8 +86,8 @@ def run(bed, section):
     curve = section.more["curve"] = list(points(bed))
     for (size, dtype, depth), line in series(curve).items():
         cells = "  ".join(f"{p['GB_per_s']:5.2f}: {100 * p['loss']:4.1f}" for p in line)
-        section.note(f"{str(t.Stream(size, dtype, depth)) + ',':<16} depth {depth:>4}   GB/s: % lost   "
-                     + cells)
+        section.note(f"{str(t.Stream(size, dtype, depth)) + ',':<16} depth {depth:>4}   "
+                     f"GB/s: % lost   {cells}")
     path = os.path.join(bed.results, "losses.png")
     if draw(curve, path):
         section.more["plot"] = path

@@ -75,5 +75,6 @@ def as_text(m):
     model = f" ({m['device_model']})" if m["device_model"] else ""
     return (f"{m['host']}: {kind}{m['processor']}, {m['cores']} cores, "
             f"{m['memory_bytes'] / 2**30:.0f} GiB, Linux {m['kernel']}\n"
-            f"disk: {m['file_system']} on {m['device']}{model}, {m['free_bytes'] / 1e9:.0f} GB free;"
-            f" segments on {m['segments_on']}; load before: {m['load_before']:.1f}")
+            f"disk: {m['file_system']} on {m['device']}{model}, "
+            f"{m['free_bytes'] / 1e9:.0f} GB free; segments on {m['segments_on']}; "
+            f"load before: {m['load_before']:.1f}")

@@ -1,7 +1,7 @@
 """rolling.py - does beginning a file every 0.2 s cost anything, against one file?
 
-The highest lossless rate of 800x800 uint16 is searched for both, alternating, as in disk.py with half
-of its bytes: at that rate nothing is lost, by definition.
+The highest lossless rate of 800x800 uint16 is searched for both, alternating, as in disk.py with
+half of its bytes: at that rate nothing is lost, by definition.
 """
 import disk
 from table import at_least

@@ -9,7 +9,8 @@ import statistics
 import time
 
 COLUMNS = "  {:<56} {:>7} {:<11} {:<18} {:>7}  {:<18} {}"
-HEADING = COLUMNS.format("", "median", "", "lowest .. highest", "ratio", "lowest .. highest", "goal")
+HEADING = COLUMNS.format("", "median", "", "lowest .. highest", "ratio", "lowest .. highest",
+                         "goal")
 
 
 class Spread:

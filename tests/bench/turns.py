@@ -1,6 +1,7 @@
-"""turns.py - one turn of a comparison: a source, and a recorder or a plain loop that takes its frames.
+"""turns.py - one turn of a comparison: a source, and a recorder or a plain loop that reads it.
 
-Called by the sections. Every turn has a fresh segment; the reader is attached before the first frame.
+Called by the sections. Every turn has a fresh segment; the reader is attached before the first
+frame.
 """
 import contextlib
 import dataclasses
@@ -87,7 +88,7 @@ def source(*arguments, **options):
 
 
 def record(bed, stream, rate, frames, *options, count=1, source_options=(), cpus=None):
-    """A turn of daorec record, of `count` segments. `frames` is that of each; the Turn's are all."""
+    """A turn of daorec record, of `count` segments with so many `frames` each."""
     with source(bed, stream, rate, frames, *source_options, count=count) as src:
         recorder = start_recorder(bed, src, frames, *options, cpus=cpus)
         before = b.cpu_seconds(recorder.pid)

@@ -40,7 +40,7 @@ class Place:
 
 
 def started_by(pid):
-    """Numbers of processes that were started by that one, or have its segments in their arguments."""
+    """Numbers of processes that were started by that one, or have its segments as arguments."""
     found = []
     for stat in glob.glob("/proc/[0-9]*/stat"):
         number = stat.split("/")[2]

@@ -16,7 +16,7 @@ STEPS = 5
 LOW, HIGH = 0.75, 1.15  # of the bare rate
 
 
-MEGABYTES = 8000  # so many that beginning and ending, some 30 ms, are little of it
+MEGABYTES = 7000  # so many that beginning and ending, some 30 ms, are little of it
 
 
 def megabytes(bed, most=MEGABYTES):
@@ -52,14 +52,14 @@ def fio(bed):
     return float(job["write"]["bw_bytes"])
 
 
-def record_lossless(bed, bare_rate, *options, most=MEGABYTES):
+def record_lossless(bed, bare_rate, *options, most=MEGABYTES, steps=STEPS):
     """The highest lossless rate in bytes a second, searched around the bare one."""
     frame_bytes = t.CAMERA.frame_bytes
     frames = (megabytes(bed, most) << 20) // frame_bytes
     bare_hz = bare_rate / frame_bytes
     best, _, _ = t.highest_lossless(
         lambda rate: t.record(bed, t.CAMERA, round(rate, 3), frames, *options),
-        LOW * bare_hz, HIGH * bare_hz, 1 if bed.is_quick else STEPS)
+        LOW * bare_hz, HIGH * bare_hz, 1 if bed.is_quick else steps)
     return best * frame_bytes
 
 

@@ -75,7 +75,7 @@ def draw(curve, path):
         panel.grid(alpha=0.3)
         panel.legend(loc="upper left")
     axes[0].set_ylabel("frames lost, %")
-    axes[0].set_ylim(-2, 100)
+    axes[0].set_ylim(-1, max(10, 115 * max(p["loss"] for p in curve)))
     figure.suptitle(f"daorec record, staging {STAGING}, {SECONDS} s a point")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

@@ -12,7 +12,8 @@
  * where the one who started it is gone, and on SIGTERM.
  *
  * Up to 10 kHz each frame has a deadline of its own; above, those that are due are published
- * together every 0.1 ms. A frame that is late does not delay those after it: the mean rate is kept.
+ * together every 0.1 ms. A frame that is late does not delay those after it: the mean rate is kept,
+ * but no more than a quarter of the FIFO is published at once.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -125,10 +126,11 @@ static uint64_t publish_paced(const struct options *o, int64_t begin_ns)
     while (i < o->frames && !is_stopped) {
         int64_t now_ns = bench_clock_ns(CLOCK_MONOTONIC);
         uint64_t due = (uint64_t)((double)(now_ns - begin_ns) / period_ns) + 1;
+        uint64_t most = i + 1 + o->depth / 4;
         int64_t late_ns = now_ns - begin_ns - (int64_t)((double)i * period_ns), next_ns;
 
         late_ns_max = late_ns > late_ns_max ? late_ns : late_ns_max;
-        for (; i < due && i < o->frames; i++) {
+        for (; i < due && i < most && i < o->frames; i++) {
             publish(o, i);
             if (intervals_ns) {
                 int64_t done_ns = bench_clock_ns(CLOCK_MONOTONIC);
@@ -137,6 +139,7 @@ static uint64_t publish_paced(const struct options *o, int64_t begin_ns)
                 before_ns = done_ns;
             }
         }
+        now_ns = bench_clock_ns(CLOCK_MONOTONIC);
         next_ns = begin_ns + (int64_t)((double)i * period_ns) + 1;
         sleep_until(next_ns > now_ns + PAUSE_NS ? next_ns : now_ns + PAUSE_NS);
     }

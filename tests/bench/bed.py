@@ -109,7 +109,10 @@ class Bed:
         """(stdout, CPU seconds) of a program at its end; user and system time of all its
         threads."""
         out = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except ChildProcessError as error:
+            raise Failure(f"{' '.join(process.args[:3])} ... was waited for by another") from error
         process.returncode = os.waitstatus_to_exitcode(status)
         self._forget(process)
         if process.returncode not in accepted:
@@ -188,6 +191,14 @@ def wait_until(condition, what):
         if time.monotonic() > end:
             raise Failure(f"waited {PATIENCE_S} s for {what}")
         time.sleep(0.002)
+
+
+def has_ended(process):
+    """It is still to be waited for."""
+    try:
+        return bool(os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    except ChildProcessError:
+        return True
 
 
 def cpu_seconds(pid):

@@ -8,11 +8,12 @@ from table import at_most
 
 TITLE = "CPU of a recorder of 97 float32 at 1 kHz"
 SECONDS = 3.0
+ROOM = "64MiB"  # for a file, which is taken at once; none gets that large
 CASES = ((1, 1.0), (32, 10.0))  # streams, goal in % of a core
 
 
 def need_bytes(_):
-    return 4 << 30  # 32 files made ready, and the next ones
+    return 5 << 30  # 32 files being written, and as many ready
 
 
 def run(bed, section):
@@ -20,7 +21,7 @@ def run(bed, section):
     frames = 50 if bed.is_quick else round(1000 * SECONDS)
     for _ in range(bed.rounds):
         for count, _ in CASES:
-            turn = t.record(bed, t.SLOPES, 1000, frames, count=count)
+            turn = t.record(bed, t.SLOPES, 1000, frames, "--roll-size", ROOM, count=count)
             used[count].append(100 * turn.running_cpu_s / turn.source["seconds"])
             lost += turn.lost
     for count, goal in CASES:

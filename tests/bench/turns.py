@@ -123,15 +123,15 @@ def stop_recording(recorder):
     them; one that has lost some would wait for more."""
     end = time.monotonic() + GRACE_S
     while time.monotonic() < end:
-        if os.waitid(os.P_PID, recorder.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if b.has_ended(recorder):
             return
         time.sleep(0.01)
     recorder.send_signal(signal.SIGINT)
 
 
 def is_recording(recorder, count):
-    if recorder.poll() is not None:
-        raise b.Failure(f"daorec record ended with status {recorder.returncode} before it recorded")
+    if b.has_ended(recorder):
+        raise b.Failure("daorec record ended before it had begun")
     try:
         return len(os.listdir(f"/proc/{recorder.pid}/task")) >= count + THREADS_BESIDE_DRAINS
     except FileNotFoundError:

@@ -21,6 +21,14 @@ GOALS = {"disk": 1, "habits": 4, "vectors": 2, "kilohertz": 2, "disturbance": 2,
          "losses": 0, "library": 0, "replay": 0, "extraction": 0}
 
 
+LONG_TURN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import bed, turns
+turns.record(bed.Bed(sys.argv[2], 1, True, None), turns.SLOPES, 100, 10000)
+"""
+
+
 class Place:
     """A folder to measure in and one for results."""
 
@@ -114,10 +122,18 @@ def nothing_is_left_when_it_is_ended():
         place.nothing_is_left_of(process)
 
 
+def is_recording(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            return "\0record\0" in file.read() and len(os.listdir(f"/proc/{pid}/task")) >= 5
+    except OSError:
+        return False
+
+
 def no_process_and_no_segment_outlives_a_bench_that_is_killed():
     place = Place("killed")
-    process = place.start("--only", "kilohertz")
-    h.wait_for(lambda: len(started_by(process.pid)) >= 2, what="a source and a recorder")
+    process = h.start(sys.executable, "-c", LONG_TURN, os.path.dirname(BENCH), place.work)
+    h.wait_for(lambda: any(is_recording(p) for p in started_by(process.pid)), what="a recorder")
     process.kill()
     process.communicate()
     h.wait_for(lambda: not started_by(process.pid), what="what it had started to end")

@@ -12,11 +12,11 @@ import turns as t
 from table import at_least
 
 TITLE = "highest lossless rate of 800x800 uint16, against a bare sequential write of as many bytes"
-STEPS = 5
-LOW, HIGH = 0.75, 1.15  # of the bare rate
+STEPS = 4
+LOW, HIGH = 0.8, 1.12  # of the bare rate
 
 
-MEGABYTES = 7000  # so many that beginning and ending, some 30 ms, are little of it
+MEGABYTES = 5000  # so many that beginning and ending, some 30 ms, are little of it
 
 
 def megabytes(bed, most=MEGABYTES):
@@ -52,14 +52,14 @@ def fio(bed):
     return float(job["write"]["bw_bytes"])
 
 
-def record_lossless(bed, bare_rate, *options, most=MEGABYTES, steps=STEPS):
+def record_lossless(bed, bare_rate, *options, most=MEGABYTES):
     """The highest lossless rate in bytes a second, searched around the bare one."""
     frame_bytes = t.CAMERA.frame_bytes
     frames = (megabytes(bed, most) << 20) // frame_bytes
     bare_hz = bare_rate / frame_bytes
     best, _, _ = t.highest_lossless(
         lambda rate: t.record(bed, t.CAMERA, round(rate, 3), frames, *options),
-        LOW * bare_hz, HIGH * bare_hz, 1 if bed.is_quick else steps)
+        LOW * bare_hz, HIGH * bare_hz, 1 if bed.is_quick else STEPS)
     return best * frame_bytes
 
 

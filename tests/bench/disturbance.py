@@ -10,8 +10,7 @@ import turns as t
 from table import at_most
 
 TITLE = "publication intervals of 800x800 uint16 at 1 kHz, with a recorder against without"
-SECONDS = 2.5
-TURNS_A_ROUND = 2
+SECONDS = 3.0
 QUANTITIES = ("p50", "p99.9", "max")
 WAYS = {"alone": "writer alone", "drain": "with daorec record --cpu",
         "all": "with taskset daorec record --cpu"}
@@ -41,7 +40,7 @@ def run(bed, section):
         section.skip("there is one core only")
         return
     found = {way: {q: [] for q in QUANTITIES} for way in WAYS}
-    for _ in range(1 if bed.is_quick else TURNS_A_ROUND * bed.rounds):
+    for _ in range(bed.rounds):
         for way in WAYS:
             intervals = measure(bed, way, cpus[0], cpus[-1])
             for quantity in QUANTITIES:

@@ -18,7 +18,7 @@ CASES = (  # stream, rate, goal against the better loop, in itself (s/GB)
     (t.SENSOR, 1000, 1 / 15, None),
     (t.CAMERA, 1000, 1 / 5, 0.15),
 )
-SECONDS = 1.5
+SECONDS = 1.2
 SWAP_MEGABYTES = 2000
 LOOPS = {"cube": "a cfitsio loop, planes of a cube", "hdus": "a cfitsio loop, an HDU a frame"}
 
@@ -60,7 +60,7 @@ def report(section, name, rounds, goal, goal_itself):
         section.more.setdefault("turns", []).append(
             {"case": name, "who": who, "lost": list(lost), "whole_cpu_s": list(whole)})
         if any(lost):
-            section.note(f"{name}: {LOOPS.get(who, 'daorec')} lost up to {100 * max(lost):.0f} % "
+            section.note(f"{name}: {LOOPS.get(who, 'daorec')} lost up to {100 * max(lost):.2g} % "
                          "of the frames")
 
 

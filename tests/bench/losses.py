@@ -10,7 +10,7 @@ import disk
 
 TITLE = "losses by rate, frame size and depth"
 STAGING = "64MiB"
-SECONDS = 0.8
+SECONDS = 0.6
 SHARES = (0.4, 0.7, 0.9, 1.0, 1.2)  # of what the disk takes bare
 SMALL_RATES = (0.3e6, 0.6e6, 1.0e6, 1.5e6, 2.5e6)  # frames a second
 CASES = (("800x800", "uint16", (8, 64)), ("256x256", "uint16", (32, 256)),
@@ -25,7 +25,7 @@ def need_bytes(bed):
 
 def points(bed):
     """Every turn, as a dict."""
-    bare_rate = disk.bare(bed)
+    bare_rate = disk.bare(bed, 2000)
     for size, dtype, depths in CASES:
         for depth in depths:
             stream = t.Stream(size, dtype, depth)

@@ -24,7 +24,7 @@
 
 #define SEGMENTS_MAX 256
 #define IMAGES       8u     /* different frames, one after the other */
-#define PAUSE_NS     100000 /* at least; deadlines are no closer */
+#define PAUSE_MAX_NS 100000 /* at least; deadlines are no closer */
 
 struct options {
     uint32_t size[2];
@@ -120,6 +120,8 @@ static void sleep_until(int64_t due_ns)
 static uint64_t publish_paced(const struct options *o, int64_t begin_ns)
 {
     double period_ns = 1e9 / o->rate_hz;
+    double eighth_ns = period_ns * o->depth / 8;
+    int64_t pause_ns = eighth_ns < PAUSE_MAX_NS ? (int64_t)eighth_ns : PAUSE_MAX_NS;
     int64_t before_ns = 0;
     uint64_t i = 0;
 
@@ -141,7 +143,7 @@ static uint64_t publish_paced(const struct options *o, int64_t begin_ns)
         }
         now_ns = bench_clock_ns(CLOCK_MONOTONIC);
         next_ns = begin_ns + (int64_t)((double)i * period_ns) + 1;
-        sleep_until(next_ns > now_ns + PAUSE_NS ? next_ns : now_ns + PAUSE_NS);
+        sleep_until(next_ns > now_ns + pause_ns ? next_ns : now_ns + pause_ns);
     }
     return i;
 }

@@ -24,7 +24,7 @@
 
 #define SEGMENTS_MAX 256
 #define IMAGES       8u     /* different frames, one after the other */
-#define PAUSE_MAX_NS 100000 /* at least; deadlines are no closer */
+#define PAUSE_MAX_NS 100000 /* deadlines are no closer, unless the FIFO asks for it */
 
 struct options {
     uint32_t size[2];
@@ -261,7 +261,8 @@ int main(int argc, char **argv)
 
     parse_options(&o, argc, argv);
     sigaction(SIGTERM, &stop, NULL);
-    signal(SIGINT, SIG_IGN); /* the one who started it ends it */
+    signal(SIGINT, SIG_IGN);  /* the one who started it ends it */
+    signal(SIGPIPE, SIG_IGN); /* and may be gone when there is something to tell */
     prctl(PR_SET_TIMERSLACK, 1ul);
     if (o.cpu >= 0)
         keep_on_cpu(o.cpu);

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
 import harness as h  # noqa: E402
@@ -122,6 +124,17 @@ def nothing_is_left_when_it_is_ended():
         place.nothing_is_left_of(process)
 
 
+def published(pid):
+    """The count of the newest frame in the segment of that bench."""
+    paths = glob.glob(f"/dev/shm/*/bench{pid}x1.im.shm")
+    if not paths or os.path.getsize(paths[0]) < 4304:
+        return 0
+    with open(paths[0], "rb") as file:
+        slots, newest = np.frombuffer(file.read(4304), dtype="<u4")[-2:]
+        file.seek(4304 * int(newest % max(slots, 1)) + 152)
+        return int.from_bytes(file.read(8), "little")
+
+
 def is_recording(pid):
     try:
         with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
@@ -134,8 +147,9 @@ def no_process_and_no_segment_outlives_a_bench_that_is_killed():
     place = Place("killed")
     process = h.start(sys.executable, "-c", LONG_TURN, os.path.dirname(BENCH), place.work)
     h.wait_for(lambda: any(is_recording(p) for p in started_by(process.pid)), what="a recorder")
+    h.wait_for(lambda: published(process.pid) > 10, what="frames")
     process.kill()
-    process.communicate()
+    process.wait()
     h.wait_for(lambda: not started_by(process.pid), what="what it had started to end")
     assert glob.glob(f"/dev/shm/*/bench{process.pid}x*") == []
     assert glob.glob(f"/dev/shm/sem.bench{process.pid}x*") == []

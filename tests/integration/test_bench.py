@@ -40,7 +40,8 @@ class Place:
 
     def start(self, *options):
         return h.start(sys.executable, BENCH, "--quick", "--work", self.work, "-o", self.results,
-                       *options, start_new_session=True)
+                       *options, start_new_session=True,
+                       env=dict(os.environ, MPLCONFIGDIR=h.output))  # not every user has a home
 
     def nothing_is_left_of(self, process):
         """Neither of the bench itself, whose names have its number, nor of what it started."""

@@ -9,18 +9,25 @@
 #define FASTEST_NS           10000.0
 #define FASTEST_BYTES_PER_NS 8.0
 #define SLOWER_BY            1.05
+#define SURPRISE_NS          100000.0 /* between the frames of a source that goes on faster */
+#define LONG_NS              4000000.0
 
 static double clamp(double value, double low, double high)
 {
     return value < low ? low : value > high ? high : value;
 }
 
-void pace_note(struct pace *pace, uint64_t frames, int64_t now_ns)
+void pace_note(struct pace *pace, uint64_t frames, bool is_all, int64_t now_ns)
 {
-    double period = (double)(now_ns - pace->last_ns) / (double)frames;
     bool is_first = pace->last_ns == 0;
+    double period;
 
+    pace->frames += frames;
+    if (!is_all || pace->frames == 0)
+        return;
+    period = (double)(now_ns - pace->last_ns) / (double)pace->frames;
     pace->last_ns = now_ns;
+    pace->frames = 0;
     if (is_first)
         return; /* the time before the first frame says nothing */
     if (pace->period_ns <= 0.0 || period < pace->period_ns)
@@ -29,9 +36,22 @@ void pace_note(struct pace *pace, uint64_t frames, int64_t now_ns)
         pace->period_ns = clamp(pace->period_ns * SLOWER_BY, 0.0, period);
 }
 
+/* See pace.h. */
+static double longest(const struct pace *pace, uint32_t depth, uint64_t frame_bytes)
+{
+    double most = (double)(pace->sleep_max_ns > 0 ? pace->sleep_max_ns : PACE_SLEEP_MAX_NS);
+    double limit = depth * SURPRISE_NS / 2.0;
+    double bulk =
+        pace->bytes_max ? pace->period_ns * (double)pace->bytes_max / (double)frame_bytes : limit;
+
+    if (bulk < limit)
+        limit = bulk;
+    return clamp(limit, LONG_NS < most ? LONG_NS : most, most);
+}
+
 int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t now_ns)
 {
-    double most = pace->sleep_max_ns > 0 ? (double)pace->sleep_max_ns : PACE_SLEEP_MAX_NS;
+    double most = longest(pace, depth, frame_bytes);
     double fastest = (double)frame_bytes / FASTEST_BYTES_PER_NS;
     double idle =
         clamp((fastest < FASTEST_NS ? FASTEST_NS : fastest) * depth / 2.0, IDLE_SLEEP_MIN_NS, most);

@@ -10,21 +10,26 @@
 
 #define PACE_PARTS        8.0 /* a look each time this part of the FIFO has been filled */
 #define PACE_SLEEP_MIN_NS 20000.0
-#define PACE_SLEEP_MAX_NS 4000000.0
+#define PACE_SLEEP_MAX_NS 20000000ll
 
 struct pace {
-    int64_t sleep_max_ns; /* set by the owner; 0: PACE_SLEEP_MAX_NS */
-    double period_ns;     /* between frames, the fastest seen lately; 0: unknown */
-    int64_t last_ns;      /* monotonic time of the last batch that had frames, 0: none yet */
+    /* set by the owner, 0: */
+    int64_t sleep_max_ns; /* PACE_SLEEP_MAX_NS */
+    uint64_t bytes_max;   /* in one look, no limit: what is to be still in the processor's cache */
+    /* kept here */
+    double period_ns; /* between frames, the fastest seen lately; 0: unknown */
+    uint64_t frames;  /* of looks that did not come to the end of the FIFO */
+    int64_t last_ns;  /* monotonic time of the last look that did and had frames, 0: none yet */
 };
 
-/* A batch brought `frames` (>= 1, by count). A faster pace is followed at once, a slower one, which
- * may be a pause that has ended, over many batches. */
-void pace_note(struct pace *pace, uint64_t frames, int64_t now_ns);
+/* A look brought `frames`, by count; is_all: there were no more. A faster pace is followed at once,
+ * a slower one, which may be a pause that has ended, over many looks. */
+void pace_note(struct pace *pace, uint64_t frames, bool is_all, int64_t now_ns);
 
 /*
- * How long until the next look: an eighth of the time in which the FIFO would fill at that pace.
- * Where none is known, or nothing came for a second: half of the time it would take at 100 kHz, or
+ * How long until the next look: an eighth of the time in which the FIFO would fill at that pace; but
+ * not longer than it would take to fill half of it at 10 kHz (or 4 ms), since a source may go on
+ * faster at any moment; not longer, above 4 ms, than bytes_max take; and at most sleep_max_ns. Where none is known, or nothing came for a second: half of the time it would take at 100 kHz, or
  * at 8 GB/s, so that a source that begins anew is not lapped and one that is silent costs little.
  */
 int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes,

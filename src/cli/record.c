@@ -15,7 +15,7 @@
 struct record_options {
     const char *output;
     uint64_t frames, roll_frames, roll_bytes, buffer_bytes, priority;
-    int64_t duration_ns, roll_time_ns, wait_ns;
+    int64_t duration_ns, roll_time_ns, wait_ns, latency_ns;
     struct option_amount keep_free;
     uint64_t keep_files, keep_bytes;
     int64_t keep_time_ns;
@@ -40,6 +40,8 @@ static const struct option_spec specs[] = {
      0},
     {"wait", 0, OPTION_DURATION_OR_FLAG, OFF(wait_ns), "T", "wait for the segments to appear", 0,
      0},
+    {"latency", 0, OPTION_DURATION, OFF(latency_ns), "T",
+     "take frames T after they were published at the latest (default 20ms)", 1e4, 1e9},
     {"buffer", 0, OPTION_BYTES, OFF(buffer_bytes), "S",
      "staging memory (default 512MiB, at most 1/8 of RAM; two frames at least)", 1048576, 7e13},
     {"keep-free", 0, OPTION_AMOUNT, OFF(keep_free), "S|P%",
@@ -159,6 +161,7 @@ int cli_record(int argc, char **argv)
                 .frames_wanted = options.frames,
                 .duration_ns = options.duration_ns,
                 .backlog = options.backlog,
+                .latency_ns = options.latency_ns,
                 .cpu = (int)options.cpu,
                 .priority = (int)options.priority,
                 .want_direct = !options.no_direct,

@@ -119,11 +119,11 @@ static enum step drain(struct watch *w, int64_t now_ns)
         else if (step != STEP_AGAIN && (step != STEP_REFUSED || ++refused > REFUSALS_MAX))
             break;
     }
-    if (w->now.tally.seen > seen) {
+    if (w->now.tally.seen > seen)
         w->now.frame_ns = now_ns;
-        if (w->reader.cnt0 > before)
-            pace_note(&w->pace, w->reader.cnt0 - before, now_ns);
-    }
+    if (w->reader.cnt0 > before || step == STEP_NOTHING)
+        pace_note(&w->pace, w->reader.cnt0 > before ? w->reader.cnt0 - before : 0,
+                  step == STEP_NOTHING, now_ns);
     return step;
 }
 

@@ -212,7 +212,7 @@ static bool recut(struct record_stream *s, int64_t now_ns)
         return false;
     }
     s->rate_hz = 0.0;
-    s->pace = (struct pace){0};
+    stream_set_pace(s);
     s->no_room_since_ns = now_ns;
     s->is_recut = true;
     return true;

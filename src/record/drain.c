@@ -18,6 +18,7 @@
 #include "record/absence.h"
 #include "record/handover.h"
 #include "record/loss.h"
+#include "record/setup.h"
 
 #define BATCH_FRAMES         64u
 #define REFUSALS_MAX         4u
@@ -232,6 +233,8 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     if (dao_reader_finish(&s->reader, &take) != 1)
         return STEP_REFUSED;
     accept(s, &take, previous_cnt0, dsum, rtime_ns, now_ns);
+    if (s->stopping && take.cnt0 >= s->last_wanted_cnt0)
+        s->finished = true;
     if (s->config.frames_wanted && s->account.now.counts.recorded >= s->config.frames_wanted) {
         s->stop_cause = "STOP";
         s->finished = true;
@@ -302,8 +305,9 @@ static enum step drain_batch(struct record_stream *s, int64_t now_ns)
             break;
         }
     }
-    if (taken > 0 && s->reader.cnt0 > before)
-        pace_note(&s->pace, s->reader.cnt0 - before, now_ns);
+    if (s->reader.cnt0 > before || step == STEP_NOTHING)
+        pace_note(&s->pace, s->reader.cnt0 > before ? s->reader.cnt0 - before : 0,
+                  step == STEP_NOTHING, now_ns);
     return taken > 0 && step != STEP_GONE && step != STEP_STARVED ? STEP_TOOK : step;
 }
 
@@ -430,6 +434,7 @@ void *stream_drain(void *arg)
 {
     struct record_stream *s = arg;
 
+    stream_set_pace(s);
     prctl(PR_SET_TIMERSLACK, 1000ul); /* a sleep of 20 us is to be 20 us */
     drain_loop(s);
     finish(s);

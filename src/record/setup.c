@@ -239,6 +239,14 @@ int stream_describe(struct record_stream *s, const char *host, const char *sessi
     return adopt_shape(s, &s->segment, text);
 }
 
+/* What is taken in one look is to be in the processor's cache yet, where its writer left it. */
+#define LOOK_BYTES_MAX (8u << 20)
+
+void stream_set_pace(struct record_stream *s)
+{
+    s->pace = (struct pace){.sleep_max_ns = s->config.latency_ns, .bytes_max = LOOK_BYTES_MAX};
+}
+
 bool stream_is_same_shape(const struct record_stream *s)
 {
     return dao_geometry_equal(&s->fresh.geo, &s->shape->geometry);

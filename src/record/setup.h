@@ -18,6 +18,9 @@ int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_t
 int stream_describe(struct record_stream *s, const char *host, const char *session,
                     struct dao_text *text);
 
+/* The drain: how often to look is to be found out. */
+void stream_set_pace(struct record_stream *s);
+
 /* The drain, about the segment that came back (s->fresh): is it of the shape being recorded, with
  * the keywords that stand in its files? */
 bool stream_is_same_shape(const struct record_stream *s);

@@ -135,8 +135,10 @@ struct stream_config {
     uint64_t frames_wanted; /* 0: no end */
     int64_t duration_ns;    /* 0: no end */
     bool backlog;
-    int cpu;      /* -1: anywhere */
-    int priority; /* SCHED_FIFO, 0: none */
+    int64_t
+        latency_ns; /* frames are taken no later after they were published; 0: as pace.h has it */
+    int cpu;        /* -1: anywhere */
+    int priority;   /* SCHED_FIFO, 0: none */
     bool want_direct;
     const struct sink_backend *backend; /* NULL: the system's; for tests of a failing disk */
 };

@@ -242,10 +242,18 @@ START_TEST(a_drain_sleeps_for_an_eighth_of_the_fifo)
     struct pace pace = {0};
 
     for (int64_t i = 0; i < 100; i++)
-        pace_note(&pace, 1, SECOND + i * MS);
+        pace_note(&pace, 1, true, SECOND + i * MS);
     ck_assert_int_eq(pace_sleep_ns(&pace, 16, 388, SECOND + 100 * MS), 2 * MS);
     ck_assert_int_eq(pace_sleep_ns(&pace, 1, 388, SECOND + 100 * MS), MS / 8);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 128, 388, SECOND + 100 * MS),
+                     6400000); /* half at 10 kHz */
+    pace.sleep_max_ns = 4 * MS;
     ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, SECOND + 100 * MS), 4 * MS); /* at most */
+    pace.sleep_max_ns = 0;
+    pace.bytes_max = 10 << 20;
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 1 << 20, SECOND + 100 * MS), 10 * MS);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 8 << 20, SECOND + 100 * MS), 4 * MS);
+    pace.bytes_max = 0;
     pace.sleep_max_ns = 20 * MS;
     ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, SECOND + 100 * MS), 20 * MS);
     ck_assert_int_eq(pace_sleep_ns(&pace, 16, 388, SECOND + 100 * MS), 2 * MS);
@@ -257,9 +265,27 @@ START_TEST(a_pause_does_not_make_a_drain_sleep_through_what_follows)
     struct pace pace = {0};
 
     for (int64_t i = 0; i < 100; i++)
-        pace_note(&pace, 1, SECOND + i * MS);
-    pace_note(&pace, 1, 3 * SECOND);
+        pace_note(&pace, 1, true, SECOND + i * MS);
+    pace_note(&pace, 1, true, 3 * SECOND);
     ck_assert_int_le(pace_sleep_ns(&pace, 8, 388, 3 * SECOND), 11 * MS / 10);
+}
+END_TEST
+
+/* Else frames that were waiting would look like a source that is as fast as the reader. */
+START_TEST(frames_taken_in_several_looks_are_as_fast_as_they_came)
+{
+    struct pace pace = {0};
+    int64_t now = SECOND;
+
+    pace_note(&pace, 1, true, now);
+    for (int i = 0; i < 10; i++) {
+        now += 100 * MS;
+        pace_note(&pace, 64, false, now);
+        pace_note(&pace, 64, false, now + 1000);
+        pace_note(&pace, 72, true, now + 2000);
+    }
+    ck_assert_int_ge(pace_sleep_ns(&pace, 64, 388, now), 399 * MS / 100);
+    ck_assert_int_le(pace_sleep_ns(&pace, 64, 388, now), 401 * MS / 100);
 }
 END_TEST
 
@@ -269,11 +295,11 @@ START_TEST(a_faster_pace_is_followed_at_once_and_a_slower_one_in_time)
     int64_t now = SECOND;
 
     for (int i = 0; i < 50; i++)
-        pace_note(&pace, 1, now += 10 * MS);
-    pace_note(&pace, 10, now += MS);
+        pace_note(&pace, 1, true, now += 10 * MS);
+    pace_note(&pace, 10, true, now += MS);
     ck_assert_int_le(pace_sleep_ns(&pace, 8, 388, now), MS / 10);
     for (int i = 0; i < 200; i++)
-        pace_note(&pace, 1, now += MS);
+        pace_note(&pace, 1, true, now += MS);
     ck_assert_int_eq(pace_sleep_ns(&pace, 8, 388, now), MS);
 }
 END_TEST
@@ -284,9 +310,9 @@ START_TEST(a_silent_source_costs_little_and_the_wait_for_it_is_no_pace)
 
     ck_assert_int_eq(pace_sleep_ns(&pace, 1, 4, 0), MS / 4);
     ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 0), 320000);
-    pace_note(&pace, 1, 100 * SECOND); /* after a long wait, the first frame */
+    pace_note(&pace, 1, true, 100 * SECOND); /* after a long wait, the first frame */
     ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 100 * SECOND), 320000);
-    pace_note(&pace, 5, 100 * SECOND + 50000); /* 100 kHz */
+    pace_note(&pace, 5, true, 100 * SECOND + 50000); /* 100 kHz */
     ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 100 * SECOND + 60000), 80000);
     ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 102 * SECOND), 320000);
 }
@@ -533,6 +559,7 @@ int main(void)
     tcase_add_test(tcase, a_time_limit_counts_from_the_first_frame);
     tcase_add_test(tcase, a_drain_sleeps_for_an_eighth_of_the_fifo);
     tcase_add_test(tcase, a_pause_does_not_make_a_drain_sleep_through_what_follows);
+    tcase_add_test(tcase, frames_taken_in_several_looks_are_as_fast_as_they_came);
     tcase_add_test(tcase, a_faster_pace_is_followed_at_once_and_a_slower_one_in_time);
     tcase_add_test(tcase, a_silent_source_costs_little_and_the_wait_for_it_is_no_pace);
     tcase_add_test(tcase, counts_may_pass_the_sign_bit);

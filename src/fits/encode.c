@@ -41,25 +41,51 @@ FITS_KERNEL_INLINE uint64_t encode_plain(unsigned char *dst, const unsigned char
 }
 
 #ifdef HAVE_AVX2_KERNELS
+/* From here on what is written goes past the cache, which then keeps what the source and its other
+ * readers work on. */
+#define PAST_CACHE_BYTES 16384u
+
 /* 32 bytes a step: flip, shuffle, store, sum. */
-FITS_KERNEL_INLINE FITS_WIDE uint64_t encode_wide(unsigned char *dst, const unsigned char *src,
-                                                  size_t bytes, unsigned char flip,
-                                                  unsigned word_bytes, __m256i order)
+FITS_KERNEL_INLINE FITS_WIDE uint64_t encode_steps(unsigned char *dst, const unsigned char *src,
+                                                   size_t bytes, unsigned char flip,
+                                                   unsigned word_bytes, __m256i order,
+                                                   bool past_cache)
 {
     const __m256i pattern = _mm256_set1_epi64x((long long)fits_words_pattern(word_bytes, flip));
     struct fits_wide_sum sum = {_mm256_setzero_si256(), _mm256_setzero_si256()};
     size_t whole = bytes & ~(size_t)31;
 
     for (size_t i = 0; i < whole; i += 32) {
-        __m256i native = _mm256_loadu_si256((const __m256i *)(const void *)(src + i));
+        __m256i native = _mm256_loadu_si256((const __m256i *)(const void *)(src + i)), stored;
+        __m256i *to = (__m256i *)(void *)(dst + i);
 
         native = _mm256_xor_si256(native, pattern);
-        _mm256_storeu_si256((__m256i *)(void *)(dst + i),
-                            word_bytes == 1 ? native : _mm256_shuffle_epi8(native, order));
+        stored = word_bytes == 1 ? native : _mm256_shuffle_epi8(native, order);
+        if (past_cache)
+            _mm256_stream_si256(to, stored);
+        else
+            _mm256_storeu_si256(to, stored);
         fits_wide_add(&sum, native, word_bytes);
     }
+    if (past_cache)
+        _mm_sfence(); /* nothing else orders them before the block is handed on */
     return fits_wide_fold(&sum, word_bytes) +
            encode_plain(dst + whole, src + whole, bytes - whole, flip, word_bytes);
+}
+
+/* Stores past the cache want a multiple of 32 bytes as address: what comes before it is copied
+ * apart. */
+FITS_KERNEL_INLINE FITS_WIDE uint64_t encode_wide(unsigned char *dst, const unsigned char *src,
+                                                  size_t bytes, unsigned char flip,
+                                                  unsigned word_bytes, __m256i order)
+{
+    size_t head = -(uintptr_t)dst % 32;
+    uint64_t sum;
+
+    if (bytes < PAST_CACHE_BYTES || head % word_bytes != 0)
+        return encode_steps(dst, src, bytes, flip, word_bytes, order, false);
+    sum = encode_steps(dst + head, src + head, bytes - head, flip, word_bytes, order, true);
+    return fits_sum_at(fits_sum_fold(sum), head) + encode_plain(dst, src, head, flip, word_bytes);
 }
 #endif
 

@@ -72,6 +72,31 @@ START_TEST(every_type_is_encoded_as_fits_stores_it_and_summed)
 }
 END_TEST
 
+/* Large ones are stored past the cache, where the address allows it. */
+START_TEST(large_pieces_come_out_the_same_wherever_they_begin)
+{
+    const struct dao_dtype *dtype = dao_dtype_get((unsigned)_i);
+    struct fits_encoder best = fits_encoder_select(dtype, FITS_ENCODE_BEST);
+    size_t bytes = 20000u * dtype->word_bytes + 8;
+    unsigned char *from = malloc(bytes), *to = malloc(bytes + 128), *expected = malloc(bytes);
+
+    for (size_t i = 0; i < bytes; i++)
+        from[i] = (unsigned char)(i * 37 + i / 256);
+    encode_by_hand(dtype, expected, from, bytes);
+    for (size_t at = 0; at < 64; at++) {
+        memset(to, 0xee, bytes + 128);
+        ck_assert_uint_eq(best.encode(to + at, from, bytes, best.flip),
+                          sum_by_hand(expected, bytes));
+        ck_assert(memcmp(to + at, expected, bytes) == 0);
+        ck_assert_uint_eq(to[at + bytes], 0xee);
+        ck_assert(at == 0 || to[at - 1] == 0xee);
+    }
+    free(from);
+    free(to);
+    free(expected);
+}
+END_TEST
+
 START_TEST(a_sum_of_pieces_is_the_sum_of_the_whole_wherever_it_is_cut)
 {
     fill_source();
@@ -108,6 +133,8 @@ int main(void)
     int failed;
 
     tcase_add_loop_test(tcase, every_type_is_encoded_as_fits_stores_it_and_summed, 1,
+                        DAO_DTYPE_COUNT + 1);
+    tcase_add_loop_test(tcase, large_pieces_come_out_the_same_wherever_they_begin, 1,
                         DAO_DTYPE_COUNT + 1);
     tcase_add_test(tcase, a_sum_of_pieces_is_the_sum_of_the_whole_wherever_it_is_cut);
     tcase_add_test(tcase, a_sum_of_all_ones_does_not_overflow);

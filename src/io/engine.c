@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BUFFERS_MAX 1024u /* what kernels before 5.13 take */
@@ -16,18 +17,22 @@
 struct io_engine {
     struct io_uring ring;
     bool has_ring;
+    bool is_enabled; /* by the thread that submits */
     unsigned depth, in_flight;
     int event_fd;
     bool event_poll_pending; /* a poll of event_fd is in the ring */
     atomic_bool armed;       /* the writer is about to sleep, or sleeps */
 };
 
-/* Ring flags that spare interrupts, best first; kernels before 5.19 refuse the unknown one. (Not
- * SINGLE_ISSUER: the ring is created, and its buffers registered, by another thread than the
- * writer.) */
+/* Ring flags that spare interrupts and wake-ups, best first; kernels before 6.1 and 5.19 refuse
+ * those they do not know. With the first the writer is woken only by as much as it waits for. Such
+ * a ring belongs to the thread that enables it; it is created, and its buffers registered, by
+ * another one. */
 static int open_ring(struct io_uring *ring, unsigned depth)
 {
-    static const unsigned flag_sets[] = {IORING_SETUP_COOP_TASKRUN, 0};
+    static const unsigned flag_sets[] = {IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER |
+                                             IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+                                         IORING_SETUP_COOP_TASKRUN, 0};
     int r = -ENOSYS;
 
     for (size_t i = 0; i < sizeof flag_sets / sizeof flag_sets[0]; i++) {
@@ -114,6 +119,16 @@ unsigned io_engine_register(struct io_engine *engine, struct io_pool *const *poo
 
 /* ---- requests ---- */
 
+/* In the thread that submits and reaps, before anything else. */
+static void enable(struct io_engine *engine)
+{
+    if (!engine->is_enabled && (engine->ring.flags & IORING_SETUP_R_DISABLED))
+        /* liburing 2.3 declares the function for it, and does not export it. */
+        syscall(__NR_io_uring_register, engine->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
+                0);
+    engine->is_enabled = true;
+}
+
 static void prepare(struct io_engine *engine, struct io_request *request)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring); /* depth + 2 entries: never NULL */
@@ -185,6 +200,7 @@ void io_engine_submit(struct io_engine *engine, struct io_request *request)
         run_now(request);
         return;
     }
+    enable(engine);
     engine->in_flight++;
     prepare(engine, request);
 }
@@ -207,6 +223,7 @@ unsigned io_engine_reap(struct io_engine *engine)
 
     if (!engine->has_ring)
         return 0;
+    enable(engine);
     if (io_uring_sq_ready(&engine->ring) > 0)
         io_uring_submit(&engine->ring);
     while (io_uring_peek_cqe(&engine->ring, &cqe) == 0) {
@@ -244,35 +261,63 @@ void io_engine_disarm(struct io_engine *engine)
     atomic_store(&engine->armed, false);
 }
 
-void io_engine_wait(struct io_engine *engine)
+static void take_event(struct io_engine *engine)
 {
+    uint64_t value;
+
+    if (read(engine->event_fd, &value, sizeof value) < 0) {
+        /* nothing was there: woken by a signal, or a request that finished */
+    }
+}
+
+static void wait_for_event(struct io_engine *engine)
+{
+    struct pollfd event = {.fd = engine->event_fd, .events = POLLIN};
+
+    poll(&event, 1, -1);
+    take_event(engine);
+}
+
+/* Until `count` requests are done, of which a kick is one. most_ns 0: however long it takes. */
+static void wait_for_ring(struct io_engine *engine, unsigned count, int64_t most_ns)
+{
+    struct __kernel_timespec most = {.tv_sec = most_ns / 1000000000,
+                                     .tv_nsec = most_ns % 1000000000};
     struct io_uring_cqe *cqe;
 
-    if (!engine->has_ring) {
-        struct pollfd event = {.fd = engine->event_fd, .events = POLLIN};
-        uint64_t value;
+    enable(engine);
+    if (!engine->event_poll_pending) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
 
-        poll(&event, 1, -1);
-        if (read(engine->event_fd, &value, sizeof value) < 0) {
-            /* nothing was there: woken by a signal */
-        }
-    } else {
-        if (!engine->event_poll_pending) {
-            struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
-
-            io_uring_prep_poll_add(sqe, engine->event_fd, POLLIN);
-            io_uring_sqe_set_data(sqe, NULL);
-            engine->event_poll_pending = true;
-        }
-        io_uring_submit_and_wait(&engine->ring, 1);
-        if (io_uring_peek_cqe(&engine->ring, &cqe) == 0) {
-            uint64_t value;
-
-            if (read(engine->event_fd, &value, sizeof value) < 0) {
-                /* it was a request that finished */
-            }
-        }
+        io_uring_prep_poll_add(sqe, engine->event_fd, POLLIN);
+        io_uring_sqe_set_data(sqe, NULL);
+        engine->event_poll_pending = true;
     }
+    if (most_ns == 0)
+        io_uring_submit_and_wait(&engine->ring, count);
+    else
+        io_uring_submit_and_wait_timeout(&engine->ring, &cqe, count, &most, NULL);
+    if (io_uring_peek_cqe(&engine->ring, &cqe) == 0)
+        take_event(engine);
+}
+
+void io_engine_wait(struct io_engine *engine)
+{
+    if (engine->has_ring)
+        wait_for_ring(engine, 1, 0);
+    else
+        wait_for_event(engine);
+    io_engine_disarm(engine);
+}
+
+void io_engine_wait_for_all(struct io_engine *engine, int64_t most_ns)
+{
+    if (engine->has_ring && engine->in_flight > 0)
+        wait_for_ring(engine, engine->in_flight + 1, most_ns);
+    else if (engine->has_ring)
+        wait_for_ring(engine, 1, 0);
+    else
+        wait_for_event(engine);
     io_engine_disarm(engine);
 }
 

@@ -67,6 +67,9 @@ unsigned io_engine_reap(struct io_engine *engine);
 void io_engine_arm(struct io_engine *engine);
 void io_engine_disarm(struct io_engine *engine);
 void io_engine_wait(struct io_engine *engine);
+/* For who is in no hurry: until somebody kicks and all requests are done, or some time has passed.
+ * With nothing in flight, or pwrite, the same as io_engine_wait(). */
+void io_engine_wait_for_all(struct io_engine *engine, int64_t most_ns);
 void io_engine_kick(struct io_engine *engine);
 
 #endif

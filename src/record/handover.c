@@ -233,7 +233,8 @@ void handover_roll_if_due(struct record_stream *s, int64_t now_ns)
         /* Asked to roll when there is nothing to end: done. */
         atomic_store_explicit(&s->roll_requested, false, memory_order_relaxed);
     } else {
-        bool asked = atomic_exchange_explicit(&s->roll_requested, false, memory_order_relaxed);
+        bool asked = atomic_load_explicit(&s->roll_requested, memory_order_relaxed) &&
+                     atomic_exchange_explicit(&s->roll_requested, false, memory_order_relaxed);
 
         if (atomic_load_explicit(&f->error, memory_order_relaxed))
             handover_end_current(s, "ERROR", now_ns);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/statvfs.h>
@@ -48,7 +49,7 @@ struct session {
     struct writer writer;
     struct books books;
     pthread_mutex_t files_lock; /* free_files' producers */
-    int signal_fd;
+    int signal_fd, over_fd; /* over: an event, when the writer has ended */
     bool stopping;
     struct room room;
     struct disk disk;
@@ -105,7 +106,7 @@ static int create(struct session *session, const struct session_config *config)
 {
     int r;
 
-    *session = (struct session){.config = config, .dir_fd = -1, .signal_fd = -1};
+    *session = (struct session){.config = config, .dir_fd = -1, .signal_fd = -1, .over_fd = -1};
     session->room.limits = config->room;
     room_read_limits(&session->room.limits);
     pthread_mutex_init(&session->files_lock, NULL);
@@ -129,7 +130,10 @@ static int create(struct session *session, const struct session_config *config)
     if (r < 0)
         return r;
     session->signal_fd = await_signals(true);
-    return session->signal_fd < 0 ? session->signal_fd : make_identity(session);
+    if (session->signal_fd < 0)
+        return session->signal_fd;
+    session->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return session->over_fd < 0 ? -errno : make_identity(session);
 }
 
 static void destroy(struct session *session)
@@ -146,6 +150,8 @@ static void destroy(struct session *session)
     teller_fini(&session->teller);
     if (session->signal_fd >= 0)
         close(session->signal_fd);
+    if (session->over_fd >= 0)
+        close(session->over_fd);
     if (session->dir_fd >= 0)
         close(session->dir_fd);
     pthread_mutex_destroy(&session->files_lock);
@@ -173,9 +179,10 @@ static bool read_signals(struct session *session)
 static bool is_end_wanted(void *ctx, int wait_ms)
 {
     struct session *session = ctx;
-    struct pollfd signals = {.fd = session->signal_fd, .events = POLLIN};
+    struct pollfd events[] = {{.fd = session->signal_fd, .events = POLLIN},
+                              {.fd = session->over_fd, .events = POLLIN}};
 
-    return poll(&signals, 1, wait_ms) > 0 && read_signals(session);
+    return poll(events, 2, wait_ms) > 0 && (events[0].revents & POLLIN) && read_signals(session);
 }
 
 static void ask_to_stop(struct session *session, const char *cause)
@@ -320,6 +327,7 @@ static int start_threads(struct session *session)
             .engine = session->engine,
             .opener = &session->opener,
             .closer = &session->closer,
+            .over_fd = session->over_fd,
         };
         w = -pthread_create(&session->writer.thread, NULL, writer_run, &session->writer);
         session->writer_started = w == 0;
@@ -380,8 +388,7 @@ static void watch(struct session *session)
             look_at_disk(session);
             next_ns = now + TICK_NS;
         }
-        /* Short while streams end, so that the end is not waited for. */
-        if (!is_end_wanted(session, session->stopping ? 5 : 50))
+        if (!is_end_wanted(session, (int)((next_ns - now) / 1000000) + 1))
             continue;
         if (session->stopping)
             hurry(session);

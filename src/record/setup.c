@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BLOCK_MAX       (1u << 20)
+#define BLOCK_MAX       (4u << 20)
 #define BLOCK_MIN       (64u << 10)
 #define ROW_BLOCK       (64u << 10)
 #define ROW_BLOCKS_MIN  4u

@@ -25,8 +25,9 @@
 
 /* ---- open files ---- */
 
-/* Signals, wake-ups, the retention, the session's folder, the ledger, its spare, and one in passing. */
-#define DESCRIPTORS_OF_SESSION 7u
+/* Signals, wake-ups (two), the ring, the folders of recordings and of the session, the ledger, its spare,
+ * and one in passing. */
+#define DESCRIPTORS_OF_SESSION 9u
 /* The segment, what comes back in its place, the folder, and files: one is being filled, one ready
  * for what follows, one being closed. */
 #define DESCRIPTORS_OF_STREAM 6u

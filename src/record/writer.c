@@ -3,10 +3,12 @@
 
 #include <assert.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/clock.h"
 
 #define FAILED_REST_NS 1000000000ll
+#define NO_HURRY_NS    50000000ll
 
 static uint64_t page_floor(uint64_t off)
 {
@@ -378,6 +380,23 @@ static bool step_all(struct writer *writer, bool *ret_over)
     return progress;
 }
 
+/* Blocks that are written are given back with the next ones that come, where that is soon enough:
+ * there are plenty, and nothing waits for what is in flight. */
+static bool is_in_no_hurry(const struct writer *writer)
+{
+    for (unsigned i = 0; i < writer->stream_count; i++) {
+        struct record_stream *s = writer->streams[i];
+        uint32_t free_blocks = atomic_load_explicit(&s->data_pool.free_count, memory_order_relaxed);
+
+        if (s->drain_done)
+            continue;
+        if (free_blocks < s->data_pool.count / 2 || s->row_write_in_flight ||
+            io_queue_peek(&s->data_queue) || io_queue_peek(&s->row_queue))
+            return false;
+    }
+    return true;
+}
+
 void *writer_run(void *arg)
 {
     struct writer *writer = arg;
@@ -395,7 +414,13 @@ void *writer_run(void *arg)
             io_engine_disarm(writer->engine);
             continue;
         }
-        io_engine_wait(writer->engine);
+        if (is_in_no_hurry(writer))
+            io_engine_wait_for_all(writer->engine, NO_HURRY_NS);
+        else
+            io_engine_wait(writer->engine);
+    }
+    if (write(writer->over_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0) {
+        /* full: it is readable anyway */
     }
     return NULL;
 }

@@ -17,6 +17,7 @@ struct writer {
     struct io_engine *engine;
     struct keeper *opener; /* prepares, publishes, discards */
     struct keeper *closer;
+    int over_fd; /* an eventfd, borrowed: written to when the writer ends */
     pthread_t thread;
 };
 

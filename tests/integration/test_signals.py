@@ -197,7 +197,7 @@ def few_descriptors_are_enough_or_named_in_one_line():
         root = f.new_root()
         recorder = f.start(root, "-n", 300, "--roll-frames", 100, *paths, **limited(NOFILE=count))
         recorder.process.wait(timeout=60)
-        need = 10 + 6 * len(paths)
+        need = 12 + 6 * len(paths)
         if count < need:
             assert recorder.process.returncode == 1
             errors = recorder.errors()
@@ -207,8 +207,8 @@ def few_descriptors_are_enough_or_named_in_one_line():
         else:
             session = f.end(recorder, {path: SHAPE for path in paths})
             assert session.lost() == 0, session.errors
-    f.sweep(record, [(count, [CAMERA]) for count in (4, 8, 12, 15, 16, 24)] +
-            [(count, [CAMERA, DEEP]) for count in (16, 21, 22)], at_once=3)
+    f.sweep(record, [(count, [CAMERA]) for count in (4, 8, 12, 17, 18, 24)] +
+            [(count, [CAMERA, DEEP]) for count in (18, 23, 24)], at_once=3)
 
 
 def a_soft_limit_of_descriptors_is_raised_as_far_as_it_may_be():

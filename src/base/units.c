@@ -254,6 +254,15 @@ static bool take_digits(const char **text, int digits, int least, int most, char
     return true;
 }
 
+static int days_of_month(int year, int month)
+{
+    bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+    if (month == 2)
+        return is_leap ? 29 : 28;
+    return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+}
+
 int units_parse_utc(const char *text, int64_t *ret_ns)
 {
     struct tm tm = {0};
@@ -270,6 +279,8 @@ int units_parse_utc(const char *text, int64_t *ret_ns)
         for (text++; *text >= '0' && *text <= '9' && scale > 0; text++, scale /= 10)
             ns += (*text - '0') * scale;
     if (*text != '\0')
+        return -EINVAL;
+    if (tm.tm_mday > days_of_month(tm.tm_year, tm.tm_mon))
         return -EINVAL;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;

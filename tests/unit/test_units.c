@@ -203,7 +203,10 @@ START_TEST(a_time_that_was_printed_is_read_again)
                                       "2026-11-24T02:01:08Z",
                                       "2026-11-24 02:01:08",
                                       "2026-11-24T02:01:08.1234567891",
-                                      "9999-11-24T02:01:08"};
+                                      "9999-11-24T02:01:08",
+                                      "2026-02-29T02:01:08",
+                                      "2100-02-29T02:01:08",
+                                      "2026-11-31T02:01:08"};
     char buf[48];
     int64_t ns = 42;
 
@@ -211,6 +214,8 @@ START_TEST(a_time_that_was_printed_is_read_again)
         ck_assert_int_eq(units_parse_utc(units_format_utc(buf, sizeof(buf), times[i], 9), &ns), 0);
         ck_assert_int_eq(ns, times[i]);
     }
+    ck_assert_int_eq(units_parse_utc("2024-02-29T23:59:60", &ns), 0);
+    ck_assert_str_eq(units_format_utc(buf, sizeof(buf), ns, 0), "2024-03-01T00:00:00");
     ck_assert_int_eq(units_parse_utc("2026-11-24T02:01:08", &ns), 0);
     ck_assert_str_eq(units_format_utc(buf, sizeof(buf), ns, 1), "2026-11-24T02:01:08.0");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

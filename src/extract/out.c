@@ -46,6 +46,10 @@ static int check_name(const struct extract_out *out, bool force, struct dao_text
         snprintf(text->s, sizeof text->s, "%.250s is a folder; give a file's name", out->path);
         return -EISDIR;
     }
+    if (force && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) {
+        snprintf(text->s, sizeof text->s, "%.250s is no file that could be replaced", out->path);
+        return -EINVAL;
+    }
     if (force)
         return 0;
     snprintf(text->s, sizeof text->s, "%.250s is there already; --force replaces it", out->path);

@@ -6,6 +6,7 @@ import glob
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import warnings
@@ -315,6 +316,9 @@ def what_is_there_is_not_replaced_unless_by_force():
     for target in (file, f"{out}/source.fits"):
         _, errors = extract(session.folder, "-o", target, "--force", status=1)
         assert "read from" in errors
+    os.mkfifo(f"{out}/pipe.fits")  # a device would be lost as well
+    _, errors = extract(session.folder, "-o", f"{out}/pipe.fits", "--force", status=1)
+    assert "no file" in errors and stat.S_ISFIFO(os.lstat(f"{out}/pipe.fits").st_mode), errors
     h.verified(session.folder)
 
 

@@ -314,7 +314,8 @@ static int add_order(struct run *run, const struct series *series, uint64_t from
 
     if (r < 0) {
         snprintf(text->s, sizeof text->s, "%.250s: %s", run->paths[at],
-                 r == -EEXIST ? "two streams would have this file; take one with --stream"
+                 r == -EEXIST ? "two streams would have this file; take one with --stream, "
+                                "or give their files one by one"
                               : strerror(-r));
         return r;
     }

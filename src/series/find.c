@@ -15,6 +15,27 @@
 
 /* ---- time ---- */
 
+/* The time of a frame; of one in a file without times, the end of the one before that has them. */
+static int look_time(struct series_reader *reader, uint64_t index, int64_t *ret_ns,
+                     struct dao_text *text)
+{
+    const struct series *series = series_reader_series(reader);
+    const struct series_file *file = series_file_of(series, index), *timed = file;
+    struct fits_row row;
+    int r;
+
+    while (timed > series->files->file && !timed->has_times)
+        timed--;
+    if (timed != file || !timed->has_times) {
+        *ret_ns = timed->has_times ? timed->end_ns : INT64_MIN;
+        return 0;
+    }
+    r = series_reader_peek(reader, index, &row, text);
+    if (r == 0)
+        *ret_ns = rowcheck_time(&row);
+    return r;
+}
+
 int series_reader_find_time(struct series_reader *reader, int64_t atime_ns, uint64_t *ret_index,
                             struct dao_text *text)
 {
@@ -28,12 +49,12 @@ int series_reader_find_time(struct series_reader *reader, int64_t atime_ns, uint
     }
     while (low < high) {
         uint64_t mid = low + (high - low) / 2;
-        struct fits_row row;
-        int r = series_reader_peek(reader, mid, &row, text);
+        int64_t time_ns = 0;
+        int r = look_time(reader, mid, &time_ns, text);
 
         if (r < 0)
             return r;
-        if (rowcheck_time(&row) < atime_ns)
+        if (time_ns < atime_ns)
             low = mid + 1;
         else
             high = mid;

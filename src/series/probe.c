@@ -333,7 +333,52 @@ static int probe_cube(struct series_probe *probe, const struct fits_unit *unit, 
     return 0;
 }
 
-/* The first image with pixels decides what the file is. */
+struct images {
+    uint64_t count, frames; /* frames: not compressed, and with the cards of one */
+};
+
+static struct images count_images(const struct series_probe *probe, uint64_t off)
+{
+    struct images images = {0};
+    struct fits_unit unit = {0};
+    struct dao_text ignored;
+
+    while (fits_scan_unit(&unit, probe->fd, (uint64_t)probe->st.st_size, off, &ignored) == 0) {
+        bool is_there = series_image_is_there(&unit);
+
+        images.count += is_there;
+        images.frames +=
+            is_there && !series_image_is_tiled(&unit) && series_units_are_frames(&unit.header);
+        off = unit.end;
+        fits_unit_free(&unit);
+    }
+    return images;
+}
+
+/* The first image with pixels decides what the file is, but for one that differs from the others;
+ * an axis that was asked for makes a lone image a cube, whatever cards it has. */
+static int probe_image(struct series_probe *probe, const struct fits_unit *unit, int hdu,
+                       struct dao_text *text)
+{
+    bool is_tiled = series_image_is_tiled(unit), is_frame = series_units_are_frames(&unit->header);
+    struct images behind;
+    int r;
+
+    if (is_frame && !is_tiled && probe->frame_axis == 0)
+        return series_units_probe(probe, unit, text);
+    behind = count_images(probe, unit->end);
+    if (is_frame ? !is_tiled && behind.count > 0 : behind.frames > behind.count - behind.frames + 1)
+        return series_units_probe(probe, unit, text);
+    if (is_frame && behind.count > 0)
+        return refuse(probe, -EBADMSG, "its frames are compressed one by one: funpack it first",
+                      text);
+    r = probe_cube(probe, unit, hdu, text);
+    if (r == 0 && behind.count > 0)
+        log_warning("%s: of its %llu images the first one is taken", probe->path,
+                    (unsigned long long)behind.count + 1);
+    return r;
+}
+
 static int probe_foreign(struct series_probe *probe, struct dao_text *text)
 {
     struct fits_unit unit = {0};
@@ -352,10 +397,7 @@ static int probe_foreign(struct series_probe *probe, struct dao_text *text)
         return refuse(probe, -EMEDIUMTYPE, "holds no image", text);
     if (r < 0)
         return refuse(probe, r, r == -EBADMSG ? what.s : strerror(-r), text);
-    if (!series_image_is_tiled(&unit) && series_units_are_frames(&unit.header))
-        r = series_units_probe(probe, &unit, text);
-    else
-        r = probe_cube(probe, &unit, hdu, text);
+    r = probe_image(probe, &unit, hdu, text);
     fits_unit_free(&unit);
     return r;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "recording/find.h"
 #include "series/files.h"
 
@@ -293,6 +294,43 @@ static int join(struct series_set *set, struct series_pile *pile, struct dao_tex
     return r;
 }
 
+static bool shares_name(const struct series_set *set, size_t at)
+{
+    const struct series *series = &set->series[at];
+
+    for (size_t i = 0; i < set->count; i++)
+        if (i != at && strcmp(set->series[i].stream, series->stream) == 0 &&
+            strcmp(set->series[i].files->file[0].path, series->files->file[0].path) == 0)
+            return true;
+    return false;
+}
+
+/* Images of several shapes in one file: without the shape in their names nobody could ask for one
+ * of them. */
+static int tell_apart(struct series_set *set)
+{
+    bool *is_shared = calloc(set->count + 1, sizeof *is_shared);
+
+    if (!is_shared)
+        return -ENOMEM;
+    for (size_t i = 0; i < set->count; i++)
+        is_shared[i] = shares_name(set, i);
+    for (size_t i = 0; i < set->count; i++) {
+        struct series *series = &set->series[i];
+        const struct dao_geometry *geometry = &series->parts[0].geometry;
+        size_t length = strlen(series->stream);
+
+        for (int axis = 0; axis < geometry->naxis && is_shared[i]; axis++)
+            length = units_append(series->stream, sizeof series->stream, length, "%c%u",
+                                  axis ? 'x' : '_', geometry->size[axis]);
+        if (is_shared[i])
+            units_append(series->stream, sizeof series->stream, length, "_%s",
+                         geometry->dtype->name);
+    }
+    free(is_shared);
+    return 0;
+}
+
 static int compare_series(const void *a, const void *b)
 {
     const struct series *x = a, *y = b;
@@ -356,6 +394,8 @@ static int open_set(struct series_set *set, struct series_pile *pile, char *cons
                  path_count > 0 ? paths[0] : "");
         return -ENOENT;
     }
+    if (r == 0)
+        r = tell_apart(set);
     if (r == 0 && options && options->streams)
         r = keep_streams(set, options->streams, text);
     if (r == 0)

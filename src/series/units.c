@@ -9,8 +9,10 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "fits/rows.h"
 
 #define UNITS_MOST (16u << 20) /* of one file: 1 GiB of memory */
+#define NO_COUNT   INT64_MIN   /* until all units are known */
 
 bool series_units_are_frames(const struct fits_bytes *header)
 {
@@ -98,8 +100,8 @@ static int32_t read_small(const struct fits_bytes *header, const char *key, int3
                : otherwise;
 }
 
-static void read_unit(struct series_unit *ret, const struct fits_unit *unit, uint64_t index,
-                      bool *ret_has_time, bool *ret_has_count)
+static void read_unit(struct series_unit *ret, const struct fits_unit *unit, bool *ret_has_time,
+                      bool *ret_has_count)
 {
     const struct fits_bytes *header = &unit->header;
 
@@ -107,7 +109,7 @@ static void read_unit(struct series_unit *ret, const struct fits_unit *unit, uin
     *ret_has_time = read_time(header, &ret->atime_ns) == 0 && ret->atime_ns != 0;
     *ret_has_count = read_number(header, "CNT0", &ret->cnt0) == 0;
     if (!*ret_has_count)
-        ret->cnt0 = (int64_t)index + 1;
+        ret->cnt0 = NO_COUNT;
     read_number(header, "CNT1", &ret->cnt1);
     read_number(header, "CNT2", &ret->cnt2);
     if (fits_card_integer(header, "RTIME", &ret->rtime_ns) < 0 || ret->rtime_ns <= 0)
@@ -126,6 +128,7 @@ struct stretch {
     size_t room;
     unsigned runs;
     uint64_t units; /* of all stretches */
+    uint64_t left_out;
 };
 
 static int begin_stretch(struct stretch *s, const struct fits_unit *unit,
@@ -171,10 +174,13 @@ static int take_unit(struct stretch *s, const struct fits_unit *unit)
     struct dao_text ignored;
     bool has_time, has_count;
 
-    if (!series_image_is_there(unit) || series_image_is_tiled(unit) ||
-        !series_units_are_frames(&unit->header) ||
-        series_image_read(&geometry, &store, unit, SERIES_NO_AXIS, &ignored) < 0)
+    if (!series_image_is_there(unit))
         return 0;
+    if (series_image_is_tiled(unit) || !series_units_are_frames(&unit->header) ||
+        series_image_read(&geometry, &store, unit, SERIES_NO_AXIS, &ignored) < 0) {
+        s->left_out++;
+        return 0;
+    }
     if (s->units++ >= UNITS_MOST)
         return -EFBIG;
     if (!s->is_open || !is_equal(&s->probe->pile->file[s->at], &geometry, &store)) {
@@ -193,12 +199,9 @@ static int take_unit(struct stretch *s, const struct fits_unit *unit)
         file->units = grown;
         s->room = room;
     }
-    read_unit(&file->units[file->frames], unit, file->frames, &has_time, &has_count);
+    read_unit(&file->units[file->frames++], unit, &has_time, &has_count);
     file->has_times = file->has_times || has_time;
     file->has_counts = file->has_counts || has_count;
-    if (file->frames == 0)
-        file->begin_ns = file->units[0].atime_ns;
-    file->end_ns = file->units[file->frames++].atime_ns;
     return 0;
 }
 
@@ -216,6 +219,7 @@ static int compare_times(const void *a, const void *b)
 static void order_units(struct series_file *file)
 {
     bool is_rising = true, counts_rise = file->has_counts;
+    int64_t count = NO_COUNT;
 
     for (uint64_t i = 0; i < file->frames; i++) {
         const struct series_unit *unit = &file->units[i];
@@ -223,15 +227,56 @@ static void order_units(struct series_file *file)
         if (unit->atime_ns <= 0)
             return;
         is_rising = is_rising && (i == 0 || unit[-1].atime_ns <= unit->atime_ns);
-        counts_rise = counts_rise && (i == 0 || unit[-1].cnt0 < unit->cnt0);
+        if (unit->cnt0 == NO_COUNT)
+            continue;
+        counts_rise = counts_rise && count < unit->cnt0;
+        count = unit->cnt0;
     }
     if (is_rising || counts_rise)
         return;
     log_warning("%s: its frames do not stand in the order of their times: they are sorted by these",
                 file->path);
     qsort(file->units, file->frames, sizeof *file->units, compare_times);
-    file->begin_ns = file->units[0].atime_ns;
-    file->end_ns = file->units[file->frames - 1].atime_ns;
+}
+
+static int64_t time_of(const struct series_unit *unit)
+{
+    return unit->flags & FITS_FLAG_BADTIME ? unit->rtime_ns : unit->atime_ns;
+}
+
+/* What some frames do not tell, from those around them: the count goes on, and the frame was taken
+ * no earlier than the one before. Frames are looked for by both. */
+static void fill_units(struct series_file *file)
+{
+    uint64_t counted = 0, timed = 0;
+
+    while (counted < file->frames && file->units[counted].cnt0 == NO_COUNT)
+        counted++;
+    while (timed < file->frames && file->units[timed].atime_ns <= 0)
+        timed++;
+    for (uint64_t i = 0; i < file->frames; i++) {
+        struct series_unit *unit = &file->units[i];
+
+        if (unit->cnt0 == NO_COUNT && i > counted)
+            unit->cnt0 = (int64_t)((uint64_t)unit[-1].cnt0 + 1);
+        else if (unit->cnt0 == NO_COUNT && file->has_counts)
+            unit->cnt0 = (int64_t)((uint64_t)file->units[counted].cnt0 - (counted - i));
+        if (unit->atime_ns > 0 || !file->has_times || timed == file->frames)
+            continue;
+        unit->flags |= FITS_FLAG_BADTIME;
+        if (unit->rtime_ns <= 1)
+            unit->rtime_ns = i > timed ? time_of(&unit[-1]) : time_of(&file->units[timed]) - 1;
+    }
+}
+
+static void finish_stretch(struct series_file *file)
+{
+    order_units(file);
+    fill_units(file);
+    if (file->has_times) {
+        file->begin_ns = time_of(&file->units[0]);
+        file->end_ns = time_of(&file->units[file->frames - 1]);
+    }
 }
 
 int series_units_probe(struct series_probe *probe, const struct fits_unit *first,
@@ -257,7 +302,13 @@ int series_units_probe(struct series_probe *probe, const struct fits_unit *first
                     probe->path, (unsigned long long)s.units, what.s);
     if (r == -ENODATA || (r == -EBADMSG && s.units > 0)) {
         for (size_t i = before; i < probe->pile->count; i++)
-            order_units(&probe->pile->file[i]);
+            finish_stretch(&probe->pile->file[i]);
+        if (s.left_out > 0)
+            log_warning(
+                "%s: left out of its %llu images: %llu, compressed or with neither CNT0 nor "
+                "ATIME",
+                probe->path, (unsigned long long)(s.units + s.left_out),
+                (unsigned long long)s.left_out);
         return 0;
     }
     while (probe->pile->count > before)

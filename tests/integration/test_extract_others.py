@@ -146,7 +146,7 @@ def the_first_image_with_pixels_counts():
     table = fits.BinTableHDU.from_columns([fits.Column("A", "1J", array=np.arange(3))])
     fits.HDUList([fits.PrimaryHDU(), table, fits.ImageHDU(cube, name="science"),
                   fits.ImageHDU(cube + 1)]).writeto(f"{place}/x.fits")
-    same(take(f"{place}/x.fits", "--stream", "SCIENCE")[0], cube)
+    same(take(f"{place}/x.fits", "--stream", "SCIENCE")[0], cube)  # and it is told, see below
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(f"{place}/none.fits")
     assert "no image" in take(f"{place}/none.fits", status=1)
 
@@ -371,6 +371,92 @@ def a_gap_between_two_files_is_one():
     assert "no gap 6" in take(files, "--around-gap", 6, status=1)
 
 
+# ---- units of which some are odd ----
+
+def write_odd(path, frames):
+    """A unit for each of the dictionaries: its cards, its shape, whether it is compressed."""
+    units = [fits.PrimaryHDU()]
+    for i, frame in enumerate(frames, 1):
+        frame = dict(frame)
+        pixels = np.full(frame.pop("shape", (4, 5)), i, "i2")
+        units.append((fits.CompImageHDU if frame.pop("packed", False) else fits.ImageHDU)(pixels))
+        units[-1].header.update(frame)
+    fits.HDUList(units).writeto(path, overwrite=True)
+
+
+def usual(i):
+    return {"CNT0": 1000 + i, "ATIME": BEGIN + i * 10**7}
+
+
+def images_that_are_left_out_are_told():
+    place = folder("left-out")
+    for name, odd, at, said in (("none", {}, 5, "1, compressed"), ("first", {}, 1, "1, compressed"),
+                                ("packed", {**usual(5), "packed": True}, 5, "1, compressed")):
+        write_odd(f"{place}/{name}.fits", [odd if i == at else usual(i) for i in range(1, 11)])
+        run = subprocess.run([h.DAOREC, "extract", f"{place}/{name}.fits", "-o",
+                              f"{place}/{name}.npy"], capture_output=True, text=True)
+        assert run.returncode == 0 and said in run.stderr and "10 images" in run.stderr, run
+        assert (np.load(f"{place}/{name}.npy")[:, 0, 0]
+                == [i for i in range(1, 11) if i != at]).all(), name
+    write_odd(f"{place}/three.fits", [{}, {}, {}])
+    run = subprocess.run([h.DAOREC, "extract", f"{place}/three.fits", "-o", f"{place}/three.npy"],
+                         capture_output=True, text=True)
+    assert run.returncode == 0 and "of its 3 images the first one is taken" in run.stderr, run
+    write_odd(f"{place}/all.fits", [{**usual(i), "packed": True} for i in range(3)])
+    assert "funpack" in take(f"{place}/all.fits", status=1)
+
+
+def what_some_frames_do_not_tell_comes_from_their_neighbours():
+    place = folder("neighbours")
+    for first in (1, 3):  # a time is missing at the end, or at the beginning, too
+        write_odd(f"{place}/x.fits", [{k: v for k, v in usual(i).items()
+                                       if k == "CNT0" or i % 3 != first % 3}
+                                      for i in range(first, 31)])
+        for i in range(first, 31):
+            if i % 3 == first % 3:
+                continue
+            when = str(np.datetime64(BEGIN + i * 10**7, "ns"))
+            rows = take(f"{place}/x.fits", "--from", when)[1]
+            assert rows["CNT0"][0] == 1000 + i, (i, rows["CNT0"][0])
+    assert rows["ATIME"][-1] == 0 or 30 % 3 != first % 3
+    write_odd(f"{place}/y.fits", [{k: v for k, v in usual(i).items()
+                                   if k == "ATIME" or i not in (1, 2, 7, 8, 30)}
+                                  for i in range(1, 31)])
+    assert (take(f"{place}/y.fits")[1]["CNT0"] == np.arange(1001, 1031)).all()
+    assert (take(f"{place}/y.fits", "--from", "cnt0:1007", "--until", "cnt0:1009")[0][:, 0, 0]
+            == [7, 8]).all()
+    # A whole file without times between two that have them.
+    for number in (1, 2, 3):
+        write_odd(f"{place}/z_{number}.fits",
+                  [{k: v for k, v in usual(10 * number + i).items() if k == "CNT0" or number != 2}
+                   for i in range(10)])
+    files = [f"{place}/z_{number}.fits" for number in (1, 2, 3)]
+    for i in (*range(10, 20), *range(30, 40)):
+        when = str(np.datetime64(BEGIN + i * 10**7, "ns"))
+        assert take(files, "--from", when)[1]["CNT0"][0] == 1000 + i, i
+
+
+def shapes_in_one_file_are_streams_of_their_own():
+    place, out = folder("shapes"), folder("shapes-out")
+    write_odd(f"{place}/x.fits", [{**usual(i), "shape": (4, 5 + i % 2)} for i in range(6)])
+    extract(f"{place}/x.fits", "-o", f"{out}/o.npy")
+    for width, counts in ((5, [1000, 1002, 1004]), (6, [1001, 1003, 1005])):
+        stream = f"x_4x{width}_int16"
+        assert (np.load(f"{out}/o_{stream}.frames.npy")["CNT0"] == counts).all()
+        got, rows = take(f"{place}/x.fits", "--stream", stream)
+        assert got.shape == (3, 4, width) and (rows["CNT0"] == counts).all()
+
+
+def an_axis_that_is_asked_for_makes_a_lone_image_a_cube():
+    place = folder("lone")
+    cube = any_values("i2", (6, 4, 5))
+    hdu = fits.PrimaryHDU(cube)
+    hdu.header.update(usual(1))
+    hdu.writeto(f"{place}/x.fits")
+    same(take(f"{place}/x.fits")[0], cube[None])
+    same(take(f"{place}/x.fits", "--frame-axis", 3)[0], cube)
+
+
 # ---- what cannot be ----
 
 def what_cannot_be_read_is_refused_by_name():
@@ -417,5 +503,8 @@ if __name__ == "__main__":
             folders_hold_files_by_all_their_names,
             cards_are_kept_where_they_are_true, fifty_thousand_units,
             files_of_units_are_sorted_by_number, times_in_every_form,
-            a_gap_between_two_files_is_one,
+            a_gap_between_two_files_is_one, images_that_are_left_out_are_told,
+            what_some_frames_do_not_tell_comes_from_their_neighbours,
+            shapes_in_one_file_are_streams_of_their_own,
+            an_axis_that_is_asked_for_makes_a_lone_image_a_cube,
             what_cannot_be_read_is_refused_by_name])

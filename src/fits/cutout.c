@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fits/cards.h"
+#include "fits/scan.h"
 
 #define CARD_BYTES 80u
 
@@ -42,10 +43,11 @@ static bool is_taken_over(const struct fits_cutout *cutout, char *card, bool is_
     if (is_replaced(name, cutout->has_times))
         return false;
     switch (fits_get_keyclass(card)) {
+    case TYP_NULL_KEY: /* integers stay what they were stored as */
+        return strcmp(name, "BLANK") == 0 && !cutout->geometry->dtype->is_float && !is_empty;
     case TYP_STRUC_KEY:
     case TYP_CMPRS_KEY:
     case TYP_SCAL_KEY:
-    case TYP_NULL_KEY:
     case TYP_DIM_KEY:
     case TYP_RANG_KEY:
     case TYP_HDUID_KEY:
@@ -224,6 +226,7 @@ int fits_build_unit(struct fits_bytes *ret, const struct fits_cutout *cutout, st
     char last_axis[FLEN_KEYWORD];
     LONGLONG axes[5], none = 0;
     int status = 0, count = fits_image_axes(geometry, axes) - 1;
+    int64_t blank;
     LONGLONG length = axes[count - 1]; /* `size` reversed: the first of size[] is the last axis */
     fitsfile *file = fits_cards_begin(&status);
 
@@ -236,6 +239,8 @@ int fits_build_unit(struct fits_bytes *ret, const struct fits_cutout *cutout, st
     fits_put_integer(file, "EXTVER", 1, "number of the frame in this file", &status);
     if (geometry->dtype->is_complex)
         fits_put_string(file, "CTYPE1", "COMPLEX", "real part, imaginary part", &status);
+    if (!geometry->dtype->is_float && fits_card_integer(cutout->origin, "BLANK", &blank) == 0)
+        fits_put_integer(file, "BLANK", blank, "stored where there is no value", &status);
     for (size_t i = 0; i < UNIT_CARDS; i++)
         fits_put_integer(file, unit_cards[i].key, 0, unit_cards[i].comment, &status);
     fits_put_checksums(file, &status);

@@ -91,6 +91,18 @@ def scaled_values_become_doubles():
         warnings.simplefilter("ignore")
         hdu.writeto(f"{place}/blank.fits")
     assert take(f"{place}/blank.fits")[0].dtype == np.uint16
+    # What is no value stays none where FITS can say so.
+    stored = any_values("i2", (4, 4, 5))
+    stored.flat[7] = -999
+    hdu = fits.PrimaryHDU(stored)
+    hdu.header["BLANK"] = -999
+    hdu.writeto(f"{place}/none.fits")
+    for options in ([], ["--format", "hdus"]):
+        extract(f"{place}/none.fits", "-o", f"{place}/none-out.fits", "--force", *options)
+        h.judge(f"{place}/none-out.fits")
+        with fits.open(f"{place}/none-out.fits") as hdus:
+            got = hdus[1 if options else 0].data.reshape(-1, 4, 5)[0]
+        assert np.isnan(got.flat[7]) and np.isnan(got).sum() == (stored[0] == -999).sum()
 
 
 def any_axis_may_count_frames():

@@ -136,12 +136,16 @@ static void show_progress(void *ctx, uint64_t bytes)
     log_live(line);
 }
 
-void verify_check_file(struct verify_run *run, const char *path, const char *shown,
+bool verify_check_file(struct verify_run *run, const char *path, const char *shown, bool was_listed,
                        struct verify_file *ret)
 {
     struct verify_progress progress = {show_progress, run};
 
     verify_file(ret, path, &progress);
+    if (was_listed && ret->is_gone) {
+        verify_file_free(ret);
+        return false;
+    }
     run->files++;
     run->frames += ret->frames;
     run->bytes += ret->bytes_read;
@@ -151,6 +155,7 @@ void verify_check_file(struct verify_run *run, const char *path, const char *sho
     if (run->on_terminal)
         log_live(NULL);
     print_file(run, shown, ret);
+    return true;
 }
 
 /* ---- arguments ---- */
@@ -172,7 +177,7 @@ static void check_link(struct verify_run *run, const char *path)
         return;
     }
     snprintf(shown, sizeof shown, "%s -> %s", path, target);
-    verify_check_file(run, target, shown, &file);
+    verify_check_file(run, target, shown, false, &file);
     verify_file_free(&file);
 }
 
@@ -227,7 +232,7 @@ static int check_argument(struct verify_run *run, const char *path)
         check_link(run, path);
         return 0;
     }
-    verify_check_file(run, path, path, &file);
+    verify_check_file(run, path, path, false, &file);
     verify_file_free(&file);
     return 0;
 }

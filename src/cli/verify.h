@@ -24,8 +24,10 @@ struct verify_run {
     bool on_terminal;
 };
 
-/* Verify one file and print what was found. `shown`: its path as it is printed. */
-void verify_check_file(struct verify_run *run, const char *path, const char *shown,
+/* Verify one file and print what was found. `shown`: its path as it is printed. False, and nothing
+ * is printed or counted: it `was_listed` a moment ago, and is not there any more. Whether it should
+ * be, its session's ledger tells. */
+bool verify_check_file(struct verify_run *run, const char *path, const char *shown, bool was_listed,
                        struct verify_file *ret);
 
 /* Print the doubts about something that is no file: a stream's folder, a ledger, a link; under its

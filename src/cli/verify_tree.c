@@ -51,15 +51,18 @@ static void name_folder(const char *path, char *ret, size_t ret_bytes)
     snprintf(ret, ret_bytes, "%s", name);
 }
 
-static void look_at_file(struct verify_run *run, const char *path, struct verify_file *ret)
+/* False: it is not there any more. */
+static bool look_at_file(struct verify_run *run, const char *path, struct verify_file *ret)
 {
     uint64_t doubts;
 
-    verify_check_file(run, path, path, ret);
+    if (!verify_check_file(run, path, path, true, ret))
+        return false;
     /* What one file says is printed; what is kept of a thousand is small. */
     doubts = ret->doubts.count;
     verify_doubts_free(&ret->doubts);
     ret->doubts.count = doubts;
+    return true;
 }
 
 /* Does it lead to a file below the same argument, which is looked at under its own name? */
@@ -120,8 +123,8 @@ static int look_at_folder(struct verify_run *run, const struct find_folder *fold
             continue;
         if (is_link)
             look_at_link(run, path, root, &ret->files[ret->count++]);
-        else
-            look_at_file(run, path, &ret->files[ret->count++]);
+        else if (look_at_file(run, path, &ret->files[ret->count]))
+            ret->count++;
     }
     for (size_t i = 0; i < folder->odd_count; i++) {
         char path[4096];
@@ -311,14 +314,25 @@ static void check_ledger(struct verify_run *run, struct session *session, int er
     verify_print_whole(run, path, "ledger", &doubts);
 }
 
-/* The ledger and whether a recorder goes on come first: a session that is over then does not change
- * while its files are looked at. Returns what reading the ledger gave. */
-static int begin_session(struct session *session, struct dao_text *text)
+/* Whether a recorder goes on is asked first: a session that is over then does not grow while its
+ * files are looked at. Finished files may go at any time, to keep within a limit; since the ledger
+ * is told before, it is read when all of them were looked at. */
+static void begin_session(struct session *session)
 {
-    int fd = open(session->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+    int fd = open(session->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     session->is_alive = fd >= 0 && tree_session_is_alive(fd);
-    error = fd < 0 ? -errno : ledger_document_read(&session->document, fd, text);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* 0 or what reading it gave; *ret_is_gone: there is no such session any more. */
+static int read_ledger(struct session *session, bool *ret_is_gone, struct dao_text *text)
+{
+    int fd = open(session->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = fd < 0 ? -errno : ledger_document_read(&session->document, fd, text);
+
+    *ret_is_gone = fd < 0 ? error == -ENOENT : tree_is_gone(fd);
     if (fd >= 0)
         close(fd);
     return error;
@@ -393,7 +407,10 @@ static int look_at_session(struct verify_run *run, struct session *session,
 {
     struct dao_text text = {""};
     struct find_tree fresh = {0};
-    int error = begin_session(session, &text), r = 0;
+    bool is_gone = false;
+    int error = 0, r;
+
+    begin_session(session);
 
     /* What was found may be hours old, and the session have gone on. */
     if (session->is_whole && find_tree_scan(&fresh, session->path, FIND_FOLDERS_MAX) == 0) {
@@ -407,6 +424,8 @@ static int look_at_session(struct verify_run *run, struct session *session,
             folders[i].name_count + folders[i].link_count > 0)
             r = look_at_folder(run, &folders[i], session->root, &session->chains[session->count++]);
     if (r == 0)
+        error = read_ledger(session, &is_gone, &text);
+    if (r == 0 && !is_gone)
         r = check_session(run, session, error, &text);
     while (session->count > 0)
         free_chain(&session->chains[--session->count]);

@@ -452,6 +452,11 @@ static void forget_cached(const char *path)
     close(fd);
 }
 
+static bool is_gone(const char *path)
+{
+    return access(path, F_OK) != 0 && errno == ENOENT;
+}
+
 void verify_file(struct verify_file *ret, const char *path, const struct verify_progress *progress)
 {
     char final_name[4096];
@@ -461,11 +466,11 @@ void verify_file(struct verify_file *ret, const char *path, const struct verify_
 
         *ret = (struct verify_file){0};
         was_held = look_once(ret, path, progress);
+        ret->is_gone = ret->doubts.count > 0 && is_gone(path);
         if (ret->doubts.count == 0 || tries == TRIES_MAX)
             return;
         /* Its recorder may have closed it meanwhile: then the final name is what to look at. */
-        if (verify_is_part(path) && access(path, F_OK) != 0 && errno == ENOENT &&
-            strlen(path) < sizeof final_name) {
+        if (verify_is_part(path) && ret->is_gone && strlen(path) < sizeof final_name) {
             snprintf(final_name, sizeof final_name, "%.*s", (int)strlen(path) - 5, path);
             if (access(final_name, F_OK) == 0)
                 path = final_name;

@@ -34,6 +34,7 @@ struct verify_file {
     uint64_t file_bytes, bytes_read;
     char name[TREE_FILE_BYTES]; /* without folders and ".part" */
     bool is_part;
+    bool is_gone; /* its name is: what is doubted may come of that */
     /* the rest: of recordings, FINISHED and up */
     char stream[FITS_TEXT_BYTES], uuid[FITS_TEXT_BYTES], end_cause[FITS_TEXT_BYTES];
     char previous[FITS_TEXT_BYTES], next[FITS_TEXT_BYTES];

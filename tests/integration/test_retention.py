@@ -7,8 +7,10 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -238,6 +240,20 @@ def who_reads_a_file_goes_on_to_read_what_was_in_it():
     ended(recorder, ACTUATORS)
 
 
+def what_goes_while_it_is_looked_at_is_not_called_missing():
+    root = f.new_root()
+    ended(f.start(root, "--roll-frames", 10, "-n", 1500, CAMERA))
+    # What it has to say fills the pipe long before it has looked at all of them.
+    verify = h.start(h.DAOREC, "verify", root)
+    fcntl.fcntl(verify.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    h.wait_for(lambda: struct.unpack("i", fcntl.ioctl(verify.stdout, termios.FIONREAD,
+                                                      bytes(4)))[0] >= 4096, what="a full pipe")
+    ended(f.start(root, "--keep-files", 2, "--roll-frames", 100, "-n", 100, CAMERA))
+    assert len(files_of(root)) == 2
+    said, _ = verify.communicate(timeout=60)
+    assert verify.returncode == 0 and said.endswith(": no doubt\n"), said[-500:]
+
+
 def a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_the_books():
     root = f.new_root()
     recorder = f.start(root, "--keep-files", 2, "--roll-frames", 400, "-v", CAMERA)
@@ -314,5 +330,6 @@ if __name__ == "__main__":
             marked_locked_and_foreign_files_are_never_touched,
             a_file_that_is_marked_while_it_is_recorded_stays,
             who_reads_a_file_goes_on_to_read_what_was_in_it,
+            what_goes_while_it_is_looked_at_is_not_called_missing,
             a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_the_books,
             what_makes_no_sense_is_one_line])

@@ -74,22 +74,42 @@ static int hold(int dir_fd, const char *name)
     return r < 0 ? r : fd;
 }
 
+static int make_mark(int dir_fd, const char *mark)
+{
+    int fd = openat(dir_fd, mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    int r = fd < 0 || (fsync(dir_fd) != 0 && errno != EINVAL) ? -errno : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+/* Of a file that is being recorded the lock is not held: it may be finished, and be about to be
+ * removed, since its mark was looked for. Then it is to be marked under its final name. */
+static bool is_still_part(int dir_fd, const char *name)
+{
+    return !find_is_part(name) || faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int mark_set(int dir_fd, const char *name)
 {
-    char mark[NAME_MAX + 1];
-    int held, fd, r = 0;
+    char mark[NAME_MAX + 1], final[NAME_MAX + 1];
+    bool was_marked = mark_is_set(dir_fd, name);
+    int held, r;
 
     if (!mark_name(mark, name))
         return -EINVAL;
     held = hold(dir_fd, name);
     if (held < 0)
         return held;
-    fd = openat(dir_fd, mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-    if (fd < 0 || (fsync(dir_fd) != 0 && errno != EINVAL))
-        r = -errno;
-    if (fd >= 0)
-        close(fd);
+    r = make_mark(dir_fd, mark);
     close(held);
+    if (r < 0 || is_still_part(dir_fd, name))
+        return r;
+    snprintf(final, sizeof final, "%.*s", (int)(strlen(name) - strlen(".part")), name);
+    r = mark_set(dir_fd, final);
+    if (r == -ENOENT && !was_marked)
+        unlinkat(dir_fd, mark, 0);
     return r;
 }
 

@@ -1,5 +1,6 @@
 /* test_mark.c - marks of files that are to be kept (recording/mark.h). */
 #include <errno.h>
+#include <pthread.h>
 #include <sys/file.h>
 
 #include "recording/mark.h"
@@ -69,6 +70,47 @@ START_TEST(a_file_that_somebody_is_removing_cannot_be_marked)
 }
 END_TEST
 
+/* As a recorder finishes a file, and removes it at once to keep within a limit. */
+static void *finish_and_remove(void *arg)
+{
+    pthread_barrier_t *begin = arg;
+    int fd = openat(folder.fd, "wfs_000001.fits.part", O_RDWR);
+
+    ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+    pthread_barrier_wait(begin);
+    ck_assert_int_eq(renameat(folder.fd, "wfs_000001.fits.part", folder.fd, "wfs_000001.fits"), 0);
+    if (!mark_is_set(folder.fd, "wfs_000001.fits"))
+        ck_assert_int_eq(unlinkat(folder.fd, "wfs_000001.fits", 0), 0);
+    close(fd);
+    return NULL;
+}
+
+START_TEST(a_file_that_is_finished_meanwhile_is_marked_or_it_is_told_that_it_is_gone)
+{
+    pthread_barrier_t begin;
+
+    pthread_barrier_init(&begin, NULL, 2);
+    for (int i = 0; i < 300; i++) {
+        pthread_t remover;
+        int r;
+
+        make_file("wfs_000001.fits.part");
+        ck_assert_int_eq(pthread_create(&remover, NULL, finish_and_remove, &begin), 0);
+        pthread_barrier_wait(&begin);
+        for (volatile int spin = 0; spin < i % 30 * 100; spin++) {
+        }
+        r = mark_set(folder.fd, "wfs_000001.fits.part");
+        pthread_join(remover, NULL);
+        ck_assert_msg(r == 0 || r == -ENOENT, "%d", r);
+        ck_assert_msg(r != 0 || is_there("wfs_000001.fits"), "marked, and gone: %d", i);
+        ck_assert(r == 0 || !is_there("wfs_000001.fits" MARK_SUFFIX));
+        unlinkat(folder.fd, "wfs_000001.fits", 0);
+        unlinkat(folder.fd, "wfs_000001.fits" MARK_SUFFIX, 0);
+    }
+    pthread_barrier_destroy(&begin);
+}
+END_TEST
+
 START_TEST(what_is_no_recording_is_refused)
 {
     static const struct {
@@ -108,6 +150,8 @@ int main(void)
     tcase_add_test(tests, a_mark_is_set_once_and_taken_away);
     tcase_add_test(tests, a_file_that_is_being_recorded_is_marked_under_its_final_name);
     tcase_add_test(tests, a_file_that_somebody_is_removing_cannot_be_marked);
+    tcase_add_test(tests,
+                   a_file_that_is_finished_meanwhile_is_marked_or_it_is_told_that_it_is_gone);
     tcase_add_test(tests, what_is_no_recording_is_refused);
     tcase_add_test(tests, a_mark_is_not_written_through_a_link);
     suite_add_tcase(suite, tests);

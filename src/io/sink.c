@@ -326,6 +326,16 @@ static bool is_ours_alone(int fd)
     return true;
 }
 
+/* Would a file that is made in this folder now have this owner and these rights? The folder was made
+ * by this process, or one like it. */
+static bool is_as_if_made_in(int dir_fd, const struct stat *file)
+{
+    struct stat folder;
+
+    return fstat(dir_fd, &folder) == 0 && file->st_uid == folder.st_uid &&
+           file->st_gid == folder.st_gid && (file->st_mode & 07777) == (folder.st_mode & 0666);
+}
+
 /* Zeros that are allocated, also beyond the end. */
 static int zero_range(int fd, uint64_t off, uint64_t end)
 {
@@ -380,7 +390,8 @@ int sink_recycle(struct sink *sink, int dir_fd, const char *name, uint64_t bytes
         r = -errno;
         sink->temp_name[0] = '\0';
         unlinkat(old->dir_fd, old->name, 0);
-    } else if (fstat(sink->fd, &st) != 0 || st.st_nlink != 1 || !is_ours_alone(sink->fd)) {
+    } else if (fstat(sink->fd, &st) != 0 || st.st_nlink != 1 || !is_as_if_made_in(dir_fd, &st) ||
+               !is_ours_alone(sink->fd)) {
         r = -EBUSY;
     } else if (fsync(old->dir_fd) != 0 || fsync(dir_fd) != 0) {
         /* After a power cut the old name must not stand for what is written from here on. */

@@ -51,17 +51,19 @@ static uint64_t fit(const struct record_file *f, uint64_t frames, uint64_t least
     return frames;
 }
 
-/* A file that is removed to make way for this one gives it its blocks, if they are many enough. */
+/* A file that is removed to make way for this one gives it its blocks, if they are many enough. Its
+ * pixels stay, since they are written over before a row tells of them; but for the first frame,
+ * which repair keeps also where no row has reached the disk. */
 static bool find_old(struct record_file *f, struct retire *old, struct sink_old *ret)
 {
     const struct fits_plan *plan = &f->file.plan;
-    uint64_t end;
+    uint64_t end, begin = plan->cube_off + plan->parts.frame_bytes;
 
     if (!f->stream->retention || !retention_make_way(f->stream->retention, f, old))
         return false;
     end = old->cube_end < plan->frames_header_off ? old->cube_end : plan->frames_header_off;
     *ret = (struct sink_old){.fd = old->fd, .dir_fd = old->dir_fd, .name = old->name};
-    ret->keep_off = old->cube_off > plan->cube_off ? old->cube_off : plan->cube_off;
+    ret->keep_off = old->cube_off > begin ? old->cube_off : begin;
     ret->keep_off = (ret->keep_off + SINK_PAGE - 1) / SINK_PAGE * SINK_PAGE;
     ret->keep_end = end / SINK_PAGE * SINK_PAGE;
     return ret->keep_off < ret->keep_end && ret->keep_end - ret->keep_off > plan->file_bytes / 2;

@@ -15,7 +15,11 @@ static void make_old(const char *name)
 {
     int fd = openat(folder.fd, name, O_RDWR | O_CREAT | O_EXCL, 0666);
     unsigned char bytes[OLD_BYTES];
+    struct stat st;
 
+    /* The folder of a test is made with rights of its own. */
+    ck_assert_int_eq(fstat(folder.fd, &st), 0);
+    ck_assert_int_eq(fchmod(fd, st.st_mode & 0666), 0);
     memset(bytes, 'o', sizeof bytes);
     ck_assert_int_eq(pwrite(fd, bytes, sizeof bytes, 0), sizeof bytes);
     close(fd);
@@ -156,6 +160,21 @@ START_TEST(blocks_that_have_another_name_are_not_taken)
 }
 END_TEST
 
+/* Else what is recorded next would have them. */
+START_TEST(blocks_of_a_file_with_rights_of_its_own_are_not_taken)
+{
+    struct sink_old old;
+    struct sink sink;
+
+    make_old("old");
+    ck_assert_int_eq(fchmodat(folder.fd, "old", 0666, 0), 0);
+    ck_assert_int_eq(fchmod(folder.fd, 0700), 0);
+    old = take_old("old", 0, 4 * SINK_PAGE);
+    ck_assert_int_eq(recycle(&sink, OLD_BYTES, &old), -EBUSY);
+    ck_assert_uint_eq(count_names(), 0);
+}
+END_TEST
+
 START_TEST(a_range_to_be_kept_that_is_not_there_is_refused)
 {
     struct sink_old old;
@@ -181,6 +200,7 @@ int main(void)
     tcase_add_test(tests, a_file_that_is_never_published_leaves_nothing);
     tcase_add_loop_test(tests, blocks_that_somebody_reads_are_not_taken, 0, 2);
     tcase_add_test(tests, blocks_that_have_another_name_are_not_taken);
+    tcase_add_test(tests, blocks_of_a_file_with_rights_of_its_own_are_not_taken);
     tcase_add_test(tests, a_range_to_be_kept_that_is_not_there_is_refused);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);

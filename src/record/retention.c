@@ -1,18 +1,16 @@
 /* retention.c - see retention.h. */
 #include "record/retention.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/units.h"
 #include "lib/clock.h"
-#include "recording/mark.h"
 
 #define LOOK_AGAIN_NS 30000000000ll /* at files that were left */
 
@@ -25,93 +23,6 @@ bool retention_is_wanted(const struct retention_limits *limits)
 uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned streams)
 {
     return limits->bytes ? limits->bytes / (4ull * streams) : UINT64_MAX;
-}
-
-/* ---- what is there ---- */
-
-static void append(struct retention *retention, const struct kept_file *file)
-{
-    struct kept_file *grown;
-
-    pthread_mutex_lock(&retention->lock);
-    grown = realloc(retention->files, (retention->file_count + 1) * sizeof *grown);
-    if (grown) {
-        grown[retention->file_count++] = *file;
-        retention->files = grown;
-    }
-    pthread_mutex_unlock(&retention->lock);
-    if (!grown)
-        log_warning("no memory to keep an eye on another file: it is not removed by itself");
-}
-
-static bool measure(int dir_fd, const char *name, struct kept_file *ret)
-{
-    struct stat st;
-
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
-        return false;
-    ret->bytes = (uint64_t)st.st_blocks * 512u;
-    ret->end_ns = (int64_t)st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
-    ret->is_left = mark_is_set(dir_fd, name);
-    return true;
-}
-
-/* "wfs_000012.fits" of stream wfs: 12; else 0. */
-static uint64_t seq_of(const char *name, const char *stream)
-{
-    size_t lead = strlen(stream);
-    char own[TREE_FILE_BYTES];
-    uint64_t seq;
-
-    if (strncmp(name, stream, lead) != 0 || name[lead] != '_')
-        return 0;
-    seq = strtoull(name + lead + 1, NULL, 10);
-    tree_file_name(own, stream, seq, 0);
-    return strcmp(own, name) == 0 ? seq : 0;
-}
-
-static void scan_stream(struct retention *retention, int session_fd, const char *session,
-                        unsigned stream)
-{
-    const char *stream_name = retention->streams[stream]->name;
-    int fd = openat(session_fd, stream_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *entry;
-
-    while (dir && (entry = readdir(dir))) {
-        struct kept_file file = {.stream = stream};
-
-        memcpy(file.session, session, sizeof file.session);
-        file.seq = seq_of(entry->d_name, stream_name);
-        if (file.seq > 0 && measure(fd, entry->d_name, &file))
-            append(retention, &file);
-    }
-    if (dir)
-        closedir(dir);
-    else if (fd >= 0)
-        close(fd);
-}
-
-static int scan(struct retention *retention)
-{
-    int fd = openat(retention->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), session_fd;
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    struct dirent *entry;
-
-    if (!dir)
-        return -errno;
-    while ((entry = readdir(dir))) {
-        if (tree_session_start(entry->d_name) == 0)
-            continue;
-        session_fd = openat(retention->root_fd, entry->d_name,
-                            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        for (unsigned i = 0; i < retention->count && session_fd >= 0; i++)
-            scan_stream(retention, session_fd, entry->d_name, i);
-        if (session_fd >= 0)
-            close(session_fd);
-    }
-    closedir(dir);
-    return 0;
 }
 
 /* Two files of two frames a stream: below that there is nothing to keep. */
@@ -135,20 +46,54 @@ static int check_bytes(const struct retention *retention, struct dao_text *text)
     return -EINVAL;
 }
 
+static int64_t boot_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+/* The wall clock, as if it had never been set since the beginning. */
+static int64_t steady_ns(const struct retention *retention)
+{
+    return retention->begin_real_ns + (boot_ns() - retention->begin_boot_ns);
+}
+
+static int look_for_files(struct retention *retention)
+{
+    retention->root_fd = open(retention->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (retention->root_fd < 0)
+        return -errno;
+    retention->lists = calloc(retention->count, sizeof *retention->lists);
+    if (!retention->lists)
+        return -ENOMEM;
+    for (unsigned i = 0; i < retention->count; i++)
+        retention->lists[i].stream = retention->streams[i]->name;
+    return kept_scan(retention->lists, retention->count, retention->root_fd,
+                     retention->begin_real_ns);
+}
+
 int retention_start(struct retention *retention, struct dao_text *text)
 {
     int r;
 
     pthread_mutex_init(&retention->removing, NULL);
     pthread_mutex_init(&retention->lock, NULL);
-    retention->root_fd = open(retention->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    r = retention->root_fd < 0 ? -errno : scan(retention);
+    retention->begin_real_ns = dao_clock_real_ns();
+    retention->begin_boot_ns = boot_ns();
+    r = look_for_files(retention);
     if (r < 0) {
         snprintf(text->s, sizeof text->s, "%.200s: cannot look for files to be removed: %s",
                  retention->root, strerror(-r));
         return r;
     }
-    return check_bytes(retention, text);
+    r = check_bytes(retention, text);
+    if (r == 0) { /* what is beyond the limits already may be all the room there is */
+        retention_look(retention);
+        retention_sweep(retention);
+    }
+    return r;
 }
 
 void retention_fini(struct retention *retention)
@@ -158,198 +103,241 @@ void retention_fini(struct retention *retention)
     retention_sweep(retention);
     if (retention->root_fd >= 0)
         close(retention->root_fd);
-    free(retention->files);
-    free(retention->to_close);
+    for (unsigned i = 0; i < retention->count && retention->lists; i++)
+        kept_free(&retention->lists[i]);
+    free(retention->lists);
     pthread_mutex_destroy(&retention->lock);
     pthread_mutex_destroy(&retention->removing);
     *retention = (struct retention){0};
 }
 
-/* ---- which one goes next? ---- */
+/* ---- which ones go next? ---- */
 
 #define NO_STREAM UINT32_MAX
 
-static bool is_older(const struct kept_file *a, const struct kept_file *b)
-{
-    int order = strcmp(a->session, b->session);
+/* Files of one session and stream, oldest first. */
+struct batch {
+    unsigned stream;
+    struct kept_file files[RETIRE_MANY];
+    struct retire olds[RETIRE_MANY];
+    size_t count;
+};
 
-    return order ? order < 0 : a->seq < b->seq;
-}
-
-/* The oldest of a stream. With the lock held. */
-static struct kept_file *oldest_of(struct retention *retention, unsigned stream)
-{
-    struct kept_file *found = NULL;
-
-    for (size_t i = 0; i < retention->file_count; i++) {
-        struct kept_file *file = &retention->files[i];
-
-        if (!file->is_left && file->stream == stream && (!found || is_older(file, found)))
-            found = file;
-    }
-    return found;
-}
-
-/* Of all, taken from each stream in its order. With the lock held. */
-static struct kept_file *oldest(struct retention *retention)
+/* The oldest of all, taken from each stream in its order. With the lock held. */
+static struct kept_file *oldest(const struct retention *retention, unsigned *ret_stream)
 {
     struct kept_file *found = NULL;
 
     for (unsigned i = 0; i < retention->count; i++) {
-        struct kept_file *file = oldest_of(retention, i);
+        struct kept_file *file = kept_oldest(&retention->lists[i]);
 
-        if (file && (!found || file->end_ns < found->end_ns))
-            found = file;
+        if (!file || (found && file->end_ns >= found->end_ns))
+            continue;
+        found = file;
+        *ret_stream = i;
     }
     return found;
-}
-
-static uint64_t count_files(const struct retention *retention, unsigned stream)
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < retention->file_count; i++)
-        count += retention->files[i].stream == stream && !retention->files[i].is_left;
-    return count;
 }
 
 static uint64_t count_bytes(const struct retention *retention)
 {
     uint64_t bytes = 0;
 
-    for (size_t i = 0; i < retention->file_count; i++)
-        bytes += retention->files[i].is_left ? 0 : retention->files[i].bytes;
-    for (unsigned i = 0; i < retention->count; i++)
+    for (unsigned i = 0; i < retention->count; i++) {
+        bytes += kept_bytes(&retention->lists[i]);
         for (unsigned k = 0; k < STREAM_FILES; k++)
             bytes += atomic_load(&retention->streams[i]->files[k].claimed_bytes);
+    }
     return bytes;
 }
 
+/* Of a stream that a file is to be made for, or not. */
+static bool has_too_many(const struct retention *retention, unsigned i, unsigned stream)
+{
+    uint64_t most = retention->limits.files - (i == stream);
+
+    return retention->limits.files && kept_count(&retention->lists[i]) > most;
+}
+
 /* With the lock held. `stream`: that a file is to be made for, or NO_STREAM. */
-static struct kept_file *find_surplus(struct retention *retention, unsigned stream)
+static struct kept_file *find_surplus(struct retention *retention, unsigned stream,
+                                      unsigned *ret_stream)
 {
     const struct retention_limits *limits = &retention->limits;
-    struct kept_file *file = oldest(retention);
+    int64_t before_ns = limits->time_ns ? steady_ns(retention) - limits->time_ns : INT64_MIN;
 
-    if (!file)
-        return NULL;
-    if (limits->time_ns && file->end_ns < dao_clock_real_ns() - limits->time_ns)
-        return file;
-    if (limits->bytes && count_bytes(retention) > limits->bytes)
-        return file;
-    if (limits->files && stream != NO_STREAM && count_files(retention, stream) >= limits->files)
-        return oldest_of(retention, stream);
-    return NULL;
+    for (unsigned i = 0; i < retention->count; i++) {
+        struct kept_file *file = kept_changed_before(&retention->lists[i], before_ns);
+
+        if (!file && has_too_many(retention, i, stream))
+            file = kept_oldest(&retention->lists[i]);
+        *ret_stream = i;
+        if (file)
+            return file;
+    }
+    return limits->bytes && count_bytes(retention) > limits->bytes ? oldest(retention, ret_stream)
+                                                                   : NULL;
 }
 
-static bool pick(struct retention *retention, unsigned stream, struct kept_file *ret)
+/* They are not counted from here on. */
+static bool pick(struct retention *retention, unsigned stream, struct batch *ret)
 {
     struct kept_file *file;
+    unsigned of = 0;
 
+    ret->count = 0;
     pthread_mutex_lock(&retention->lock);
-    file = find_surplus(retention, stream);
-    if (file)
-        *ret = *file;
+    while (ret->count < RETIRE_MANY && (file = find_surplus(retention, stream, &of))) {
+        if (ret->count > 0 &&
+            (of != ret->stream || strcmp(file->session, ret->files[0].session) != 0))
+            break;
+        ret->stream = of;
+        ret->files[ret->count++] = *file;
+        file->is_left = true;
+    }
     pthread_mutex_unlock(&retention->lock);
-    return file;
+    return ret->count > 0;
 }
 
-static struct kept_file *find_again(struct retention *retention, const struct kept_file *file)
-{
-    for (size_t i = 0; i < retention->file_count; i++)
-        if (retention->files[i].seq == file->seq && retention->files[i].stream == file->stream &&
-            strcmp(retention->files[i].session, file->session) == 0)
-            return &retention->files[i];
-    return NULL;
-}
-
-static void forget(struct retention *retention, const struct kept_file *file)
+static void forget(struct retention *retention, unsigned stream, const struct kept_file *file)
 {
     struct kept_file *own;
 
     pthread_mutex_lock(&retention->lock);
-    own = find_again(retention, file);
+    own = kept_find(&retention->lists[stream], file->session, file->seq);
     if (own)
-        *own = retention->files[--retention->file_count];
+        kept_remove(&retention->lists[stream], own);
     pthread_mutex_unlock(&retention->lock);
 }
 
-/* ---- removing it ---- */
+/* ---- removing them ---- */
 
-static void leave(struct retention *retention, const struct kept_file *file, int why,
-                  const char *text)
+static void say_left(struct retention *retention, const struct batch *batch, size_t i, int why,
+                     const char *text)
 {
-    struct kept_file *own;
-
-    pthread_mutex_lock(&retention->lock);
-    own = find_again(retention, file);
-    if (own)
-        own->is_left = true;
-    pthread_mutex_unlock(&retention->lock);
     if (why == -EPERM || why == -EWOULDBLOCK || retention->left_said)
         return;
     retention->left_said = true;
     log_warning("%s/%s, file %llu: it would be removed to make room, and is left: %s",
-                file->session, retention->streams[file->stream]->name,
-                (unsigned long long)file->seq, text);
+                batch->files[i].session, retention->streams[batch->stream]->name,
+                (unsigned long long)batch->files[i].seq, text);
 }
 
-/* The ledger is told before the file goes. */
-static int tell_ledger(struct retention *retention, const struct kept_file *file,
-                       const struct retire *old, int session_fd, struct dao_text *text)
+/* The ledger is told before files go. */
+static int tell_ledger(struct retention *retention, const struct batch *batch, size_t first,
+                       size_t count, int session_fd, struct dao_text *text)
 {
-    struct record_stream *s = retention->streams[file->stream];
+    struct record_stream *s = retention->streams[batch->stream];
 
-    if (strcmp(file->session, retention->session) != 0)
-        return retire_note(old, session_fd, s->name, text);
-    books_file_retired(retention->books, s, old->name, old->file_seq);
+    if (strcmp(batch->files[0].session, retention->session) != 0)
+        return retire_note(&batch->olds[first], count, session_fd, s->name, text);
+    for (size_t i = first; i < first + count; i++)
+        books_file_retired(retention->books, s, batch->olds[i].name, batch->olds[i].file_seq);
     if (books_write(retention->books))
         return 0;
     snprintf(text->s, sizeof text->s, "the ledger cannot be written");
     return -EIO;
 }
 
-static int take(struct retention *retention, const struct kept_file *file, struct retire *ret)
+static void drop_from_batch(struct batch *batch, size_t i)
 {
-    const char *stream = retention->streams[file->stream]->name;
-    char name[TREE_FILE_BYTES];
-    struct dao_text text;
-    int session_fd = openat(retention->root_fd, file->session,
-                            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW),
-        r;
+    size_t behind = --batch->count - i;
 
-    tree_file_name(name, stream, file->seq, 0);
-    r = session_fd < 0 ? -errno : retire_begin(ret, session_fd, stream, name, &text);
-    if (r == 0) {
-        r = tell_ledger(retention, file, ret, session_fd, &text);
-        if (r < 0)
-            retire_end(ret);
+    memmove(&batch->files[i], &batch->files[i + 1], behind * sizeof *batch->files);
+    memmove(&batch->olds[i], &batch->olds[i + 1], behind * sizeof *batch->olds);
+}
+
+/* No descriptors for more at once: the first of them are enough to go on. */
+static void put_back(struct retention *retention, struct batch *batch, size_t first)
+{
+    pthread_mutex_lock(&retention->lock);
+    for (size_t i = first; i < batch->count; i++) {
+        struct kept_file *own = kept_find(&retention->lists[batch->stream], batch->files[i].session,
+                                          batch->files[i].seq);
+
+        if (own)
+            own->is_left = false;
     }
-    if (r < 0 && r != -ENOENT)
-        leave(retention, file, r, session_fd < 0 ? strerror(-r) : text.s);
-    else
-        forget(retention, file); /* somebody else removed it: his affair */
+    pthread_mutex_unlock(&retention->lock);
+    batch->count = first;
+}
+
+static void begin_all(struct retention *retention, struct batch *batch, int session_fd, int error)
+{
+    const char *stream = retention->streams[batch->stream]->name;
+
+    for (size_t i = 0; i < batch->count;) {
+        char name[TREE_FILE_BYTES];
+        struct dao_text text;
+        int r = error;
+
+        tree_file_name(name, stream, batch->files[i].seq, 0);
+        snprintf(text.s, sizeof text.s, "its session's folder: %s", strerror(-error));
+        if (r == 0)
+            r = retire_begin(&batch->olds[i], session_fd, stream, name, &text);
+        if (r == 0) {
+            i++;
+            continue;
+        }
+        if (r == -EMFILE && i > 0) {
+            put_back(retention, batch, i);
+            return;
+        }
+        if (r == -ENOENT) /* somebody else removed it: his affair */
+            forget(retention, batch->stream, &batch->files[i]);
+        else
+            say_left(retention, batch, i, r, text.s);
+        drop_from_batch(batch, i);
+    }
+}
+
+/* One by one: something is wrong with one of them. */
+static void tell_each(struct retention *retention, struct batch *batch, int session_fd)
+{
+    for (size_t i = 0; i < batch->count;) {
+        struct dao_text text;
+        int r = tell_ledger(retention, batch, i, 1, session_fd, &text);
+
+        if (r == 0) {
+            i++;
+            continue;
+        }
+        say_left(retention, batch, i, r, text.s);
+        retire_end(&batch->olds[i]);
+        drop_from_batch(batch, i);
+    }
+}
+
+/* What stays in it is to be removed now. */
+static void take(struct retention *retention, struct batch *batch)
+{
+    struct dao_text text;
+    int session_fd = openat(retention->root_fd, batch->files[0].session,
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    begin_all(retention, batch, session_fd, session_fd < 0 ? -errno : 0);
+    if (batch->count == 1 ||
+        (batch->count > 1 && tell_ledger(retention, batch, 0, batch->count, session_fd, &text) < 0))
+        tell_each(retention, batch, session_fd);
+    for (size_t i = 0; i < batch->count; i++)
+        forget(retention, batch->stream, &batch->files[i]);
     if (session_fd >= 0)
         close(session_fd);
-    return r;
 }
 
 /* To be closed by somebody who has the time. */
 static void put_off(struct retention *retention, struct retire *old)
 {
-    int *grown;
-
     pthread_mutex_lock(&retention->lock);
-    grown = realloc(retention->to_close, (retention->to_close_count + 1) * sizeof *grown);
-    if (grown) {
-        retention->to_close = grown;
-        grown[retention->to_close_count++] = old->fd;
+    if (retention->to_close_count < RETENTION_TO_CLOSE) {
+        retention->to_close[retention->to_close_count++] = old->fd;
         old->fd = -1;
     }
     pthread_mutex_unlock(&retention->lock);
 }
 
-static void drop(struct retention *retention, struct retire *old, const struct kept_file *file)
+static void drop(struct retention *retention, struct retire *old, const struct kept_file *file,
+                 unsigned stream)
 {
     if (old->fd >= 0) {
         int r = retire_unlink(old);
@@ -363,30 +351,31 @@ static void drop(struct retention *retention, struct retire *old, const struct k
     }
     retire_end(old);
     if (strcmp(file->session, retention->session) != 0)
-        retire_folders(retention->root_fd, file->session, retention->streams[file->stream]->name);
+        retire_folders(retention->root_fd, file->session, retention->streams[stream]->name);
 }
 
 void retention_drop(struct retention *retention, struct retire *old)
 {
-    drop(retention, old, &retention->held);
+    drop(retention, old, &retention->held, retention->held_stream);
     pthread_mutex_unlock(&retention->removing);
 }
 
 static void remove_surplus(struct retention *retention, unsigned stream, struct retire *ret_old)
 {
-    struct kept_file file;
-    struct retire old;
+    struct batch batch;
 
-    while (pick(retention, stream, &file)) {
-        if (take(retention, &file, &old) < 0)
-            continue;
-        log_debug("%s/%s is removed", file.session, old.name);
-        if (ret_old && ret_old->fd < 0 && file.stream == stream) {
-            *ret_old = old;
-            retention->held = file;
-            continue;
+    while (pick(retention, stream, &batch)) {
+        take(retention, &batch);
+        for (size_t i = 0; i < batch.count; i++) {
+            log_debug("%s/%s is removed", batch.files[i].session, batch.olds[i].name);
+            if (ret_old && ret_old->fd < 0 && batch.stream == stream) {
+                *ret_old = batch.olds[i];
+                retention->held = batch.files[i];
+                retention->held_stream = stream;
+                continue;
+            }
+            drop(retention, &batch.olds[i], &batch.files[i], batch.stream);
         }
-        drop(retention, &old, &file);
     }
 }
 
@@ -421,23 +410,28 @@ void retention_before_close(struct retention *retention, struct record_file *f)
 
 /* ---- as time goes by ---- */
 
+/* One claims its room, or is counted, but not both. */
 void retention_add(struct retention *retention, struct record_file *f, bool is_finished)
 {
     struct kept_file file = {.seq = f->file.state.file_seq};
+    bool is_there = is_finished && kept_measure(&file, f->stream->dir_fd, f->file.name);
 
     memcpy(file.session, retention->session, sizeof file.session);
-    file.stream = index_of(retention, f);
-    if (is_finished && measure(f->stream->dir_fd, f->file.name, &file))
-        append(retention, &file);
+    file.end_ns = steady_ns(retention);
+    pthread_mutex_lock(&retention->lock);
+    if (is_there)
+        kept_append(&retention->lists[index_of(retention, f)], &file);
     atomic_store(&f->claimed_bytes, 0);
+    pthread_mutex_unlock(&retention->lock);
 }
 
 /* Marks are taken away, and locks given back. */
 static void look_again(struct retention *retention)
 {
     pthread_mutex_lock(&retention->lock);
-    for (size_t i = 0; i < retention->file_count; i++)
-        retention->files[i].is_left = false;
+    for (unsigned i = 0; i < retention->count; i++)
+        for (size_t k = 0; k < retention->lists[i].count; k++)
+            retention->lists[i].files[k].is_left = false;
     pthread_mutex_unlock(&retention->lock);
 }
 
@@ -445,11 +439,11 @@ void retention_look(struct retention *retention)
 {
     int64_t now_ns = dao_clock_mono_ns();
 
-    if (now_ns - retention->looked_ns >= LOOK_AGAIN_NS) {
-        retention->looked_ns = now_ns;
-        look_again(retention);
-    }
     pthread_mutex_lock(&retention->removing);
+    if (retention->looked_ns && now_ns - retention->looked_ns >= LOOK_AGAIN_NS)
+        look_again(retention);
+    if (!retention->looked_ns || now_ns - retention->looked_ns >= LOOK_AGAIN_NS)
+        retention->looked_ns = now_ns;
     remove_surplus(retention, NO_STREAM, NULL);
     pthread_mutex_unlock(&retention->removing);
 }

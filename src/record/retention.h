@@ -10,6 +10,9 @@
  *
  * The blocks of others are freed by whoever calls retention_sweep(), since that takes its time.
  *
+ * How old a file is, is told by the clock as it was when the recording began: one that is set
+ * meanwhile, forth or back, removes nothing.
+ *
  * A limit is kept before a file is prepared, and before one is finished, so that it holds at every
  * instant: with N files, N - 1 or N are finished. It is exceeded rather than anything be removed that must not be.
  */
@@ -21,20 +24,15 @@
 #include <stdint.h>
 
 #include "record/books.h"
+#include "record/kept.h"
 #include "recording/retire.h"
+
+#define RETENTION_TO_CLOSE 32u /* more are closed at once */
 
 struct retention_limits {
     uint64_t files;  /* finished ones of a stream; 0: no limit */
     uint64_t bytes;  /* of all streams together, with what is being written; 0: no limit */
     int64_t time_ns; /* since a file was finished; 0: no limit */
-};
-
-struct kept_file {
-    char session[TREE_SESSION_BYTES];
-    unsigned stream; /* index */
-    uint64_t seq, bytes;
-    int64_t end_ns; /* POSIX: when it was last changed */
-    bool is_left;   /* it must not be removed, at present */
 };
 
 struct retention {
@@ -48,13 +46,14 @@ struct retention {
     int root_fd;
     pthread_mutex_t removing; /* one at a time; taken before the other */
     pthread_mutex_t lock;
-    struct kept_file *files; /* in no order */
-    size_t file_count;
-    int *to_close; /* files without a name */
-    size_t to_close_count;
+    struct kept_list *lists;          /* one a stream */
+    int to_close[RETENTION_TO_CLOSE]; /* files without a name */
+    unsigned to_close_count;
     bool left_said, trouble_said;
-    int64_t looked_ns;     /* monotonic: at files that were left */
-    struct kept_file held; /* what retention_make_way() gave away last; for its folder */
+    int64_t begin_real_ns, begin_boot_ns; /* the same instant, by two clocks */
+    int64_t looked_ns;                    /* monotonic: at files that were left */
+    struct kept_file held; /* what retention_make_way() gave away last, for its folder */
+    unsigned held_stream;
 };
 
 bool retention_is_wanted(const struct retention_limits *limits);
@@ -62,7 +61,8 @@ bool retention_is_wanted(const struct retention_limits *limits);
 /* The largest file that a limit in bytes lets a stream have, where nothing else is asked for. */
 uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned streams);
 
-/* Find the files that are there. The streams have their shapes. 0 or negative errno with a text. */
+/* Find the files that are there, and remove what is beyond the limits already. The streams have
+ * their shapes. 0 or negative errno with a text. */
 int retention_start(struct retention *retention, struct dao_text *text);
 void retention_fini(struct retention *retention); /* safe on a zeroed one */
 

@@ -324,22 +324,43 @@ static void note_removed(json_t *stream, const json_t *file, uint64_t file_seq)
     json_object_del(object, "so_far"); /* those were of another file */
 }
 
-char *ledger_retire_file(const char *json, const char *stream, const char *file, uint64_t file_seq,
-                         int *ret_error)
+/* 1: taken out; 0: it was told before; -EUCLEAN: it never knew it. */
+static int retire_file(json_t *entry, const char *stream, const struct ledger_retired *file)
+{
+    json_t *files = json_object_get(entry, "files");
+    char name[2 * TREE_FILE_BYTES];
+    ssize_t at;
+
+    snprintf(name, sizeof name, "%s/%s", stream, file->name);
+    at = find_named(files, name);
+    if (at < 0) {
+        const json_t *removed = json_object_get(entry, "removed");
+        json_int_t last = json_integer_value(json_object_get(removed, "last_file"));
+
+        return (uint64_t)last >= file->seq ? 0 : -EUCLEAN;
+    }
+    note_removed(entry, json_array_get(files, (size_t)at), file->seq);
+    json_array_remove(files, (size_t)at);
+    return 1;
+}
+
+char *ledger_retire_files(const char *json, const char *stream, const struct ledger_retired *files,
+                          size_t count, int *ret_error)
 {
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
-    json_t *streams = json_object_get(root, "streams"), *entry, *files;
+    json_t *streams = json_object_get(root, "streams"), *entry;
     ssize_t at = find_named(streams, stream);
-    char name[2 * TREE_FILE_BYTES], *text = NULL;
+    char *text = NULL;
+    int r, taken = 0;
 
     entry = at >= 0 ? json_array_get(streams, (size_t)at) : NULL;
-    files = json_object_get(entry, "files");
-    snprintf(name, sizeof name, "%s/%s", stream, file);
-    at = find_named(files, name);
-    *ret_error = !json_is_array(files) ? -EBADMSG : at < 0 ? -EALREADY : 0;
+    r = json_is_array(json_object_get(entry, "files")) ? 0 : -EBADMSG;
+    for (size_t i = 0; i < count && r >= 0; i++) {
+        r = retire_file(entry, stream, &files[i]);
+        taken += r > 0;
+    }
+    *ret_error = r < 0 ? r : taken == 0 ? -EALREADY : 0;
     if (*ret_error == 0) {
-        note_removed(entry, json_array_get(files, (size_t)at), file_seq);
-        json_array_remove(files, (size_t)at);
         text = json_dumps(root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
         *ret_error = text ? 0 : -ENOMEM;
     }

@@ -124,13 +124,18 @@ bool ledger_balances(const struct ledger_counts *counts);
  * names below root). malloc'ed, NUL-terminated; NULL without memory. */
 char *ledger_to_json(const struct ledger *ledger, bool brief);
 
+struct ledger_retired {
+    const char *name; /* of the file, without its folder */
+    uint64_t seq;
+};
+
 /*
- * In the JSON text of a ledger: this file of `stream` is to be removed; no file of that name: true
- * already. malloc'ed, or NULL with a negative errno in *ret_error: -EBADMSG: it is no ledger, or
- * does not know the stream; -EALREADY: it does not list the file as one that is there.
+ * In the JSON text of a ledger: these files of `stream` are to be removed; one that is not listed was
+ * told before. malloc'ed, or NULL with a negative errno in *ret_error: -EBADMSG: it is no ledger, or
+ * does not know the stream; -EUCLEAN: it never knew one of them; -EALREADY: it was told of all.
  */
-char *ledger_retire_file(const char *json, const char *stream, const char *file, uint64_t file_seq,
-                         int *ret_error);
+char *ledger_retire_files(const char *json, const char *stream, const struct ledger_retired *files,
+                          size_t count, int *ret_error);
 
 /* ---- reading session.json, which may have been written by anybody ---- */
 

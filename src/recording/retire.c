@@ -70,7 +70,7 @@ int retire_begin(struct retire *ret, int session_fd, const char *stream, const c
     text->s[0] = '\0';
     snprintf(ret->name, sizeof ret->name, "%s", name);
     ret->dir_fd = openat(session_fd, stream, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (ret->dir_fd < 0)
+    if (ret->dir_fd < 0 || faccessat(ret->dir_fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
         r = -errno;
     if (r == 0)
         r = open_locked(ret);
@@ -98,32 +98,45 @@ static int check_over(const struct ledger_document *document, struct dao_text *t
     return -EUCLEAN;
 }
 
-static int note(const struct retire *retire, int session_fd, const char *stream,
+static int write_note(const struct retire *retires, size_t count, const char *old, int session_fd,
+                      const char *stream)
+{
+    struct ledger_retired files[RETIRE_MANY];
+    char *json;
+    int r;
+
+    for (size_t i = 0; i < count; i++)
+        files[i] = (struct ledger_retired){retires[i].name, retires[i].file_seq};
+    json = ledger_retire_files(old, stream, files, count, &r);
+    if (r == -EALREADY)
+        r = 0; /* who told it was killed before the file was gone */
+    else if (r == 0)
+        r = tree_replace_file(session_fd, "session.json", json, strlen(json));
+    free(json);
+    return r;
+}
+
+static int note(const struct retire *retires, size_t count, int session_fd, const char *stream,
                 struct dao_text *text)
 {
     struct ledger_document document;
-    char *json = NULL;
     int r = ledger_document_read(&document, session_fd, text);
 
     if (r == 0)
         r = check_over(&document, text);
     if (r == 0) {
-        json = ledger_retire_file(document.text, stream, retire->name, retire->file_seq, &r);
-        if (r == -EALREADY) {
-            r = 0; /* who told it was killed before the file was gone */
-        } else if (r == 0) {
-            r = tree_replace_file(session_fd, "session.json", json, strlen(json));
-        }
-        if (r < 0)
+        r = write_note(retires, count, document.text, session_fd, stream);
+        if (r == -EUCLEAN)
+            snprintf(text->s, sizeof text->s, "session.json does not know it");
+        else if (r < 0)
             snprintf(text->s, sizeof text->s, "session.json cannot be told of it: %s",
                      strerror(-r));
     }
-    free(json);
     ledger_document_free(&document);
     return r;
 }
 
-int retire_note(const struct retire *retire, int session_fd, const char *stream,
+int retire_note(const struct retire *retires, size_t count, int session_fd, const char *stream,
                 struct dao_text *text)
 {
     int r;
@@ -132,7 +145,7 @@ int retire_note(const struct retire *retire, int session_fd, const char *stream,
         snprintf(text->s, sizeof text->s, "its session is being recorded, or repaired");
         return -errno;
     }
-    r = note(retire, session_fd, stream, text);
+    r = note(retires, count, session_fd, stream, text);
     flock(session_fd, LOCK_UN);
     return r;
 }

@@ -9,7 +9,8 @@
  *   somebody holds its lock, or it is marked        left: -EWOULDBLOCK, -EPERM
  *   it is no finished recording of this stream      left: -EMEDIUMTYPE
  *   its session's recorder died, and it was not     left: -EUCLEAN, since repair is to count its
- *   repaired since                                  frames
+ *   repaired since; its ledger never knew it        frames
+ *   who may write it may not remove it              left: -EACCES, before the ledger is told
  *   the session's ledger cannot be told of it       left: nothing is removed without a word
  *   killed after the ledger was told                the ledger has it as removed, and it is there
  *                                                   yet: it is removed by whoever comes next
@@ -34,9 +35,12 @@ struct retire {
 int retire_begin(struct retire *ret, int session_fd, const char *stream, const char *name,
                  struct dao_text *text);
 
-/* Tell the ledger in session_fd, whose recorder does not live. 0, also where it knows already;
- * -EWOULDBLOCK: somebody holds the session; else negative errno with a text. */
-int retire_note(const struct retire *retire, int session_fd, const char *stream,
+#define RETIRE_MANY 64u /* of a session at once: its ledger is written once for all of them */
+
+/* Tell the ledger in session_fd, whose recorder does not live, of `count` of them, RETIRE_MANY at
+ * most. 0, also where it knows already; -EWOULDBLOCK: somebody holds the session; -EUCLEAN: it
+ * never knew one of them; else negative errno. With a text; then it was told of none. */
+int retire_note(const struct retire *retires, size_t count, int session_fd, const char *stream,
                 struct dao_text *text);
 
 /* Remove its name. 0 or negative errno. */

@@ -345,6 +345,17 @@ def without_a_way_to_reserve_what_was_written_stays_valid():
     f.sweep(record, [WAYS["io_uring"], WAYS["pwrite"]])
 
 
+def a_disk_that_earlier_sessions_fill_is_room_enough_for_a_ring():
+    root = mount(16)
+    f.start(root, "--roll-size", "2MiB", "-n", 1500, CAMERA).process.communicate(timeout=60)
+    fill(root, but=1 << 19)
+    recorder = f.start(root, "--keep-files", 2, "--roll-size", "2MiB", "-n", 900, CAMERA)
+    recorder.process.communicate(timeout=60)
+    errors = recorder.errors()
+    assert recorder.process.returncode in (0, 3) and "make room" not in errors, errors
+    assert len(glob.glob(os.path.join(root, "*", "*", "*.fits"))) == 2
+
+
 def no_room_for_a_segment_is_one_line_and_nothing_is_left():
     """A /dev/shm of one MiB, in a mount namespace of its own."""
     for size, status in (("1000x1000", 1), ("16x16", 0)):
@@ -374,5 +385,6 @@ if __name__ == "__main__":
             f.together(the_end_comes_before_less_is_free_than_is_to_be_kept,
                        room_that_files_of_the_old_shape_hold_is_waited_for),
             without_a_way_to_reserve_what_was_written_stays_valid,
+            a_disk_that_earlier_sessions_fill_is_room_enough_for_a_ring,
             no_room_for_a_segment_is_one_line_and_nothing_is_left,
             everything_that_was_left_is_valid])

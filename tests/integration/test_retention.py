@@ -4,6 +4,7 @@ ledger tells of it, and that no row or pixel of a file that went is ever taken f
 import fcntl
 import glob
 import json
+import mmap
 import os
 import re
 import signal
@@ -242,29 +243,79 @@ def who_reads_a_file_goes_on_to_read_what_was_in_it():
 
 def what_goes_while_it_is_looked_at_is_not_called_missing():
     root = f.new_root()
-    ended(f.start(root, "--roll-frames", 10, "-n", 1500, CAMERA))
+    f.start(root, "--roll-frames", 10, "-n", 1500, CAMERA).process.communicate(timeout=60)
     # What it has to say fills the pipe long before it has looked at all of them.
     verify = h.start(h.DAOREC, "verify", root)
     fcntl.fcntl(verify.stdout, fcntl.F_SETPIPE_SZ, 4096)
     h.wait_for(lambda: struct.unpack("i", fcntl.ioctl(verify.stdout, termios.FIONREAD,
                                                       bytes(4)))[0] >= 4096, what="a full pipe")
-    ended(f.start(root, "--keep-files", 2, "--roll-frames", 100, "-n", 100, CAMERA))
+    calls = f.Faults(root, ops=["name"])
+    ended(f.start(root, "--keep-files", 2, "--roll-frames", 100, "-n", 100, CAMERA,
+                  env=calls.environment()))
     assert len(files_of(root)) == 2
+    assert calls.get("calls") < 50, "the ledger is not written for each file of thousands"
     said, _ = verify.communicate(timeout=60)
     assert verify.returncode == 0 and said.endswith(": no doubt\n"), said[-500:]
+
+
+def set_times(seconds, *files):
+    for file in files:
+        os.utime(file, (seconds, seconds))
+
+
+def a_session_of_a_later_date_is_the_older_one_all_the_same():
+    root = f.new_root()
+    f.start(root, "--roll-frames", 50, "-n", 150, CAMERA).process.communicate(timeout=60)
+    later = os.path.join(root, "2096-01-01_00-00-00")
+    os.rename(glob.glob(os.path.join(root, "*"))[0], later)
+    set_times(4e9, *files_of(root))
+    told = ended(f.start(root, "--keep-files", 2, "--roll-frames", 50, "-n", 100, CAMERA))
+    assert "removed" not in told and len(files_of(root)) == 2, (told, files_of(root))
+    assert not os.path.exists(later)
+
+
+def only_time_that_went_by_makes_a_file_old():
+    root, now = f.new_root(), time.time()
+    f.start(root, "--roll-frames", 50, "-n", 150, CAMERA).process.communicate(timeout=60)
+    touched, *old = files_of(root)
+    set_times(now - 7200, *old)
+    control = os.path.join(h.segments, "clock")
+    with open(control, "w+b") as page_file:
+        page_file.truncate(mmap.PAGESIZE)
+        page = mmap.mmap(page_file.fileno(), mmap.PAGESIZE)
+    environment = {**os.environ, "LD_PRELOAD": os.path.abspath(f.PRELOAD_CLOCK),
+                   "CLOCK_CONTROL": control}
+    recorder = f.start(root, "--keep-time", "1h", "--roll-time", "200ms", CAMERA, env=environment)
+    h.wait_for(lambda: not any(map(os.path.exists, old)), what="old files to go")
+    recorder.has_files(CAMERA, 3)
+    first = files_of(root)
+    assert touched in first, first
+    page[0:8] = (86400 * 10**9).to_bytes(8, "little", signed=True)
+    recorder.has_files(CAMERA, len(first) + 3)
+    assert all(map(os.path.exists, first)), first
+    page[0:8] = bytes(8)
+    recorder.stop()
+    recorder.process.communicate(timeout=60)
 
 
 def a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_the_books():
     root = f.new_root()
     recorder = f.start(root, "--keep-files", 2, "--roll-frames", 400, "-v", CAMERA)
     recorder.says("is written into the blocks of", 60)
-    h.wait_for(lambda: recorder.part_number(CAMERA) >= 7, what="file 7")
+    h.wait_for(lambda: recorder.part_number(CAMERA) >= 7 and
+               f"_{recorder.part_number(CAMERA):06d}.fits is written into" in recorder.errors(),
+               what="file 7, or a later one, in blocks of an older one")
     recorder.process.send_signal(signal.SIGKILL)
     recorder.process.communicate()
     for part in files_of(root, ending=".part"):
         with fits.open(part, memmap=False) as hdus:
             rows, first = hdus["FRAMES"].data, hdus[0].header["CNT0BEG"]
             there = rows["RTIME"] != 0
+            if not there.any():  # the one that repair keeps all the same
+                plane, (shape, dtype) = hdus[0].section[0], SHAPES[CAMERA]
+                ramp = h.ramp(np.array([first]), shape, dtype)[0]
+                nothing = hdus[0].header["BZERO"]  # zeros in the file
+                assert ((plane == nothing) | (plane == ramp)).all(), "pixels of another night"
             counts, lost = rows["CNT0"][there].astype(np.int64), rows["LOST"][there]
             assert not counts.size or counts[0] == first, (counts[:3], first)
             assert (np.diff(counts) - 1 == lost[1:]).all(), part
@@ -331,5 +382,7 @@ if __name__ == "__main__":
             a_file_that_is_marked_while_it_is_recorded_stays,
             who_reads_a_file_goes_on_to_read_what_was_in_it,
             what_goes_while_it_is_looked_at_is_not_called_missing,
+            a_session_of_a_later_date_is_the_older_one_all_the_same,
+            only_time_that_went_by_makes_a_file_old,
             a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_the_books,
             what_makes_no_sense_is_one_line])

@@ -49,7 +49,7 @@ static int retire(const char *name)
     int r = retire_begin(&retire, session_fd, "wfs", name, &text);
 
     if (r == 0)
-        r = retire_note(&retire, session_fd, "wfs", &text);
+        r = retire_note(&retire, 1, session_fd, "wfs", &text);
     if (r == 0)
         r = retire_unlink(&retire);
     if (r < 0)
@@ -109,7 +109,7 @@ START_TEST(a_file_that_the_ledger_has_as_removed_goes_now)
     struct dao_text text;
 
     ck_assert_int_eq(retire_begin(&retire_it, session_fd, "wfs", "wfs_000001.fits", &text), 0);
-    ck_assert_int_eq(retire_note(&retire_it, session_fd, "wfs", &text), 0);
+    ck_assert_int_eq(retire_note(&retire_it, 1, session_fd, "wfs", &text), 0);
     retire_end(&retire_it);
     ck_assert_int_eq(retire("wfs_000001.fits"), 0);
     ck_assert(!is_there("wfs_000001.fits"));
@@ -170,7 +170,32 @@ START_TEST(nothing_goes_without_a_ledger_that_tells)
         ck_assert_int_eq(retire("wfs_000001.fits"), -EWOULDBLOCK);
         close(recorder);
     }
+    ck_assert_int_eq(renameat(stream_fd, "wfs_000001.fits", stream_fd, "kept"), 0);
+    take_file(&(struct take){0}, stream_fd, 8, 3, 3, 7, 0, true); /* of which it never knew */
+    ck_assert_int_eq(retire("wfs_000007.fits"), -EUCLEAN);
+    ck_assert(is_there("wfs_000007.fits"));
+    ck_assert_int_eq(renameat(stream_fd, "kept", stream_fd, "wfs_000001.fits"), 0);
     ck_assert_int_eq(retire("wfs_000001.fits"), 0);
+}
+END_TEST
+
+START_TEST(who_may_not_remove_it_tells_no_ledger)
+{
+    struct ledger_document document;
+
+    ck_assert_int_eq(fchmod(session_fd, 0777), 0); /* all may be written but the stream's folder */
+    ck_assert_int_eq(fchmodat(session_fd, "session.json", 0666, 0), 0);
+    ck_assert_int_eq(fchmodat(stream_fd, "wfs_000001.fits", 0666, 0), 0);
+    ck_assert_int_eq(fchmod(stream_fd, 0555), 0);
+    if (getuid() == 0)
+        ck_assert_int_eq(seteuid(65534), 0);
+    ck_assert_int_eq(retire("wfs_000001.fits"), -EACCES);
+    if (getuid() == 0)
+        ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_int_eq(fchmod(stream_fd, 0700), 0);
+    document = read_ledger();
+    ck_assert_uint_eq(document.ledger.streams[0].removed.files, 0);
+    ledger_document_free(&document);
 }
 END_TEST
 
@@ -216,6 +241,7 @@ int main(void)
     tcase_add_test(tests, a_file_that_the_ledger_has_as_removed_goes_now);
     tcase_add_test(tests, what_must_not_go_is_left);
     tcase_add_test(tests, nothing_goes_without_a_ledger_that_tells);
+    tcase_add_test(tests, who_may_not_remove_it_tells_no_ledger);
     tcase_add_test(tests, numbers_of_what_was_removed_that_make_no_sense_are_no_ledger);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);

@@ -1,0 +1,169 @@
+/* kept.c - see kept.h. */
+#include "record/kept.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "recording/mark.h"
+
+bool kept_append(struct kept_list *list, const struct kept_file *file)
+{
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 16;
+        struct kept_file *grown = realloc(list->files, room * sizeof *grown);
+
+        if (!grown) {
+            log_warning("no memory to keep an eye on another file: it is not removed by itself");
+            return false;
+        }
+        list->files = grown;
+        list->room = room;
+    }
+    list->files[list->count++] = *file;
+    return true;
+}
+
+void kept_remove(struct kept_list *list, struct kept_file *file)
+{
+    size_t behind = (size_t)(list->files + list->count - (file + 1));
+
+    memmove(file, file + 1, behind * sizeof *file);
+    list->count--;
+}
+
+void kept_free(struct kept_list *list)
+{
+    free(list->files);
+    *list = (struct kept_list){0};
+}
+
+/* ---- what is there ---- */
+
+bool kept_measure(struct kept_file *ret, int dir_fd, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    ret->bytes = (uint64_t)st.st_blocks * 512u;
+    ret->end_ns = (int64_t)st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec;
+    ret->is_left = mark_is_set(dir_fd, name);
+    return true;
+}
+
+/* "wfs_000012.fits" of stream wfs: 12; else 0. */
+static uint64_t seq_of(const char *name, const char *stream)
+{
+    size_t lead = strlen(stream);
+    char own[TREE_FILE_BYTES];
+    uint64_t seq;
+
+    if (strncmp(name, stream, lead) != 0 || name[lead] != '_')
+        return 0;
+    seq = strtoull(name + lead + 1, NULL, 10);
+    tree_file_name(own, stream, seq, 0);
+    return strcmp(own, name) == 0 ? seq : 0;
+}
+
+static void scan_stream(struct kept_list *list, int session_fd, const char *session,
+                        int64_t latest_ns)
+{
+    int fd = openat(session_fd, list->stream, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        struct kept_file file = {.seq = seq_of(entry->d_name, list->stream)};
+
+        memcpy(file.session, session, sizeof file.session);
+        if (file.seq == 0 || !kept_measure(&file, fd, entry->d_name))
+            continue;
+        if (file.end_ns > latest_ns)
+            file.end_ns = latest_ns;
+        kept_append(list, &file);
+    }
+    if (dir)
+        closedir(dir);
+    else if (fd >= 0)
+        close(fd);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct kept_file *x = a, *y = b;
+    int order = strcmp(x->session, y->session);
+
+    return order ? order : x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+int kept_scan(struct kept_list *lists, unsigned count, int root_fd, int64_t latest_ns)
+{
+    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), session_fd;
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+
+    if (!dir)
+        return -errno;
+    while ((entry = readdir(dir))) {
+        if (tree_session_start(entry->d_name) == 0)
+            continue;
+        session_fd =
+            openat(root_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        for (unsigned i = 0; i < count && session_fd >= 0; i++)
+            scan_stream(&lists[i], session_fd, entry->d_name, latest_ns);
+        if (session_fd >= 0)
+            close(session_fd);
+    }
+    closedir(dir);
+    for (unsigned i = 0; i < count; i++)
+        if (lists[i].count > 0)
+            qsort(lists[i].files, lists[i].count, sizeof *lists[i].files, compare);
+    return 0;
+}
+
+/* ---- which, and how many ---- */
+
+struct kept_file *kept_find(const struct kept_list *list, const char *session, uint64_t seq)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->files[i].seq == seq && strcmp(list->files[i].session, session) == 0)
+            return &list->files[i];
+    return NULL;
+}
+
+struct kept_file *kept_oldest(const struct kept_list *list)
+{
+    return kept_changed_before(list, INT64_MAX);
+}
+
+struct kept_file *kept_changed_before(const struct kept_list *list, int64_t ns)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->files[i].is_left && list->files[i].end_ns < ns)
+            return &list->files[i];
+    return NULL;
+}
+
+uint64_t kept_count(const struct kept_list *list)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        count += !list->files[i].is_left;
+    return count;
+}
+
+uint64_t kept_bytes(const struct kept_list *list)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        bytes += list->files[i].is_left ? 0 : list->files[i].bytes;
+    return bytes;
+}

@@ -122,21 +122,21 @@ def check_stream(root, session, told):
 
 def so_many_files_are_kept_and_no_more_at_any_instant():
     root = f.new_root()
-    recorder = f.start(root, "--keep-files", 3, "--roll-frames", 100, "-n", 2000, CAMERA, ACTUATORS)
+    recorder = f.start(root, "--keep-files", 3, "--roll-frames", 100, "-n", 1500, CAMERA, ACTUATORS)
     watch = Watch(lambda: max(count_at_once(root, path) for path in SHAPES))
     told = ended(recorder)
     assert watch.end() == 3, watch.most
     numbers = [number(file) for file in files_of(root)]
     assert len(numbers) == 3 and numbers == list(range(numbers[0], numbers[0] + 3)), numbers
     assert told["removed"]["files"] == told["removed"]["last_file"] == numbers[0] - 1, told
-    assert told["recorded"] == 2000
+    assert told["recorded"] == 1500
     assert "so_far" in told["removed"]
 
 
 def so_many_bytes_are_kept_of_all_streams_together():
     root = f.new_root()
     limit = 4 << 20
-    recorder = f.start(root, "--keep-size", limit, "-n", 3000, CAMERA, ACTUATORS)
+    recorder = f.start(root, "--keep-size", limit, "-n", 2400, CAMERA, ACTUATORS)
     watch = Watch(lambda: used(root))
     ended(recorder)
     # The ledgers, and what is being renamed while it is added up, come on top.

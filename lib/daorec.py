@@ -40,7 +40,7 @@ import os
 import numpy as np
 
 from daorec_cut import open_file
-from daorec_file import CHUNK, ROW, Error, File, Flag, NotOurs, losses_at, to_ns
+from daorec_file import CHUNK, ROW, Error, File, Flag, NotOurs, losses_at, to_ns, unseen_cause
 
 __all__ = ["Error", "Flag", "Gap", "Frame", "File", "Stream", "Session", "sessions",
            "to_datetime64"]  # and open, which would hide Python's own after import *
@@ -370,10 +370,10 @@ class Stream:
 
     def _row_gaps(self, told):
         """By the rules that daorec repair rebuilds a ledger by."""
-        last = number = None
+        last = previous = None
         restarts = {gap.first_cnt0: gap.count for gap in told if gap.cause == "restart"}
         for at, file in zip(self._first, self.files):
-            is_behind_hole, number = number is not None and file.number > number + 1, file.number
+            before_it, previous = previous, file
             whole_to = file.last_cnt0_if_whole(last) if last is not None else None
             if whole_to is not None:
                 last = whole_to
@@ -383,12 +383,11 @@ class Stream:
                 steps = np.diff(counts, prepend=counts[0] - 1 if last is None else last) - 1
                 for k in np.flatnonzero((rows["LOST"] > 0) | (steps > 0)).tolist():
                     before = int(counts[k - 1]) if k else last
-                    unseen = (None if file.is_cut else
-                              "absent" if is_behind_hole and begin + k == 0 else "disk")
+                    unseen = unseen_cause(file, file if begin + k else before_it)
                     for first, count, cause in losses_at(rows[k], before, restarts, unseen):
                         gap = Gap(first, count, cause, int(rows[k]["RTIME"]), at + begin + k)
                         if count > 0 and cause:
-                            yield from _beside(gap, told) if cause == "absent" else [gap]
+                            yield from gaps_beside(gap, told) if cause == "absent" else [gap]
                 last = int(counts[-1])
 
     def _with_ledger(self, gaps, told):
@@ -418,7 +417,7 @@ class Stream:
         return sorted(merged, key=lambda gap: gap.index)
 
 
-def _beside(absent, told):
+def gaps_beside(absent, told):
     """What of an absent gap is left beside the ledger's gaps within it, and these."""
     at, end = absent.first_cnt0, absent.first_cnt0 + absent.count
     for gap in sorted(told):

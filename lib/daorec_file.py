@@ -475,6 +475,14 @@ class File:
         return list(zip(starts, sizes, firsts, lasts[1:] + [last]))
 
 
+def unseen_cause(file, before):
+    """For losses_at(): why frames that no row tells of are missing between a frame of the File
+    `before` (None: there is none) and one of `file`. None: they were left out on purpose."""
+    if file.is_cut:
+        return None
+    return "absent" if before is not None and file.number > before.number + 1 else "disk"
+
+
 def losses_at(row, before, restarts, unseen="disk"):
     """[(first missing CNT0, count, cause)] by a row and the CNT0 before it (None: it is the first).
     restarts: {first CNT0: count} of the ledger's gaps before a restart. unseen: the cause where

@@ -25,7 +25,7 @@ _BARS_MAX = 140
 # Stand-ins for the page's colours, which matplotlib does not know.
 _COLOURS = {"ink": "#010101", "muted": "#020202", "line": "#030303", "mid": "#040404",
             "soft": "#050505", "lapped": "#060606", "disk": "#070707", "source": "#080808",
-            "restart": "#090909"}
+            "restart": "#090909", "absent": "#0a0a0a"}
 INK, MUTED, LINE, MID, SOFT = (_COLOURS[name] for name in ("ink", "muted", "line", "mid", "soft"))
 
 matplotlib.rcdefaults()  # whatever this user's own settings are

@@ -6,7 +6,8 @@ histograms by time -> numbers and short arrays. Memory does not grow with the fr
 histograms a stream while it is read (some 15 MB), short arrays afterwards.
 
 What can go wrong: rows cannot be read (daorec.Error, passed on). A ledger that is damaged, older
-than the files or not of them is told in `notes`, and counts then come from the rows. Times are
+than the files or not of them is told in `notes`, and counts then come from the rows; so they do
+where it tells that the recorder has removed files, to keep within a limit. Times are
 believed as far as nothing overflows: what lies outside of the night is booked to its first or last
 part. Sums balance always: lost = sum by cause, expected = recorded + lost.
 """
@@ -19,10 +20,11 @@ import warnings
 
 import numpy as np
 
-from daorec import Error, Flag, Gap
-from daorec_file import ROW, losses_at, to_ns
+from daorec import Error, Flag, Gap, gaps_beside
+from daorec_file import ROW, losses_at, to_ns, unseen_cause
 
-CAUSES = ("lapped", "disk", "source", "restart")
+LEDGER_CAUSES = ("lapped", "disk", "source", "restart")
+CAUSES = LEDGER_CAUSES + ("absent",)  # in files that are not here, between some that are
 BINS_MAX = 360
 BIN_MIN_S = 0.1
 GAPS_MAX = 100  # in the table; the largest ones
@@ -58,13 +60,17 @@ class TimeBins:
         return np.unique(edges) * self.width_s
 
 
+def _row(file, index):
+    rows = np.empty(1, ROW)
+    file.read_rows(range(index, index + 1), rows)
+    return rows[0]
+
+
 def _ends(stream):
     """RTIME of the first and the last row of each file; all of a clock that was set back."""
-    rows = np.empty(1, ROW)
     for file in stream.files:
         for index in sorted({0, len(file) - 1}) if len(file) else ():
-            file.read_rows(range(index, index + 1), rows)
-            yield int(rows["RTIME"][0])
+            yield int(_row(file, index)["RTIME"])
 
 
 def _raise_to(largest, where, values):
@@ -144,6 +150,18 @@ class Told:
     gaps: list
     geometry: str
     depth: int
+    removed_files: int
+    removed_frames: int
+
+    def forget_before(self, row):
+        """What was noticed before this row, the first that is left (None: none is), was lost among
+        frames that were removed, but for what is missing just before it."""
+        if row is None:
+            self.gaps = []
+            return
+        just_before = range(int(row["CNT0"]) - int(row["LOST"]), int(row["CNT0"]))
+        self.gaps = [gap for gap in self.gaps
+                     if gap.time >= row["RTIME"] or gap.first_cnt0 in just_before]
 
 
 def _told(stream, notes):
@@ -157,16 +175,22 @@ def _told(stream, notes):
         if any(not 0 <= gap.count < 2**48 or max(abs(gap.first_cnt0), abs(gap.time)) >= 2**63
                for gap in gaps):
             raise ValueError("a gap of no possible size or time")
-        told = Told(operator.index(entry["recorded"]),
-                    {cause: operator.index(entry["lost_by"][cause]) for cause in CAUSES},
+        lost_by = {cause: operator.index(entry["lost_by"][cause]) for cause in LEDGER_CAUSES}
+        removed = entry.get("removed", {"files": 0, "frames": 0})
+        told = Told(operator.index(entry["recorded"]), {**lost_by, "absent": 0},
                     operator.index(entry["restarts"]), gaps,
                     " × ".join(map(str, entry["geometry"]["size"])) + " "
-                    + str(entry["geometry"]["type"]), operator.index(entry["geometry"]["depth"]))
+                    + str(entry["geometry"]["type"]), operator.index(entry["geometry"]["depth"]),
+                    operator.index(removed["files"]), operator.index(removed["frames"]))
         if (entry["lost"] != sum(told.lost_by.values())
                 or entry["expected"] != told.recorded + entry["lost"]):
             raise ValueError("expected is not recorded + lost")
         if min(told.lost_by.values()) < 0:
             raise ValueError("less than nothing was lost")
+        if not 0 <= told.removed_frames <= told.recorded or told.removed_files < 0:
+            raise ValueError("more was removed than recorded, or less than nothing")
+        if told.removed_files and told.recorded != len(stream):
+            told.forget_before(next((_row(file, 0) for file in stream.files if len(file)), None))
         return told
     except Error as error:
         notes.append(f"The ledger is not used: {error}.")
@@ -281,24 +305,24 @@ class Stream:
             self._waiting[gap.first_cnt0].append(gap)
         self._restarts = {gap.first_cnt0: gap.count for queue in self._waiting.values()
                           for gap in queue if gap.cause == "restart"}
-        self._before = None  # the row before
+        self._before = self._file = None  # the row before, and its file
         self.waiting = np.zeros(bins.count, np.int64)
         self._open = np.empty((3, 0), np.int64)  # of _count_waiting()
         for file in self.source.files:
             for _, rows in file.row_chunks():
                 with np.errstate(over="ignore"):
-                    self._take(rows, file.frame_bytes + ROW.itemsize)
+                    self._take(rows, file)
                 progress(len(rows))
         self._count_waiting(self._open[:, :0], 0)
         self.latency.close(0.5, 0.99)
         self.interval.close()
         self._add_gaps_without_row()
 
-    def _take(self, rows, frame_bytes):
+    def _take(self, rows, file):
         where = self._bins.index(rows["RTIME"])
         counts = np.bincount(where, minlength=self._bins.count)
         self.taken += counts
-        self.data += counts * frame_bytes
+        self.data += counts * (file.frame_bytes + ROW.itemsize)
         for flag in Flag:
             self.flags[flag] += int(np.count_nonzero(rows["FLAGS"] & flag))
         before = self._before if self._before is not None else rows[:1]
@@ -311,11 +335,18 @@ class Stream:
         self._take_times(rows, previous, steps, where)
         for k in np.flatnonzero((rows["LOST"] > 0) | (steps > 0)):
             is_first = k == 0 and self._before is None
-            last = None if is_first else int(previous["CNT0"][k])
-            for first, count, cause in losses_at(rows[k], last, self._restarts):
-                if count > 0:
-                    self._take_gap(Gap(first, count, cause, int(rows["RTIME"][k]), None))
-        self._before = rows[-1:].copy()
+            self._take_losses(rows[k], None if is_first else int(previous["CNT0"][k]),
+                              unseen_cause(file, file if k else self._file))
+        self._before, self._file = rows[-1:].copy(), file
+
+    def _take_losses(self, row, last, unseen):
+        for first, count, cause in losses_at(row, last, self._restarts, unseen):
+            gap = Gap(first, count, cause, int(row["RTIME"]), None)
+            if count > 0 and cause == "absent":
+                for part in gaps_beside(gap, self.told.gaps if self.told else ()):
+                    self._take_gap(part)
+            elif count > 0 and cause:
+                self._take_gap(gap)
 
     def _take_times(self, rows, previous, steps, where):
         def good(rows):
@@ -373,12 +404,22 @@ class Stream:
         self.expected = self.recorded + self.lost
         self.restarts = told.restarts if self.by_ledger else self.flags[Flag.RESET]
         self.data_bytes = int(self.data.sum()) if self._bins else 0
-        if told is not None and not self.by_ledger and not self.unfinished:
-            self.notes.append(f"The ledger tells of {told.recorded} frames, {self.recorded} are "
-                              "here: files were taken away or added. Counts are those of the rows.")
+        if told is not None and not self.by_ledger:
+            self._tell_missing(told)
         if self.by_ledger and self._bins and self.lost != self.losses.total:
             self.notes.append(f"The ledger tells of {self.lost} lost frames, the rows of "
                               f"{self.losses.total}; the table has the ledger's.")
+
+    def _tell_missing(self, told):
+        of_left = told.recorded - told.removed_frames
+        if told.removed_files:
+            self.notes.append(
+                f"{told.removed_files} of its files, of {told.removed_frames} frames, were removed "
+                "to keep within a limit. All that is shown is of what is left.")
+        if of_left != self.recorded and not self.unfinished:
+            but = " that were not removed" if told.removed_files else ""
+            self.notes.append(f"The ledger tells of {of_left} frames{but}, {self.recorded} are "
+                              "here: files were taken away or added. Counts are those of the rows.")
 
     @property
     def span_s(self):

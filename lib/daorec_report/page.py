@@ -19,6 +19,7 @@ _CAUSE_MEANS = {
     "disk": "the same, since the disk had fallen behind",
     "source": "the source’s own count jumped",
     "restart": "published before the source restarted, and not taken in time",
+    "absent": "in files that are not here, between some that are",
 }
 _FLAG_MEANS = {
     Flag.TORN: "torn (may have changed while it was copied)",
@@ -165,7 +166,8 @@ def _summary(night):
     head = ('<tr><th rowspan="2">Stream</th><th rowspan="2">Frame</th>'
             '<th rowspan="2" class="n">FIFO<small>slots</small></th>'
             '<th rowspan="2" class="n">Files</th><th rowspan="2" class="n">Expected</th>'
-            '<th rowspan="2" class="n">Recorded</th><th colspan="6" class="span">Lost</th>'
+            '<th rowspan="2" class="n">Recorded</th>'
+            f'<th colspan="{2 + len(CAUSES)}" class="span">Lost</th>'
             '<th rowspan="2" class="n">Rate</th><th rowspan="2" class="n">Duration</th>'
             '<th rowspan="2" class="n">Data</th></tr>'
             '<tr><th class="n">all</th><th class="n">share</th>'
@@ -385,7 +387,8 @@ def _stream(stream, index, bins):
     if stream.recorded or stream.lost:
         parts += [_charts(stream, bins, curves), *images]
     else:
-        parts.append('<p class="lead">No frame came.</p>\n')
+        is_gone = stream.told is not None and stream.told.removed_files
+        parts.append(f'<p class="lead">No frame {"is left" if is_gone else "came"}.</p>\n')
     if stream.source.files:
         parts.append(_keywords(stream))
     return "".join(parts) + "</section>\n"

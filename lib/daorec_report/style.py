@@ -6,14 +6,14 @@ STYLE = """
   --font: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
   --paper: #fff; --ink: #1c2024; --muted: #5f6871; --line: #d9dde1; --mid: #8a939c; --soft: #d3d8de;
   --wash: #f5f6f8;
-  --lapped: #d9580d; --disk: #1769aa; --source: #a8518f; --restart: #0b8a6a;
+  --lapped: #d9580d; --disk: #1769aa; --source: #a8518f; --restart: #0b8a6a; --absent: #857000;
   --alert: #b3261e;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #15181b; --ink: #e6e9ec; --muted: #a0a9b2; --line: #343a40; --mid: #7d8791;
     --soft: #565f68; --wash: #1d2125;
-    --lapped: #ff8a47; --disk: #5fb0f0; --source: #d98cc3; --restart: #3fc7a1;
+    --lapped: #ff8a47; --disk: #5fb0f0; --source: #d98cc3; --restart: #3fc7a1; --absent: #cdb53f;
     --alert: #ff7b72;
   }
 }

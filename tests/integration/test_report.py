@@ -21,7 +21,7 @@ from report_face import Page, copied, lossy, made, night, page, report  # noqa: 
 import daorec_file  # noqa: E402
 from daorec_report import pictures, units  # noqa: E402
 
-CAUSES = ("lapped", "disk", "source", "restart")
+CAUSES = night.LEDGER_CAUSES
 
 
 @functools.cache
@@ -53,12 +53,12 @@ def the_page_says_what_the_ledger_says():
         mine, row = session.ledger_of(path), rows[h.stream_name(path)]
         numbers = [len(mine["files"]), mine["expected"], mine["recorded"], mine["lost"]]
         assert row[3:7] == numbers, (row, mine)
-        assert row[8:12] == [mine["lost_by"][cause] for cause in CAUSES], (row, mine)
+        assert row[8:13] == [mine["lost_by"][cause] for cause in CAUSES] + [0], (row, mine)
         size = mine["recorded"] * (mine["geometry"]["frame_bytes"] + 64)
         assert row[-1] == size, (row, size)
     assert rows[h.stream_name(image)][1] == "24 × 20 uint16"
     assert rows[h.stream_name(slopes)][1] == "97 float32"
-    assert rows[h.stream_name(idle)][12] == units.NONE
+    assert rows[h.stream_name(idle)][13] == units.NONE
     told = sorted((gap["time"][11:23], stream["name"], gap["cause"], gap["count"],
                    gap["first_cnt0"]) for stream in session.ledger["streams"]
                   for gap in stream["gaps"])

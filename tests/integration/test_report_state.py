@@ -133,10 +133,11 @@ def a_ledger_that_does_not_fit_is_told_and_not_used():
                lost_by=dict(good["streams"][0]["lost_by"], disk=3, source=4))
     _, shown = glanced(folder)
     assert shown.tables["summary"][0][8:12] == [0, 3, 4, 0], "also where its list is capped"
-    for changed in ({"lost": 8}, {"recorded": "many"}, {"gaps": [{"count": -1}]}, {"gaps": 3},
-                    {"lost_by": None}, {"geometry": []}, {"gaps": [{
-                        "first_cnt0": 1, "count": 2**70, "cause": "disk", "time": None}]}, {"gaps": [{
-                            "first_cnt0": 1, "count": 2, "cause": "disk", "time": 2**63}]}):
+    huge = {"first_cnt0": 1, "count": 2**70, "cause": "disk", "time": None}
+    for changed in ({"lost": 8}, {"recorded": "many"}, {"removed": 3}, {"gaps": 3},
+                    {"removed": {"files": 1, "frames": 501}}, {"gaps": [{"count": -1}]},
+                    {"lost_by": None}, {"geometry": []}, {"gaps": [huge]},
+                    {"gaps": [{**huge, "count": 2, "time": 2**63}]}):
         with_entry(**changed)
         check("entry in the ledger is damaged")
     with open(ledger, "w", encoding="utf-8") as file:
@@ -147,6 +148,42 @@ def a_ledger_that_does_not_fit_is_told_and_not_used():
     with_entry()
     os.unlink(daorec.open(folder).stream.files[-1].path)
     check("The ledger tells of 500 frames, 400 are here: files were taken away", frames=400)
+
+
+def frames_of_absent_files_are_told_as_such():
+    folder = copied(recorded()[0].folder)
+    files = daorec.open(folder).stream.files
+    os.unlink(files[1].path)
+    found, shown = made(folder)
+    missing = len(files[1])
+    assert shown.tables["summary"][0][8:13] == [0, 0, 7, 0, missing]
+    assert [row[2:4] for row in shown.tables["gaps"]] == [["source", 7], ["absent", missing]]
+    assert "files were taken away" in shown.text
+    assert found.streams[0].losses.by_time["absent"].sum() == missing
+    gaps = daorec.open(folder).stream.gaps
+    assert [(gap.cause, gap.count) for gap in gaps] == [("source", 7), ("absent", missing)]
+
+
+def removed_files_are_told_and_the_rest_is_shown():
+    """Losses among what was removed do not count, nor make the night longer."""
+    path, process = source("--jump-at", 30, "--jump-by", 7, depth=8192)
+    recorder = h.record("--wait=30s", "--backlog", "-n", 500, "--roll-frames", 100, path,
+                        "--keep-files", 2)
+    session = h.finish(recorder)
+    end(process)
+    removed = session.ledger_of(path)["removed"]
+    assert (removed["files"], removed["frames"]) == (3, 300)
+    assert [gap["count"] for gap in session.ledger_of(path)["gaps"]] == [7]
+    found, shown = made(session.folder)
+    (stream,) = found.streams
+    assert stream.notes == ["3 of its files, of 300 frames, were removed to keep within a limit. "
+                            "All that is shown is of what is left."]
+    assert stream.notes[0] in shown.text
+    assert shown.tables["summary"][0][4:7] == [200, 200, 0] and "gaps" not in shown.tables
+    assert found.bins.begin_ns == stream.source.rows["RTIME"][0]
+    os.unlink(stream.source.files[0].path)
+    _, shown = made(session.folder)
+    assert "tells of 200 frames that were not removed, 100 are here" in shown.text
 
 
 def what_nobody_recorded_has_a_page_too():
@@ -217,5 +254,6 @@ if __name__ == "__main__":
     h.main([unfinished_and_repaired_sessions_are_told, restarts_and_shapes_are_told,
             bad_times_are_counted_and_left_out,
             the_largest_of_many_gaps_are_shown_and_the_rest_is_counted,
-            a_ledger_that_does_not_fit_is_told_and_not_used, what_nobody_recorded_has_a_page_too,
-            what_names_and_keywords_say_is_text_and_nothing_else])
+            a_ledger_that_does_not_fit_is_told_and_not_used,
+            frames_of_absent_files_are_told_as_such, removed_files_are_told_and_the_rest_is_shown,
+            what_nobody_recorded_has_a_page_too, what_names_and_keywords_say_is_text_and_nothing_else])

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "base/version.h"
 #include "lib/clock.h"
 #include "extract/job.h"
@@ -50,8 +51,8 @@ static int set_geometry(struct extract_job *job, struct dao_text *text)
     if (region->axes != 0 && region->axes != whole->naxis) {
         snprintf(
             text->s, sizeof text->s,
-            "the region has %d ranges, but the frames of %.100s are %s: give one for each axis",
-            region->axes, job->order.series->stream, shape);
+            "the region has %d range%s, but the frames of %.100s are %s: give one for each axis",
+            region->axes, units_plural((uint64_t)region->axes), job->order.series->stream, shape);
         return -EINVAL;
     }
     for (int i = 0; i < region->axes; i++) {

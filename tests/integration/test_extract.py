@@ -349,7 +349,7 @@ def bad_input_is_one_line_and_leaves_nothing():
         (2, "--context goes with", [source, "-o", target, "--context", 5]),
         (2, "--every", [source, "-o", target, "--every", 0]),
         (2, "did you mean '--until'", [source, "-o", target, "--untill", 5]),
-        (1, "1 ranges", [source, "-o", target, "--region", "1:2"]),
+        (1, "1 range,", [source, "-o", target, "--region", "1:2"]),
         (1, "0:12", [source, "-o", target, "--region", "0:7,0:12"]),
         (1, "no frames there", [source, "-o", target, "--from", 300]),
         (1, "no frames there", [source, "-o", target, "--from", 20, "--until", 10]),

@@ -10,6 +10,9 @@
 /* No run is taken to have begun at 0, or its seed, beyond so many counts. */
 #define COUNT_MAX DAO_JUMP_MAX
 
+#define REFUSED_MIN_NS 2000000ll   /* between tries to open what may not be opened */
+#define REFUSED_MAX_NS 100000000ll /* and at most */
+
 /* Is it the run that the reader was in? */
 static bool is_same_run(const struct dao_reader *reader, const struct dao_segment *back)
 {
@@ -37,6 +40,41 @@ static void find_lapped(struct dao_comeback *c, const struct dao_segment *back)
         return;
     c->lapped = frame.cnt0 - 1;
     c->lapped_slot = dao_slot_before(back, frame.slot);
+}
+
+/* What is refused for its rights, say, stays so for longer, and finding out whose it is takes a
+ * look into the users' data base: less and less often. */
+static void rest_from_opening(struct dao_comeback *c, int error, int64_t now_ns)
+{
+    if (error == -ENOENT || error == -ENODATA || error == -EMEDIUMTYPE)
+        c->open_rest_ns = 0; /* it is being made */
+    else if (c->open_rest_ns == 0)
+        c->open_rest_ns = REFUSED_MIN_NS;
+    else if (c->open_rest_ns < REFUSED_MAX_NS / 2)
+        c->open_rest_ns *= 2;
+    else
+        c->open_rest_ns = REFUSED_MAX_NS;
+    c->open_after_ns = now_ns + c->open_rest_ns;
+}
+
+int dao_comeback_open(struct dao_comeback *c, struct dao_segment *back, const char *path,
+                      int64_t now_ns)
+{
+    struct dao_segment fresh;
+    struct dao_text text;
+    int r;
+
+    if (now_ns < c->open_after_ns)
+        return -EAGAIN;
+    r = dao_segment_open(&fresh, path, DAO_ACCESS_READ, &text);
+    if (r < 0) {
+        rest_from_opening(c, r, now_ns);
+        return r;
+    }
+    *back = fresh;
+    c->open_after_ns = c->open_rest_ns = 0;
+    dao_comeback_begin(c, back);
+    return 0;
 }
 
 void dao_comeback_begin(struct dao_comeback *c, const struct dao_segment *back)

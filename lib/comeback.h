@@ -7,7 +7,7 @@
  * counts began at 0, or at its seed while that can be seen, unless they are so large that they
  * cannot have.
  *
- *     dao_comeback_begin(&c, &back);              as soon as it is open
+ *     dao_comeback_open(&c, &back, path, now)     as often as one likes, until it is there
  *     dao_comeback_look(&c, &back);               as often as one likes, while it is not read
  *     dao_comeback_attach(&c, &reader, &back..)   go on in it
  *     dao_comeback_skip(&c, &reader)              behind what it had overwritten when it was opened
@@ -27,8 +27,21 @@ struct dao_comeback {
     uint64_t opened_newest; /* what it had published; the seed: nothing */
     uint64_t lapped;        /* frames up to this count were overwritten; the seed: none */
     uint32_t lapped_slot;   /* where that one was */
+    /* while it cannot be opened */
+    int64_t open_after_ns; /* monotonic: it is not tried before */
+    int64_t open_rest_ns;  /* how long to rest after it was refused */
 };
 
+/*
+ * Try to open what is at `path` for reading, and begin with it; `now_ns`: monotonic. What is refused
+ * for its rights, say, is tried less and less often, down to ten times a second; what is not there,
+ * or is being made, each time. `c` is all zero before the first try.
+ * 0; -EAGAIN: not tried yet; other negative errno: it cannot be opened, `back` is not touched.
+ */
+int dao_comeback_open(struct dao_comeback *c, struct dao_segment *back, const char *path,
+                      int64_t now_ns);
+
+/* The same with one that was opened otherwise, as soon as it is open. */
 void dao_comeback_begin(struct dao_comeback *c, const struct dao_segment *back);
 
 /* What has it published by now? */

@@ -4,6 +4,7 @@
  *
  *   it does not come back       waited for until the end
  *   it is being made            opening it fails, and is tried again
+ *   it may not be opened        the same, less and less often
  *   it comes back               a new run begins, whatever its shape
  *   it goes away again, or the  what it published meanwhile is counted as lost
  *   end is asked for
@@ -70,16 +71,14 @@ static void take_over(struct watch *w)
 
 void watch_gone_step(struct watch *w)
 {
-    struct dao_text text;
-
     if (w->now.condition == WATCH_RUNNING)
         begin(w);
     if (w->fresh.fd < 0) {
-        if (w->stopping || dao_segment_open(&w->fresh, w->path, DAO_ACCESS_READ, &text) < 0) {
+        if (w->stopping ||
+            dao_comeback_open(&w->comeback, &w->fresh, w->path, dao_clock_mono_ns()) < 0) {
             w->finished = w->stopping;
             return;
         }
-        dao_comeback_begin(&w->comeback, &w->fresh);
     }
     dao_comeback_look(&w->comeback, &w->fresh);
     if (w->stopping) {

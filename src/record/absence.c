@@ -22,7 +22,6 @@
  */
 #include "record/absence.h"
 
-#include <errno.h>
 #include <stdio.h>
 
 #include "base/units.h"
@@ -30,11 +29,9 @@
 #include "record/loss.h"
 #include "record/setup.h"
 
-#define GONE_NS        1000000000ll /* then its file is closed */
-#define ROOM_NS        2000000000ll /* room that was given back is seen by then */
-#define REFUSED_MIN_NS 2000000ll    /* between tries to open what may not be opened */
-#define REFUSED_MAX_NS 100000000ll  /* and about so long at most */
-#define KEYWORDS_NS    100000000ll /* the time a program has to fill in keywords before its frames */
+#define GONE_NS     1000000000ll /* then its file is closed */
+#define ROOM_NS     2000000000ll /* room that was given back is seen by then */
+#define KEYWORDS_NS 100000000ll  /* the time a program has to fill in keywords before its frames */
 
 /* While it is gone the old mapping is not looked at any more, whatever comes to be there. */
 static void begin(struct record_stream *s, int64_t now_ns)
@@ -92,33 +89,10 @@ static void drop_fresh(struct record_stream *s, enum ledger_cause cause)
     s->is_recut = false;
 }
 
-/* What is refused for its rights, say, stays so for longer, and finding out whose it is takes a
- * look into the users' data base: less and less often. */
-static void rest_from_opening(struct record_stream *s, int error, int64_t now_ns)
-{
-    if (error == -ENOENT || error == -ENODATA || error == -EMEDIUMTYPE)
-        s->open_rest_ns = 0; /* it is being made */
-    else if (s->open_rest_ns == 0)
-        s->open_rest_ns = REFUSED_MIN_NS;
-    else if (s->open_rest_ns < REFUSED_MAX_NS)
-        s->open_rest_ns *= 2;
-    s->open_after_ns = now_ns + s->open_rest_ns;
-}
-
 static bool open_fresh(struct record_stream *s, int64_t now_ns)
 {
-    struct dao_text text;
-    int r;
-
-    if (now_ns < s->open_after_ns)
+    if (dao_comeback_open(&s->comeback, &s->fresh, s->path, now_ns) < 0)
         return false;
-    r = dao_segment_open(&s->fresh, s->path, DAO_ACCESS_READ, &text);
-    if (r < 0) {
-        rest_from_opening(s, r, now_ns);
-        return false;
-    }
-    s->open_rest_ns = 0;
-    dao_comeback_begin(&s->comeback, &s->fresh);
     s->fresh_since_ns = now_ns;
     s->starved = false; /* nothing was waited for with this one */
     return true;

@@ -188,8 +188,6 @@ struct record_stream {
     struct dao_segment fresh; /* what came back, until it is recorded; fd -1: nothing yet */
     struct dao_comeback comeback;
     int64_t fresh_since_ns;   /* monotonic */
-    int64_t open_after_ns;    /* monotonic: what is there is not tried to be opened before */
-    int64_t open_rest_ns;     /* how long to rest after it was refused */
     bool is_retired;          /* nothing of the old shape is in the drain's hands any more */
     bool is_recut;            /* buffers and `shape` are made for `fresh` already */
     enum account_event event; /* once they are: what there is to tell of it */

@@ -304,6 +304,36 @@ START_TEST(what_was_known_before_it_was_attached_stays_known)
 }
 END_TEST
 
+/* What is refused otherwise: a link that leads to itself, for root as well. */
+START_TEST(what_is_refused_is_tried_less_and_less_often)
+{
+    const char *path = testbed_path("refused");
+    int64_t rest_ns = 0, now_ns = 1000;
+
+    comeback = (struct dao_comeback){0};
+    back = (struct dao_segment){.fd = -1, .guard_index = -1};
+    ck_assert_int_eq(dao_comeback_open(&comeback, &back, path, now_ns), -ENOENT);
+    ck_assert_int_eq(dao_comeback_open(&comeback, &back, path, now_ns), -ENOENT);
+    ck_assert_int_eq(symlink(path, path), 0);
+    for (int i = 0; i < 20; i++) {
+        int64_t before_ns = rest_ns;
+
+        ck_assert_int_lt(dao_comeback_open(&comeback, &back, path, now_ns), 0);
+        rest_ns = comeback.open_rest_ns;
+        ck_assert(before_ns < rest_ns || rest_ns == 100000000);
+        ck_assert_int_eq(dao_comeback_open(&comeback, &back, path, now_ns + rest_ns - 1), -EAGAIN);
+        now_ns += rest_ns;
+    }
+    ck_assert_int_eq(rest_ns, 100000000);
+    ck_assert_int_eq(unlink(path), 0);
+    testbed_create(&writer, "refused", 4);
+    ck_assert_int_eq(dao_comeback_open(&comeback, &back, path, now_ns), 0);
+    ck_assert_int_eq(comeback.open_rest_ns, 0);
+    dao_segment_close(&back);
+    dao_segment_close(&writer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("comeback");
@@ -324,6 +354,7 @@ int main(void)
     tcase_add_test(tcase, a_run_with_a_seed_is_expected_from_behind_it_on);
     tcase_add_test(tcase, a_seed_that_was_overwritten_since_it_was_opened_is_remembered);
     tcase_add_test(tcase, what_was_known_before_it_was_attached_stays_known);
+    tcase_add_test(tcase, what_is_refused_is_tried_less_and_less_often);
     suite_add_tcase(suite, tcase);
     return testbed_run(suite);
 }

@@ -103,7 +103,6 @@ static bool keep_tree(const struct keep_options *options, const char *path)
 
 static bool keep(const struct keep_options *options, const char *path)
 {
-    const char *slash = strrchr(path, '/');
     char folder[4096];
     struct stat st;
     int dir_fd;
@@ -117,7 +116,7 @@ static bool keep(const struct keep_options *options, const char *path)
         log_error("%s: %s", path, strerror(errno));
         return false;
     }
-    done = keep_file(options, dir_fd, path, slash ? slash + 1 : path);
+    done = keep_file(options, dir_fd, path, find_base_of(path));
     close(dir_fd);
     return done;
 }

@@ -200,15 +200,15 @@ static void look_at_one(struct run *run, struct session *session, const char *fo
 static bool is_session(const char *path)
 {
     char ledger[4200], whole[4096];
-    const char *name = strrchr(path, '/');
+    const char *name = find_base_of(path);
     struct stat st;
 
     snprintf(ledger, sizeof ledger, "%.4090s/session.json", path);
     if (lstat(ledger, &st) == 0)
         return true;
     if (strcmp(path, ".") == 0 || strcmp(path, "..") == 0) /* its name is not in the path */
-        name = realpath(path, whole) ? strrchr(whole, '/') : NULL;
-    return tree_session_start(name ? name + 1 : path) != 0;
+        name = realpath(path, whole) ? find_base_of(whole) : path;
+    return tree_session_start(name) != 0;
 }
 
 static void repair_ledger(struct run *run, const struct session *session)
@@ -280,7 +280,7 @@ static void repair_tree(struct run *run, const struct find_tree *tree)
 
 static void repair_named_file(struct run *run, const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *name = find_base_of(path);
     char folder[4096], session[4096];
     int fd;
 
@@ -300,7 +300,6 @@ static void repair_named_file(struct run *run, const char *path)
 
 static void repair_argument(struct run *run, const char *path)
 {
-    const char *slash = strrchr(path, '/');
     struct find_tree tree;
     struct stat st;
     int r;
@@ -313,7 +312,7 @@ static void repair_argument(struct run *run, const char *path)
         refuse(run, NULL, path, "is a link; give the file itself");
         return;
     }
-    if (!S_ISDIR(st.st_mode) && strcmp(slash ? slash + 1 : path, "session.json") == 0) {
+    if (!S_ISDIR(st.st_mode) && strcmp(find_base_of(path), "session.json") == 0) {
         refuse(run, NULL, path, "is a ledger; give the folder that it is in");
         return;
     }

@@ -41,13 +41,12 @@ static void free_chain(struct chain *chain)
 /* A folder's own name, also where the path does not end with it. */
 static void name_folder(const char *path, char *ret, size_t ret_bytes)
 {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
+    const char *name = find_base_of(path);
     char whole[4096];
 
     if ((strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || name[0] == '\0') &&
         realpath(path, whole))
-        name = strrchr(whole, '/') + 1;
+        name = find_base_of(whole);
     snprintf(ret, ret_bytes, "%s", name);
 }
 

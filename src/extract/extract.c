@@ -78,7 +78,7 @@ static const struct series_part *find_border(const struct series *series, uint64
     const struct series_part *end = series_part_of(series, last);
 
     for (const struct series_part *part = first + 1; part <= end; part++)
-        if (by_keywords || !series_is_same_shape(&first->geometry, &part->geometry))
+        if (by_keywords || !dao_geometry_same_shape(&first->geometry, &part->geometry))
             return part;
     return NULL;
 }

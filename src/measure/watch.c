@@ -9,6 +9,7 @@
 
 #include "base/pace.h"
 #include "lib/clock.h"
+#include "recording/find.h"
 #include "recording/tree.h"
 
 #define BATCH_FRAMES         4096u
@@ -318,7 +319,6 @@ void *watch_run(void *arg)
 struct watch *watch_create(const char *path, const struct watch_config *config, int over_fd)
 {
     struct watch *w = calloc(1, sizeof *w);
-    const char *slash = strrchr(path, '/');
 
     if (!w)
         return NULL;
@@ -333,7 +333,7 @@ struct watch *watch_create(const char *path, const struct watch_config *config, 
     pthread_mutex_init(&w->lock, NULL);
     _Static_assert(sizeof w->name > FITS_STREAM_NAME_MAX, "a stream's name must fit");
     if (tree_stream_name(w->name, path) < 0) {
-        strncpy(w->name, slash ? slash + 1 : path, sizeof w->name - 1);
+        strncpy(w->name, find_base_of(path), sizeof w->name - 1);
         w->name[strcspn(w->name, ".")] = '\0';
     }
     return w;

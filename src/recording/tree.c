@@ -14,13 +14,13 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "recording/find.h"
 
 static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
 int tree_stream_name(char *dst, const char *segment_path)
 {
-    const char *slash = strrchr(segment_path, '/');
-    const char *base = slash ? slash + 1 : segment_path;
+    const char *base = find_base_of(segment_path);
     size_t length = strcspn(base, ".");
     const char *front = length == 0 || base[0] == '-' ? "shm_" : "";
 

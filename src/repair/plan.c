@@ -14,7 +14,6 @@
 
 int repair_plan(struct repair_file *ret, const char *path)
 {
-    const char *slash = strrchr(path, '/');
     char folder[4096];
     int dir_fd, r;
 
@@ -26,7 +25,7 @@ int repair_plan(struct repair_file *ret, const char *path)
         snprintf(ret->text.s, sizeof ret->text.s, "%s", strerror(-r));
         return r;
     }
-    r = repair_file(ret, dir_fd, slash ? slash + 1 : path, false, &sink_backend_system, NULL);
+    r = repair_file(ret, dir_fd, find_base_of(path), false, &sink_backend_system, NULL);
     close(dir_fd);
     return r;
 }

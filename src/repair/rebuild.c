@@ -118,9 +118,8 @@ static int rebuild(struct rebuild_job *job, unsigned how)
 static void find_name(struct rebuild_job *job)
 {
     char *whole = realpath(job->path, NULL);
-    const char *slash = strrchr(whole ? whole : job->path, '/');
 
-    snprintf(job->name, sizeof job->name, "%.255s", slash ? slash + 1 : job->path);
+    snprintf(job->name, sizeof job->name, "%.255s", find_base_of(whole ? whole : job->path));
     free(whole);
 }
 

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -236,13 +235,6 @@ static int64_t patience_of(const struct feed *feed, const struct feed_stream *s)
                                     : PATIENCE_NS;
 }
 
-/* Parts may differ in their keywords alone: those of a source that was restarted with others. */
-static bool is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
-{
-    return a->naxis == b->naxis && memcmp(a->size, b->size, sizeof a->size) == 0 &&
-           a->dtype == b->dtype && a->depth == b->depth;
-}
-
 static bool send_segment(struct feed *feed, struct feed_stream *s)
 {
     struct ring_item item = {
@@ -256,7 +248,8 @@ static bool send_segment(struct feed *feed, struct feed_stream *s)
         return false;
     item.due_ns = find_segment_due(feed, s->key_ns);
     ring_push(feed->ring, &item);
-    if (!is_same_shape(&item.part->geometry, &s->part->geometry))
+    /* Parts may differ in their keywords alone: those of a source that was restarted with others. */
+    if (!dao_geometry_same_shape(&item.part->geometry, &s->part->geometry))
         s->tally.reshapes++;
     else
         s->tally.restarts++;

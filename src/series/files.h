@@ -136,7 +136,6 @@ int series_keywords_read(const struct series_file *file, IMAGE_KEYWORD **ret, un
  * ".part" since. A descriptor, -ESTALE (another file has taken its name) or other errno. */
 int series_file_open(const struct series_file *file);
 
-bool series_is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b);
 const struct series_file *series_file_of(const struct series *series, uint64_t index);
 
 /* One row without reading ahead; for bisection. */

@@ -127,12 +127,6 @@ static void set_names(struct series *series, const struct series_file *file, boo
     snprintf(series->stream, sizeof series->stream, "%.*s", length > 100 ? 100 : (int)length, stem);
 }
 
-bool series_is_same_shape(const struct dao_geometry *a, const struct dao_geometry *b)
-{
-    return a->dtype == b->dtype && a->naxis == b->naxis && a->depth == b->depth &&
-           memcmp(a->size, b->size, sizeof a->size) == 0;
-}
-
 static bool has_same_keywords(const struct series_part *part, const IMAGE_KEYWORD *keywords,
                               unsigned count)
 {
@@ -146,7 +140,7 @@ static int add_to_parts(struct series *series, const struct series_file *file,
                         struct dao_text *text)
 {
     struct series_part *part = series->part_count ? &series->parts[series->part_count - 1] : NULL;
-    bool is_same = part && series_is_same_shape(&part->geometry, &file->geometry);
+    bool is_same = part && dao_geometry_same_shape(&part->geometry, &file->geometry);
     IMAGE_KEYWORD *keywords = NULL;
     struct series_part *grown;
     unsigned count = 0;

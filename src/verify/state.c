@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "recording/find.h"
 #include "repair/repair.h"
 #include "verify/verify.h"
 
@@ -21,9 +22,7 @@ bool verify_is_part(const char *path)
 
 void verify_note_name(struct verify_file *file, const char *path)
 {
-    const char *slash = strrchr(path, '/');
-
-    snprintf(file->name, sizeof file->name, "%.79s", slash ? slash + 1 : path);
+    snprintf(file->name, sizeof file->name, "%.79s", find_base_of(path));
     file->is_part = verify_is_part(path);
     if (verify_is_part(file->name))
         file->name[strlen(file->name) - 5] = '\0';

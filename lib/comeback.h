@@ -33,9 +33,9 @@ struct dao_comeback {
 };
 
 /*
- * Try to open what is at `path` for reading, and begin with it; `now_ns`: monotonic. What is refused
- * for its rights, say, is tried less and less often, down to ten times a second; what is not there,
- * or is being made, each time. `c` is all zero before the first try.
+ * Try to open what is at `path` for reading, and begin with it; `now_ns`: monotonic. What is
+ * refused for its rights, say, is tried less and less often, down to ten times a second; what is
+ * not there, or is being made, each time. `c` is all zero before the first try.
  * 0; -EAGAIN: not tried yet; other negative errno: it cannot be opened, `back` is not touched.
  */
 int dao_comeback_open(struct dao_comeback *c, struct dao_segment *back, const char *path,

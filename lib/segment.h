@@ -55,8 +55,8 @@ int dao_segment_create(struct dao_segment *seg, const char *path, const struct d
 /*
  * What a segment has from its first instant on, for a source whose counts go on from elsewhere:
  * slot N-1, the one before the first frame's, carries `cnt0`, and readers expect cnt0 + 1. That it
- * holds no frame is told by its atime, which is then DAO_SEED_ATIME_NS; the first frame in that slot
- * takes both away, and who comes to a restart as late as that takes the run to have begun at 0.
+ * holds no frame is told by its atime, then DAO_SEED_ATIME_NS; the first frame in that slot takes
+ * both away, and who comes to a restart as late as that takes the run to have begun at 0.
  */
 struct dao_seed {
     uint64_t cnt0;

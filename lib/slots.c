@@ -35,8 +35,8 @@ bool dao_slots_is_seed(const struct dao_segment *seg, uint32_t slot)
 
 uint64_t dao_slots_run(const struct dao_segment *seg)
 {
-    /* acquire, all: pairs with the releases in reset_in_place() (create.c); the state is there before
-     * the time changes and goes after the counts are right, and the flag goes down behind it. */
+    /* acquire, all: pairs with the releases in reset_in_place() (create.c); the state is there
+     * before the time changes, it goes when the counts are right, then the flag goes down. */
     uint64_t bits = dao_shared_creation(seg, __ATOMIC_ACQUIRE);
     uint32_t last = seg->geo.depth - 1;
     uint8_t status = __atomic_load_n(&dao_segment_md(seg, last)->status, __ATOMIC_ACQUIRE);

@@ -16,9 +16,9 @@
 #define DAO_JUMP_MAX (1ull << 31)
 
 /*
- * `status` of slot N-1 while the segment is being set back; 0 otherwise. Nobody else reads or writes
- * that byte. The write flag says 1 meanwhile, as for a frame: programs compare it with 1. It counts
- * only while the flag is up, so that what a creator that was killed leaves behind does no harm.
+ * `status` of slot N-1 while the segment is being set back; 0 otherwise. Nobody else reads or
+ * writes that byte. The write flag says 1 meanwhile, as for a frame: programs compare it with 1. It
+ * counts only while the flag is up: what a creator that was killed leaves behind does no harm.
  */
 #define DAO_STATUS_RESET 0x5e
 
@@ -40,8 +40,9 @@ static inline uint32_t dao_slot_before(const struct dao_segment *seg, uint32_t s
 /* Does this slot carry such a count, and no frame? */
 bool dao_slots_is_seed(const struct dao_segment *seg, uint32_t slot);
 
-/* creation_time of the run that there is, as bits; 0 while the segment is being set back, since what
- * its slots say is then of no run. A reader that attaches with 0 enters the run when it is there. */
+/* creation_time of the run that there is, as bits; 0 while the segment is being set back, since
+ * what its slots say is then of no run. A reader that attaches with 0 enters the run when it is
+ * there. */
 uint64_t dao_slots_run(const struct dao_segment *seg);
 
 /* The newest frame where the head is, or was a moment ago, in this slot (in range). */

@@ -1,9 +1,9 @@
 /*
- * await.h - what programs that run until they are stopped have in common: the signals that stop them,
- * and segments that are still to come. Main thread.
+ * await.h - what programs that run until they are stopped have in common: the signals that stop
+ * them, and segments that are still to come. Main thread.
  *
- * What can fail: a segment is not there in time, is none, or may not be opened; it was opened and has
- * changed while others were waited for: then it is opened again.
+ * What can fail: a segment is not there in time, is none, or may not be opened; it was opened and
+ * has changed while others were waited for: then it is opened again.
  */
 #ifndef DAOREC_BASE_AWAIT_H
 #define DAOREC_BASE_AWAIT_H

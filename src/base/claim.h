@@ -28,8 +28,8 @@ struct claim {
 int claim_take(struct claim *claim, const char *path, struct dao_text *text);
 
 /* Wait for a second whether a count moves, or for up to ten where a segment's last frames tell of a
- * slow source that may be alive; not at all where no path has a segment. 0; -EBUSY: one does, with a
- * text; -ECANCELED: *stop was set meanwhile. */
+ * slow source that may be alive; not at all where no path has a segment. 0; -EBUSY: one does, with
+ * a text; -ECANCELED: *stop was set meanwhile. */
 int claim_watch(const struct claim *claims, size_t count, const volatile sig_atomic_t *stop,
                 struct dao_text *text);
 

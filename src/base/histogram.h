@@ -35,8 +35,8 @@ void histogram_merge(struct histogram *h, const struct histogram *from);
  * minimum; 1: the maximum. */
 int64_t histogram_quantile(const struct histogram *h, double share);
 
-/* The value of that rank among all, 1 (the smallest) to count, as a quantile is given; 0 where there
- * are none. */
+/* The value of that rank among all, 1 (the smallest) to count, as a quantile is given; 0 where
+ * there are none. */
 int64_t histogram_at_rank(const struct histogram *h, uint64_t rank);
 
 /* How many values a share of `count` is, rounded up: 1 to count. That of a quantile. */
@@ -44,7 +44,7 @@ uint64_t histogram_rank(double share, uint64_t count);
 
 double histogram_mean(const struct histogram *h); /* 0 where there are none */
 
-/* The values that a bucket (index < HISTOGRAM_BUCKETS) counts: from first to last, both included. */
+/* The values that a bucket (index < HISTOGRAM_BUCKETS) counts: first to last, both included. */
 int64_t histogram_first_of(uint32_t index);
 int64_t histogram_last_of(uint32_t index);
 

@@ -100,8 +100,8 @@ void log_live_size(unsigned *ret_rows, unsigned *ret_columns)
     *ret_columns = is_known && size.ws_col > 1 ? size.ws_col : 80;
 }
 
-/* Bytes of `text` that fill at most `columns` columns of its first line, never ending within a UTF-8
- * character. */
+/* Bytes of `text` that fill at most `columns` columns of its first line, never ending within a
+ * UTF-8 character. */
 static size_t cut_to_columns(const char *text, size_t columns)
 {
     size_t bytes = 0;

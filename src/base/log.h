@@ -18,8 +18,9 @@ void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(pr
 #define log_info(...)    log_at(LOG_INFO, __VA_ARGS__)
 #define log_debug(...)   log_at(LOG_DEBUG, __VA_ARGS__)
 
-/* Replace the live line by `line` (no newline at its end; cut to the terminal's width); NULL removes
- * it. It may be several lines with newlines between: they are cut to the terminal's size, too. */
+/* Replace the live line by `line` (no newline at its end; cut to the terminal's width); NULL
+ * removes it. It may be several lines with newlines between: they are cut to the terminal's size,
+ * too. */
 void log_live(const char *line);
 
 /* The terminal's size, as log_live() cuts to it. 24 and 80 where nothing tells. */

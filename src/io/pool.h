@@ -45,8 +45,8 @@ bool io_pool_is_whole(struct io_pool *pool);
  * as it was). */
 int io_pool_recut(struct io_pool *pool, uint32_t count, size_t block_bytes);
 
-/* Bytes of memory that cutting it into such blocks takes: 0 where what is there suffices, else all of
- * it, since what is there goes only afterwards, if then; UINT64_MAX: beyond all bounds. */
+/* Bytes of memory that cutting it into such blocks takes: 0 where what is there suffices, else all
+ * of it, since what is there goes only afterwards, if then; UINT64_MAX: beyond all bounds. */
 uint64_t io_pool_growth(const struct io_pool *pool, uint64_t count, uint64_t block_bytes);
 
 struct io_block *io_pool_take(struct io_pool *pool); /* NULL: none is free */

@@ -316,8 +316,8 @@ int sink_create_sparse(struct sink *sink, int dir_fd, const char *name, uint64_t
 
 /* ---- blocks that were written already ---- */
 
-/* Has nobody else opened this file, or mapped it? The kernel grants the lease only then. While it is
- * held, for an instant, an opener would be told by a signal that is ignored by default. */
+/* Has nobody else opened this file, or mapped it? The kernel grants the lease only then. While it
+ * is held, for an instant, an opener would be told by a signal that is ignored by default. */
 static bool is_ours_alone(int fd)
 {
     if (fcntl(fd, F_SETSIG, SIGURG) != 0 || fcntl(fd, F_SETLEASE, F_WRLCK) != 0)

@@ -85,8 +85,8 @@ int sink_reserve(struct sink *sink, uint64_t off, uint64_t bytes);
 int sink_open(struct sink *sink, int dir_fd, const char *name, bool want_write,
               const struct sink_backend *backend);
 
-/* For a new file, while it is empty: what is written again goes to the blocks that it has, also on a
- * file system that would else copy them (btrfs), so that a full disk does not refuse it. Done
+/* For a new file, while it is empty: what is written again goes to the blocks that it has, also on
+ * a file system that would else copy them (btrfs), so that a full disk does not refuse it. Done
  * without where that is not to be had. */
 void sink_write_in_place(int fd);
 

@@ -98,9 +98,9 @@ static bool open_fresh(struct record_stream *s, int64_t now_ns)
     return true;
 }
 
-/* Where to go on in s->segment: at the first frame of a new run that was not overwritten when it was
- * opened, or behind what was seen. What is overwritten since is found missing by the reader: a lap,
- * or the disk's where that was waited for. False: it is gone already. */
+/* Where to go on in s->segment: at the first frame of a new run that was not overwritten when it
+ * was opened, or behind what was seen. What is overwritten since is found missing by the reader: a
+ * lap, or the disk's where that was waited for. False: it is gone already. */
 static bool attach(struct record_stream *s)
 {
     uint64_t first, count;

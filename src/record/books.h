@@ -46,8 +46,8 @@ void books_file_opened(struct books *books, const struct record_file *f);
  * file that was removed is not listed any more. */
 void books_file_closed(struct books *books, const struct record_file *f, int result);
 
-/* A finished file of a stream is about to be removed to keep within a limit; it may not be known any
- * more. The ledger is to be written before it is. */
+/* A finished file of a stream is about to be removed to keep within a limit; it may not be known
+ * any more. The ledger is to be written before it is. */
 void books_file_retired(struct books *books, const struct record_stream *stream, const char *name,
                         uint64_t file_seq);
 

@@ -15,8 +15,8 @@ int32_t loss_flags(enum ledger_cause cause);
 void loss_book(struct record_stream *s, enum ledger_cause cause, uint64_t first, uint64_t count);
 
 /* A run is over, and `count` frames behind the one last taken, `first` the first of them, are known
- * never to be taken: those that are known to have been lapped while the disk was waited for are lost
- * to it, the rest to the restart. */
+ * never to be taken: those that are known to have been lapped while the disk was waited for are
+ * lost to it, the rest to the restart. */
 void loss_book_end_of_run(struct record_stream *s, uint64_t first, uint64_t count);
 
 #endif

@@ -499,7 +499,8 @@ int session_run(const struct session_config *config)
         status = r < 0 ? 1 : status;
     } else {
         remove_folders(&session);
-        /* 2: two streams of one name, limits too narrow; 0: asked to end before there was anything to record */
+        /* 2: two streams of one name, limits too narrow; 0: asked to end before there was anything
+         * to record */
         status = r == -EEXIST || r == -EINVAL ? 2 : r == -EINTR ? 0 : 1;
     }
     destroy(&session);

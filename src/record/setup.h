@@ -9,8 +9,8 @@
 /* Name the stream after its segment, s->path. 0, or -ENAMETOOLONG with a text. */
 int stream_name(struct record_stream *s, struct dao_text *text);
 
-/* Allocate blocks and queues within `buffer_bytes` (or a little more: two frames always fit) for the
- * segment that is open. 0, or -ENOMEM with a text; stream_close() releases what there is then. */
+/* Allocate blocks and queues within `buffer_bytes` (or a little more: two frames always fit) for
+ * the open segment. 0, or -ENOMEM with a text; stream_close() releases what there is then. */
 int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_text *text);
 
 /* Fix what all files of the stream have in common, from the segment that is open; host and session

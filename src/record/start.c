@@ -25,8 +25,8 @@
 
 /* ---- open files ---- */
 
-/* Signals, wake-ups (two), the ring, the folders of recordings and of the session, the ledger, its spare,
- * and one in passing. */
+/* Signals, wake-ups (two), the ring, the folders of recordings and of the session, the ledger, its
+ * spare, and one in passing. */
 #define DESCRIPTORS_OF_SESSION 9u
 /* The segment, what comes back in its place, the folder, and files: one is being filled, one ready
  * for what follows, one being closed. */

@@ -259,9 +259,9 @@ static void write_rows(struct record_stream *s, const struct record_message *m)
                m->block->buffer_index);
 }
 
-/* The whole pages of a flush; then, once they are written, its last one. So whoever is killed leaves
- * no row without the rows before it. After a power cut one page may be there and the other not: for
- * frames without a row whose pixels are there repair makes one up (see repair/mend.c). */
+/* The whole pages of a flush; then, once they are written, its last one. So whoever is killed
+ * leaves no row without the rows before it. After a power cut one page may be there and the other
+ * not: for frames without a row whose pixels are there repair makes one up (see repair/mend.c). */
 static void flush_whole_rows(struct record_stream *s, const struct record_message *m)
 {
     unsigned char *data = m->block->data + (m->from - m->block->file_off);

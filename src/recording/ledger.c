@@ -198,8 +198,8 @@ static json_t *files(const struct ledger_stream *stream)
     return array;
 }
 
-/* So much of the stream's numbers as a ledger that is built anew goes on from; its runs and gaps are
- * the first of those that are listed. */
+/* So much of the stream's numbers as a ledger that is built anew goes on from; its runs and gaps
+ * are the first of those that are listed. */
 static json_t *so_far(const struct ledger_counts *counts)
 {
     json_t *object = json_object();

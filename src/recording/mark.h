@@ -1,6 +1,6 @@
 /*
- * mark.h - files that are to be kept: a mark beside a file, "<file>.keep", says that it is not to be
- * removed to make room for others. Any thread, blocking.
+ * mark.h - files that are to be kept: a mark beside a file, "<file>.keep", says that it is not to
+ * be removed to make room for others. Any thread, blocking.
  *
  * Who marks a file, and who removes one, hold its lock (flock) while they look at mark and name, so
  * that a file is never gone once its mark was reported as set. A file that is being recorded is

@@ -30,8 +30,8 @@ struct retire {
     uint64_t cube_off, cube_end; /* where its frames lie */
 };
 
-/* Take hold of <stream>/<name> below session_fd. 0; -ENOENT: it is not there; else it is to be left,
- * see above, with a text that does not name the file. */
+/* Take hold of <stream>/<name> below session_fd. 0; -ENOENT: it is not there; else it is to be
+ * left, see above, with a text that does not name the file. */
 int retire_begin(struct retire *ret, int session_fd, const char *stream, const char *name,
                  struct dao_text *text);
 

@@ -248,7 +248,7 @@ static bool send_segment(struct feed *feed, struct feed_stream *s)
         return false;
     item.due_ns = find_segment_due(feed, s->key_ns);
     ring_push(feed->ring, &item);
-    /* Parts may differ in their keywords alone: those of a source that was restarted with others. */
+    /* Parts may differ in keywords alone: those of a source that was restarted with others. */
     if (!dao_geometry_same_shape(&item.part->geometry, &s->part->geometry))
         s->tally.reshapes++;
     else

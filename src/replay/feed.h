@@ -8,10 +8,10 @@
  * frames were. What never is waited for: a pause of all streams together that is longer than
  * pause_ns_max is cut to it (clocks that jumped look like one).
  *
- * Counts are those recorded. Where a source restarted (RESET), or the shape or the keywords changed,
- * the segment is made anew in the middle of the time between (RING_RECREATE). In the next pass of a
- * loop counts go on from the last one. Counts that do not rise without RESET (files of others) are
- * numbered on.
+ * Counts are those recorded. Where a source restarted (RESET), or the shape or the keywords
+ * changed, the segment is made anew in the middle of the time between (RING_RECREATE). In the next
+ * pass of a loop counts go on from the last one. Counts that do not rise without RESET (files of
+ * others) are numbered on.
  *
  * What can go wrong: a frame that cannot be read is left out and counted; one whose DSUM does not
  * fit is played and counted. Either is told once a stream.

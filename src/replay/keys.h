@@ -14,8 +14,8 @@ enum key {
     KEY_OTHER,
 };
 
-/* Standard input becomes a source of keys, until keys_close(); Ctrl-C stays a signal. 0; -ENOTTY: it
- * is no terminal, or not ours now. */
+/* Standard input becomes a source of keys, until keys_close(); Ctrl-C stays a signal. 0; -ENOTTY:
+ * it is no terminal, or not ours now. */
 int keys_open(void);
 void keys_close(void); /* the terminal is as it was; safe where it was not opened */
 

@@ -18,8 +18,8 @@
 #define COPY_PER_NS  4           /* bytes that are copied in a ns, at least */
 /*
  * A sleep ends some 20 us late, give or take 5. Spinning for the last 30 us takes interval errors
- * from 3 us (median) to 0.2 us, for 1.2 % of a core at 1 kHz. Time to spin is a credit that grows by
- * a sixteenth of the time that goes by: more than that of a core it never costs.
+ * from 3 us (median) to 0.2 us, for 1.2 % of a core at 1 kHz. Time to spin is a credit that grows
+ * by a sixteenth of the time that goes by: more than that of a core it never costs.
  */
 #define SPIN_NS_MAX   30000ll
 #define SPIN_SHARE    16

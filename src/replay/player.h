@@ -6,11 +6,11 @@
  * The thread does nothing that takes time otherwise: no file is read, nothing allocated or printed.
  *
  * A frame that comes late is published at once, and counted as missed where it is later than its
- * stream's usual interval. None is skipped. Where one is more than PLAYER_HOLD_NS late (reading fell
- * behind, the process was stopped), the clock is held for as long: what follows keeps its distance,
- * instead of coming all at once. Around a segment that is made anew PLAYER_SETTLE_NS go by at least,
- * so that readers take what there was and find out. Making it is another thread's (maker.h); this
- * one waits for it when it comes to the next frame of that stream.
+ * stream's usual interval. None is skipped. Where one is more than PLAYER_HOLD_NS late (reading
+ * fell behind, the process was stopped), the clock is held for as long: what follows keeps its
+ * distance, instead of coming all at once. Around a segment that is made anew PLAYER_SETTLE_NS go
+ * by at least, so that readers take what there was and find out. Making it is another thread's
+ * (maker.h); this one waits for it when it comes to the next frame of that stream.
  *
  * The segment is truncated, removed or replaced: the end, with an error.
  *

@@ -5,10 +5,10 @@
  *                                              |                      what is told
  *                                         maker thread: segments made anew
  *
- * What can go wrong, and where it is dealt with: nothing to play, no name for a segment, two streams
- * for one segment, somebody else writing to it, no room (here, before anything is created, but for
- * the last); frames that cannot be read (feed.h); reading that falls behind, segments that vanish
- * (player.h). Memory: the ring, and what the readers take.
+ * What can go wrong, and where it is dealt with: nothing to play, no name for a segment, two
+ * streams for one segment, somebody else writing to it, no room (here, before anything is created,
+ * but for the last); frames that cannot be read (feed.h); reading that falls behind, segments that
+ * vanish (player.h). Memory: the ring, and what the readers take.
  */
 #ifndef DAOREC_REPLAY_REPLAY_H
 #define DAOREC_REPLAY_REPLAY_H

@@ -23,8 +23,8 @@ struct replay_parts {
     uint64_t bytes, frame_bytes_max;
 };
 
-/* Open series and streams, find ranges, choose names. -EINVAL: an option does not fit what is there;
- * -ENODATA: there is nothing to play. */
+/* Open series and streams, find ranges, choose names. -EINVAL: an option does not fit what is
+ * there; -ENODATA: there is nothing to play. */
 int setup_open(struct replay_parts *parts, const struct replay_config *config);
 
 /* Make sure of the paths, and create the segments. -ECANCELED: *stop was set meanwhile. On failure

@@ -2,8 +2,8 @@
  * target.h - the segment that a stream is played into: its name, its creation, its frames.
  *
  * What can go wrong: nobody may write there meanwhile (base/claim.h); the folder is missing or full
- * (a text names it); the segment is truncated, removed or replaced while it is written to (-ESTALE).
- * One thread at a time: who sets up, who publishes, or who makes it anew (maker.h).
+ * (a text names it); the segment is truncated, removed or replaced while it is written to
+ * (-ESTALE). One thread at a time: who sets up, who publishes, or who makes it anew (maker.h).
  */
 #ifndef DAOREC_REPLAY_TARGET_H
 #define DAOREC_REPLAY_TARGET_H
@@ -47,9 +47,9 @@ int target_geometry(struct dao_geometry *ret, const struct series_part *part, ui
                     struct dao_text *text);
 
 /*
- * Create the segment, or make it anew, for a part: shape, type, depth, keywords; cnt0 is that of the
- * slot before the first frame. Its semaphores are there before, and the writer's lock is taken. 0 or
- * negative errno with a text.
+ * Create the segment, or make it anew, for a part: shape, type, depth, keywords; cnt0 is that of
+ * the slot before the first frame. Its semaphores are there before, and the writer's lock is taken.
+ * 0 or negative errno with a text.
  */
 int target_create(struct target *target, const struct series_part *part, uint64_t cnt0,
                   struct dao_text *text);

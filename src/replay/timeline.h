@@ -2,19 +2,19 @@
  * timeline.h - when the frames of a stream were, from rows whose times cannot all be believed.
  * Plain arithmetic on one row after the other; for the thread that reads ahead.
  *
- * A frame's time is its ATIME, shifted where the clock behind it ran back or jumped ahead, and never
- * before that of the frame before it. What is done where ATIME says nothing good:
+ * A frame's time is its ATIME, shifted where the clock behind it ran back or jumped ahead, and
+ * never before that of the frame before it. What is done where ATIME says nothing good:
  *
  *   ATIME is 0 (or negative)     the frame comes one usual interval after the one before; the next
  *                                good ATIME rules again
  *   ATIME runs back              the same, and all that follows is shifted by as much
- *   RTIME says that a second     that interval instead of the usual one (a source that was restarted
- *   or more went by meanwhile    and had its clock set)
+ *   RTIME says that a second     that interval instead of the usual one (a source that was
+ *   or more went by meanwhile    restarted and had its clock set)
  *   ATIME is more than a minute  RTIME's interval where that is less than half of it: the source's
  *   ahead                        clock jumped, not the recorder's. All that follows is shifted
  *
- * "Usual" is the median of the last nine good intervals without a loss, RTIME's interval where there
- * are none yet. A pause that both clocks agree on is not known from both having jumped: whoever
+ * "Usual" is the median of the last nine good intervals without a loss, RTIME's where there are
+ * none yet. A pause that both clocks agree on is not known from both having jumped: whoever
  * plays the frames must not wait for longer than is sensible (feed.c).
  */
 #ifndef DAOREC_REPLAY_TIMELINE_H

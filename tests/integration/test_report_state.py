@@ -256,4 +256,5 @@ if __name__ == "__main__":
             the_largest_of_many_gaps_are_shown_and_the_rest_is_counted,
             a_ledger_that_does_not_fit_is_told_and_not_used,
             frames_of_absent_files_are_told_as_such, removed_files_are_told_and_the_rest_is_shown,
-            what_nobody_recorded_has_a_page_too, what_names_and_keywords_say_is_text_and_nothing_else])
+            what_nobody_recorded_has_a_page_too,
+            what_names_and_keywords_say_is_text_and_nothing_else])

@@ -74,8 +74,8 @@ static void wait_for_file(void)
     }
 }
 
-/* How many segments of this path has the recorder, which maps read-only? `is_there`: only those that
- * the path still leads to. */
+/* How many segments of this path has the recorder, which maps read-only? `is_there`: only those
+ * that the path still leads to. */
 static unsigned count_open(bool is_there)
 {
     size_t length = strlen(path);

@@ -1,5 +1,5 @@
-/* test_retire.c - removing a finished file in order (recording/retire.h): what is left alone, and what
- * the ledger of its session is told. */
+/* test_retire.c - removing a finished file in order (recording/retire.h): what is left alone, and
+ * what the ledger of its session is told. */
 #include <errno.h>
 #include <sys/file.h>
 

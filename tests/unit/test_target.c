@@ -1,6 +1,6 @@
 /*
- * test_target.c - the segment that a stream is played into: where it is, what it is like, and what a
- * reader sees of it.
+ * test_target.c - the segment that a stream is played into: where it is, what it is like, and what
+ * a reader sees of it.
  */
 #include "tests/support/testbed.h"
 

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/writer.h"
 #include "record/session.h"
 #include "tests/support/ramp.h"
@@ -23,7 +24,7 @@
 
 #define WIDTH_MAX 3000u
 #define DEPTH     1024u
-#define HANG_S    60 /* then something hangs */
+#define HANG_S    40 /* then something hangs; a program of tests that takes 120 s is ended */
 
 static struct take_folder folder, place; /* of the recording; of images */
 static struct dao_segment segment;
@@ -36,6 +37,29 @@ static atomic_int status; /* -1: it runs */
 static inline void rest(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+/* ---- waits that end ---- */
+
+static inline int64_t hang_after(void)
+{
+    return dao_clock_mono_ns() + HANG_S * 1000000000ll;
+}
+
+/* Said at once, since Check tells only at the end, and the program may be ended before. */
+static inline void check_hang(int64_t hang_ns, const char *what)
+{
+    if (dao_clock_mono_ns() < hang_ns)
+        return;
+    fprintf(stderr, "%d s, and %s\n", HANG_S, what);
+    ck_abort_msg("%d s, and %s", HANG_S, what);
+}
+
+/* In a loop that waits: `hang_ns` is hang_after() before it, `what` what there is not yet. */
+static inline void rest_until(int64_t hang_ns, const char *what)
+{
+    check_hang(hang_ns, what);
+    rest();
 }
 
 /* ---- a source and a recorder ---- */
@@ -99,14 +123,18 @@ static inline void start(enum io_engine_kind engine, uint64_t frames,
 
 static inline int wait_for_end(void)
 {
-    pthread_join(thread, NULL);
+    int64_t hang_ns = hang_after();
+    struct timespec until = {hang_ns / 1000000000, hang_ns % 1000000000};
+
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+        check_hang(0, "the recorder does not end");
     return atomic_load(&status);
 }
 
 /* The session's folder, as a descriptor; waited for. */
 static inline int open_session(void)
 {
-    for (int i = 0; i < HANG_S * 500; i++) {
+    for (int64_t hang_ns = hang_after();; rest_until(hang_ns, "there is no session")) {
         DIR *dir = opendir(folder.path);
         struct dirent *entry;
         int fd = -1;
@@ -117,10 +145,7 @@ static inline int open_session(void)
         closedir(dir);
         if (fd >= 0)
             return fd;
-        rest();
     }
-    ck_abort_msg("no session in %d s", HANG_S);
-    return -1;
 }
 
 #endif

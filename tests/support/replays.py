@@ -143,8 +143,12 @@ def of(summary, path):
 
 
 def keywords_in(file):
+    """The rows of its SHMKW, as bytes."""
     with fits.open(file) as hdus:
-        return hdus["SHMKW"].data.tobytes()
+        hdu = hdus["SHMKW"]
+        with open(file, "rb") as raw:
+            raw.seek(hdu.fileinfo()["datLoc"])
+            return raw.read(hdu.header["NAXIS1"] * hdu.header["NAXIS2"])
 
 
 def same_frames(first, again):

@@ -1062,8 +1062,14 @@ class shm:
                 thread.join()
 
     @_while_open
-    def _store_received(self, pixels, frame):
-        """One received frame (bytes, checked by the caller). The subscribing thread."""
+    def _follow(self):
+        """A reader of one's own, for the publishing thread."""
+        return _Follower(self._path)
+
+    def _store_received(self, pixels, stamp):
+        """One received frame: bytes, and what its DAO_FRAME is to have but for cnt0, both checked by
+        the caller. The subscribing thread."""
+        frame = DAO_FRAME(**stamp)
         with self._writing:
             frame.cnt0 = _lib.daoShmGetCounter(ctypes.byref(self.image)) + 1
             status = _lib.daoShmImage2ShmStamped(pixels, self._nelement, ctypes.byref(self.image),

@@ -1,7 +1,7 @@
 """daoShmZmq - frames of a segment over ZeroMQ: what publish() and subscribe() of daoShm.shm run.
 
-Imported by daoShm when one of them is called; each function here runs in a thread of its own, with
-sockets that no other thread touches.
+Imported by daoShm when one of them is called; of that this module knows only the object that it is
+given. Each function here runs in a thread of its own, with sockets that no other thread touches.
 
 A message has three parts:
 
@@ -19,8 +19,6 @@ import logging
 
 import numpy as np
 import zmq
-
-import daoShm
 
 _log = logging.getLogger("daoShm")
 
@@ -63,7 +61,7 @@ def _describe(owner, frame):
 def run_publisher(owner, started):
     """Send frames until owner.pubEvent is set or owner.pubEnable cleared. Calls started() once
     frames are read and the port is open; raises where that fails, or the segment is gone."""
-    source = daoShm._Follower(owner._path)
+    source = owner._follow()
     context = zmq.Context()
     try:
         with _socket(context, zmq.PUB, owner, zmq.SNDHWM) as socket:
@@ -91,7 +89,7 @@ def _integer(header, key, most):
 
 
 def _parse(parts, owner):
-    """(DAO_FRAME, pixels) of a message; ValueError says what is wrong with it."""
+    """(what a DAO_FRAME is to have, pixels) of a message; ValueError says what is wrong with it."""
     if len(parts) != 3 or parts[0] != _MAGIC or len(parts[1]) > _HEADER_MAX:
         raise ValueError("not a frame of daoShm")
     try:
@@ -105,10 +103,10 @@ def _parse(parts, owner):
                          f"wanted are {owner.dtype.str} and {list(owner.shape)}")
     if len(parts[2]) != owner._frame_bytes:
         raise ValueError(f"{len(parts[2])} bytes of pixels, wanted are {owner._frame_bytes}")
-    frame = daoShm.DAO_FRAME(cnt1=_integer(header, "cnt0", 2**64 - 1),
-                             cnt2=_integer(header, "cnt2", 2**64 - 1),
-                             atime_ns=_integer(header, "atime_ns", 2**63 - 1))
-    return frame, parts[2]
+    stamp = {"cnt1": _integer(header, "cnt0", 2**64 - 1),
+             "cnt2": _integer(header, "cnt2", 2**64 - 1),
+             "atime_ns": _integer(header, "atime_ns", 2**63 - 1)}
+    return stamp, parts[2]
 
 
 def _refuse_echo(owner):
@@ -147,12 +145,12 @@ def _receive(owner, socket, monitor, endpoint):
                 _reconnect(socket, endpoint, monitor)
             continue
         try:
-            frame, pixels = _parse(socket.recv_multipart(), owner)
+            stamp, pixels = _parse(socket.recv_multipart(), owner)
         except ValueError as error:
             owner._warn_once("received", "%s: a message from %s was dropped: %s",
                              owner.fname, owner.subHost, error)
             continue
-        owner._store_received(pixels, frame)
+        owner._store_received(pixels, stamp)
 
 
 def run_subscriber(owner, started):

@@ -54,25 +54,6 @@ int sink_create(struct sink *sink, int dir_fd, const char *name, uint64_t bytes,
 int sink_create_sparse(struct sink *sink, int dir_fd, const char *name, uint64_t bytes,
                        bool want_direct, const struct sink_backend *backend);
 
-/*
- * Instead of sink_create(): the blocks of a file that nobody wants any more. They were written once
- * already, which makes writing them up to twice as fast as blocks that are only allocated.
- *
- * `old` is that file, open for reading and writing and locked by flock, under the name old->name in
- * old->dir_fd; its contents may stay in [keep_off, keep_end), whole pages, and nowhere else: all
- * other bytes read as zeros. In any case old->fd is taken over and the old name is gone. The new
- * file is a dot-file until it is published.
- * 0, or negative errno: -EBUSY: somebody else has it open, or it has another name, and is to see
- * what was in it; -EOPNOTSUPP: the file system cannot; others. Nothing is left behind, then.
- */
-struct sink_old {
-    int fd, dir_fd;
-    const char *name;
-    uint64_t keep_off, keep_end;
-};
-int sink_recycle(struct sink *sink, int dir_fd, const char *name, uint64_t bytes, bool want_direct,
-                 const struct sink_backend *backend, const struct sink_old *old);
-
 /* Blocks for these bytes of the file, which are within its length; 0 also where the file system has
  * no such call. -ENOSPC, -EDQUOT, ... */
 int sink_reserve(struct sink *sink, uint64_t off, uint64_t bytes);
@@ -110,6 +91,11 @@ int sink_truncate(struct sink *sink, uint64_t bytes);
 
 /* Close; a file that never got a name vanishes. Safe on a closed sink. */
 void sink_close(struct sink *sink);
+
+/* For whoever opens a file in another way (recycle.c): the memory that pages are composed in, 0 or
+ * -ENOMEM; and whether 4096-byte pages from page-aligned memory can be written directly. */
+int sink_make_scratch(struct sink *sink);
+bool sink_suits_direct(int fd);
 
 /*
  * A run of consecutive bytes, written in large pieces: begin, put, put, ..., end. Bytes of the

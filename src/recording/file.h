@@ -16,6 +16,7 @@
 
 #include "fits/header.h"
 #include "fits/plan.h"
+#include "io/recycle.h"
 #include "io/sink.h"
 #include "recording/tree.h"
 
@@ -26,7 +27,7 @@ struct recording_file {
     char stream[FITS_STREAM_NAME_MAX + 1];
     struct fits_plan plan;
     uint64_t room_frames; /* frames that there is room for on the disk; before prepare 0: all */
-    const struct sink_old *old; /* before prepare: blocks to be used again, see sink.h; or NULL */
+    const struct sink_old *old; /* before prepare: to be used again, see io/recycle.h; or NULL */
     struct fits_state state;
     int64_t dateref_ns; /* a whole second */
     struct sink sink;

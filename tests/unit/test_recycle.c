@@ -4,7 +4,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 
-#include "io/sink.h"
+#include "io/recycle.h"
 #include "tests/support/takes.h"
 
 #define OLD_BYTES (10u * SINK_PAGE + 100u)

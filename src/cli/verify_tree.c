@@ -1,6 +1,6 @@
 /*
  * verify_tree.c - daorec verify, folders: the files of each stream in their order, then the ledger
- * of their session. See verify.h.
+ * of their session. See verify_tree.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
-#include "cli/verify.h"
+#include "cli/verify_tree.h"
 #include "verify/chain.h"
 
 #define UNREAD_BYTES 250 /* of a path that is kept */

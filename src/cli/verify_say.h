@@ -1,13 +1,12 @@
 /*
- * verify.h - what the two files of the verb verify share: one run of it, and what it prints.
+ * verify_say.h - daorec verify: one run of it, a file that is looked at in it, and what is printed.
  */
-#ifndef DAOREC_CLI_VERIFY_H
-#define DAOREC_CLI_VERIFY_H
+#ifndef DAOREC_CLI_VERIFY_SAY_H
+#define DAOREC_CLI_VERIFY_SAY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "recording/find.h"
 #include "verify/verify.h"
 
 struct verify_options {
@@ -34,8 +33,5 @@ bool verify_check_file(struct verify_run *run, const char *path, const char *sho
  * path. Counts and frees them. A ledger without any is said to be good. */
 void verify_print_whole(struct verify_run *run, const char *path, const char *kind,
                         struct verify_doubts *doubts);
-
-/* In verify_tree.c: everything in a tree that was found below `root`. 0 or -ENOMEM. */
-int verify_check_tree(struct verify_run *run, const struct find_tree *tree, const char *root);
 
 #endif

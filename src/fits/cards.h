@@ -8,7 +8,9 @@
 #include <fitsio.h>
 #include <stdint.h>
 
-#include "fits/header.h"
+#include "fits/bytes.h"
+#include "lib/dtype.h"
+#include "lib/layout.h"
 
 /* A memory file; create the unit whose header is wanted in it as its last. */
 fitsfile *fits_cards_begin(int *status);

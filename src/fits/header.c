@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fitsio.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/version.h"
@@ -22,23 +21,6 @@ const char *fits_find_end_cause(const char *name)
         if (strcmp(fits_end_causes[i], name) == 0)
             return fits_end_causes[i];
     return NULL;
-}
-
-void fits_bytes_free(struct fits_bytes *bytes)
-{
-    free(bytes->data);
-    *bytes = (struct fits_bytes){0};
-}
-
-int fits_bytes_copy(struct fits_bytes *ret, const struct fits_bytes *from)
-{
-    unsigned char *data = malloc(from->length);
-
-    if (!data)
-        return -ENOMEM;
-    memcpy(data, from->data, from->length);
-    *ret = (struct fits_bytes){data, from->length};
-    return 0;
 }
 
 #define NAME_TAIL 12 /* characters of "_000001.fits" */

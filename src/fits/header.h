@@ -12,27 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fits/bytes.h"
 #include "lib/dtype.h"
 #include "lib/layout.h"
 
-#define FITS_BLOCK             2880u
 #define FITS_KEYWORD_CARDS_MAX 64
 /* A file's name stands in PREVFILE and NEXTFILE, which hold 68 characters: "_000001.fits". */
 #define FITS_STREAM_NAME_MAX 56
-
-/* Bytes owned by the holder; release with fits_bytes_free(). */
-struct fits_bytes {
-    unsigned char *data;
-    size_t length; /* a multiple of FITS_BLOCK */
-};
-
-void fits_bytes_free(struct fits_bytes *bytes);
-int fits_bytes_copy(struct fits_bytes *ret, const struct fits_bytes *from); /* 0 or -ENOMEM */
-
-static inline uint64_t fits_pad(uint64_t bytes)
-{
-    return (bytes + FITS_BLOCK - 1) / FITS_BLOCK * FITS_BLOCK;
-}
 
 /* What is true of every file of a stream. Strings are borrowed; NULL: no such card. */
 struct fits_facts {

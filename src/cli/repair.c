@@ -17,6 +17,7 @@
 #include "cli/cli.h"
 #include "cli/repair_say.h"
 #include "recording/find.h"
+#include "repair/finished.h"
 #include "verify/verify.h"
 
 static const struct option_spec specs[] = {

@@ -12,6 +12,7 @@
 
 #include "fits/flips.h"
 #include "fits/sum.h"
+#include "repair/finished.h"
 #include "repair/mend.h"
 #include "repair/restore.h"
 

@@ -74,11 +74,4 @@ int repair_plan(struct repair_file *ret, const char *path);
 /* A plan in words, "unfinished, ...; daorec repair finishes it with 12 frames", into ret. */
 void repair_describe(const struct repair_file *plan, char *ret, size_t ret_bytes);
 
-/*
- * Is the file of another name, or of a final one, all there? 0: a finished recording, for all that
- * its headers' structure says. -EINPROGRESS: a recording that is not finished, under a wrong name;
- * -EMEDIUMTYPE: no recording; other errno. Else than 0 always with a text, that does not name it.
- */
-int repair_look_at_finished(int dir_fd, const char *name, struct dao_text *text);
-
 #endif

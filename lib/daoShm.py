@@ -1067,8 +1067,8 @@ class shm:
         return _Follower(self._path)
 
     def _store_received(self, pixels, stamp):
-        """One received frame: bytes, and what its DAO_FRAME is to have but for cnt0, both checked by
-        the caller. The subscribing thread."""
+        """One received frame: bytes, and what its DAO_FRAME is to have but for cnt0, both checked
+        by the caller. The subscribing thread."""
         frame = DAO_FRAME(**stamp)
         with self._writing:
             frame.cnt0 = _lib.daoShmGetCounter(ctypes.byref(self.image)) + 1

@@ -178,7 +178,8 @@ def one_stream_s_trouble_is_not_the_other_s():
         return mine["lost_by"]["disk"]
     camera_rows_off = 64 * 48 * 2 * 120
     jobs = [({"ops": ["pwrite"], "error": "EIO", "off_min": 32768, "off_max": 700_000}, 120),
-            ({"ops": ["pwrite"], "error": "EIO", "off_min": camera_rows_off, "off_max": 1 << 40}, 120),
+            ({"ops": ["pwrite"], "error": "EIO", "off_min": camera_rows_off,
+              "off_max": 1 << 40}, 120),
             ({"ops": ["sync"], "error": "EIO"}, 600),
             ({"ops": ["allocate"], "error": "EDQUOT"}, 120),
             ({"ops": ["name"], "error": "ENOSPC"}, 120),

@@ -106,7 +106,8 @@ def a_source_that_stops_is_no_loss():
 
 
 def fails(*arguments, status, says):
-    run = subprocess.run([h.DAOREC, *map(str, arguments)], capture_output=True, text=True, timeout=30)
+    run = subprocess.run([h.DAOREC, *map(str, arguments)], capture_output=True, text=True,
+                         timeout=30)
     assert run.returncode == status, (arguments, run.returncode, run.stderr)
     lines = [line for line in run.stderr.splitlines() if line]
     assert len(lines) == 1, (arguments, run.stderr)
@@ -167,7 +168,8 @@ def an_output_folder_that_cannot_be_made_is_named():
     h.sim(good, "--size", "8x8", "--rate", 0, "--depth", 4, "-n", 4).wait(timeout=30)
     blocked = os.path.join(h.output, "a-file")
     open(blocked, "w").close()
-    fails("record", "-q", "-o", os.path.join(blocked, "x"), good, status=1, says=[blocked, "--output"])
+    fails("record", "-q", "-o", os.path.join(blocked, "x"), good, status=1,
+          says=[blocked, "--output"])
 
 
 def help_and_version_are_on_stdout():
@@ -196,8 +198,9 @@ def info_tells_what_a_file_and_a_segment_are():
 if __name__ == "__main__":
     h.main([a_signal_in_the_middle_leaves_only_complete_files,
             frames_and_duration_count_per_stream,
-            a_session_s_name_that_is_taken_is_said_and_waited_for, backlog_takes_what_is_already_there,
-            a_source_that_stops_is_no_loss, what_is_no_segment_is_named_in_one_line,
+            a_session_s_name_that_is_taken_is_said_and_waited_for,
+            backlog_takes_what_is_already_there, a_source_that_stops_is_no_loss,
+            what_is_no_segment_is_named_in_one_line,
             wrong_usage_is_one_line_and_status_two, a_source_that_cannot_be_set_up_leaves_nothing,
             an_output_folder_that_cannot_be_made_is_named,
             help_and_version_are_on_stdout, info_tells_what_a_file_and_a_segment_are])

@@ -112,7 +112,8 @@ def names_and_keywords_do_no_harm():
     paths = [os.path.join(h.segments, f"{name}.im.shm") for name in names]
     md_names = [b"../victim/precious", b"../../victim/precious", b"../../../victim/precious",
                 os.fsencode(os.path.join(victim, "precious")), os.fsencode(victim),
-                b"../../../victim/new", b"../../../v/p", b"\xff" * 80, b"%s%n%s%n", b"\x1b[2J", b"."]
+                b"../../../victim/new", b"../../../v/p", b"\xff" * 80, b"%s%n%s%n",
+                b"\x1b[2J", b"."]
     assert len(os.path.join(victim, "precious")) <= 80
     for number, path in enumerate(paths):
         make_segment(path, md_names[number % len(md_names)], keywords)

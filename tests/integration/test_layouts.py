@@ -41,7 +41,8 @@ class Segment:
 
     def publish(self, atime=None):
         self.slot, self.count = (self.slot + 1) % self.depth, self.count + 1
-        at, pixels = self.slot * self.md_bytes, self.depth * self.md_bytes + self.slot * self.frame_bytes
+        at = self.slot * self.md_bytes
+        pixels = self.depth * self.md_bytes + self.slot * self.frame_bytes
         self.map[at + 176] = 1
         self.map[pixels:pixels + self.frame_bytes] = h.ramp([self.count], SHAPE, "uint16").tobytes()
         self.store(ctypes.c_int64, at + 136, time.time_ns() if atime is None else atime)

@@ -2,8 +2,8 @@
 """What the reference page promises: its snippets compile, run and get the right frames, and the
 Python class does what its tables say. tests/README.md says which sentence each test stands for.
 
-tests/reference/page/ has the snippets of C, C++ and Python: create, sequential (all), newest (C) and
-history (Python) as they stand on the page; the other ones are the calls that its text names.
+tests/reference/page/ has the snippets of C, C++ and Python: create, sequential (all), newest (C)
+and history (Python) as they stand on the page; the other ones are the calls that its text names.
 """
 import os
 import re
@@ -95,7 +95,7 @@ def frame(count, shape=SHAPE, dtype="float32"):
 
 
 def raw_slots(path, depth, shape=SHAPE):
-    """The bytes of a float segment, looked at without the library: [(cnt0, write, pixels)], N, head."""
+    """The bytes of a float segment, without the library: [(cnt0, write, pixels)], N, head."""
     raw = np.fromfile(path, np.uint8)
     frame_bytes = int(np.prod(shape)) * 4
     assert len(raw) == depth * (4304 + frame_bytes), len(raw)

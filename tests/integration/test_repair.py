@@ -24,8 +24,8 @@ SHAPES = {"fast": ((64, 64), "uint16"), "slow": ((97,), "float32")}
 
 
 def run(verb, *arguments, status=0, **options):
-    result = subprocess.run([os.path.abspath(h.DAOREC), verb, *map(str, arguments)], capture_output=True, text=True,
-                            timeout=60, **options)
+    result = subprocess.run([os.path.abspath(h.DAOREC), verb, *map(str, arguments)],
+                            capture_output=True, text=True, timeout=60, **options)
     assert result.returncode == status, (verb, arguments, result.returncode, result.stdout,
                                          result.stderr)
     return result.stdout
@@ -229,7 +229,8 @@ def what_cannot_be_repaired_is_named_and_left_alone():
 
     def refused(words, path=part):
         at_rest = snapshot(root)
-        result = subprocess.run([h.DAOREC, "repair", "--apply", path], capture_output=True, text=True)
+        result = subprocess.run([h.DAOREC, "repair", "--apply", path], capture_output=True,
+                                text=True)
         assert result.returncode == 1, result
         lines = result.stderr.splitlines()
         assert len(lines) == 1 and path in lines[0] and all(w in lines[0] for w in words), lines

@@ -19,7 +19,7 @@ SHAPES = [(97,), (13, 7), (5, 3, 4)]
 
 
 def record_types():
-    """One session with 36 streams: all types with one, two and three axes, counters and keywords."""
+    """One session, 36 streams: all types with one, two and three axes, counters and keywords."""
     sources = [Source(f"{t}x{len(shape)}", shape, t, before=10**9 * i)
                for i, t in enumerate(replays.TYPES) for shape in SHAPES]
     recorder = attached(*(s.path for s in sources))

@@ -160,7 +160,8 @@ def the_depth_and_the_name_can_be_chosen():
 
 
 def cubes_of_others_are_played_at_a_rate():
-    for number, (dtype, bzero) in enumerate((("uint16", True), ("float64", False), ("int32", False))):
+    kinds = ("uint16", True), ("float64", False), ("int32", False)
+    for number, (dtype, bzero) in enumerate(kinds):
         cube = np.arange(7 * 5 * 3).reshape(7, 5, 3).astype(dtype)
         file, to = temporary(f"cube{number}.fits"), h.segment(f"cube{number}")
         fits.PrimaryHDU(cube).writeto(file)
@@ -185,7 +186,8 @@ def one_stream_of_several_can_be_chosen():
         source.wait()
     name, to = h.stream_name(paths[1]), h.segment("chosen")
     summary = play(session.folder, "--asap", "--stream", name, "--to", to)
-    assert [s["name"] for s in summary["streams"]] == [name] and of(summary, paths[1])["frames"] == 30
+    assert [s["name"] for s in summary["streams"]] == [name]
+    assert of(summary, paths[1])["frames"] == 30
     summary = play(session.folder, "--asap")  # to where they were
     assert sorted(s["segment"] for s in summary["streams"]) == sorted(paths)
     error = refused(session.folder, "--to", to, status=2)

@@ -25,8 +25,9 @@ def exercise(build, *options):
                      "--pattern", "ramp", "-d", "60s"),
                h.sim(vector, "--size", "97", "--type", "float32", "--rate", 1000, "--depth", 64,
                      "--pattern", "ramp", "-d", "60s")]
-    recorder = h.start(*program, "record", "--json", "-o", h.output, "--wait=20s", "--buffer", "4MiB",
-                       "--roll-frames", 150, "--roll-time", "400ms", *options, camera, vector)
+    recorder = h.start(*program, "record", "--json", "-o", h.output, "--wait=20s", "--buffer",
+                       "4MiB", "--roll-frames", 150, "--roll-time", "400ms", *options, camera,
+                       vector)
     pattern = lambda path: [os.path.join(d, f) for d, _, files in os.walk(h.output) for f in files
                             if f.startswith(h.stream_name(path)) and f.endswith(".fits")]
     h.wait_for(lambda: len(pattern(camera)) > 3, what="closed files")
@@ -67,8 +68,9 @@ def replay(build):
     session = h.finish(recorder)
     steady.terminate()
     for options in ((), ("--asap", "--loop", 3)):
-        run = h.subprocess.run([*program_of(build), "replay", "-q", "--json", "--remove", "--prefix",
-                                f"{h.segments}/again_", session.folder, *map(str, options)],
+        run = h.subprocess.run([*program_of(build), "replay", "-q", "--json", "--remove",
+                                "--prefix", f"{h.segments}/again_", session.folder,
+                                *map(str, options)],
                                capture_output=True, text=True, timeout=120)
         assert run.returncode == 0 and not run.stderr, (options, run.stderr)
         assert '"restarts":%d' % (3 if options else 1) in run.stdout

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sources that misbehave: replaced, truncated in place, dead in mid-frame. Reshaping: test_writers."""
+"""Sources that misbehave: replaced, truncated in place, dead in mid-frame. Shapes: test_writers."""
 import ctypes
 import json
 import os
@@ -90,8 +90,8 @@ def what_is_given_up_at_the_end_is_booked_once():
 
 
 def what_was_seen_before_a_restart_in_place_and_not_taken_is_lost_to_it():
-    """A writer dies when its frame 21 is there but for its flag, and begins again at 1. How often the
-    recorder has looked in between is a matter of chance; most times it has."""
+    """A writer dies when its frame 21 is there but for its flag, and begins again at 1. How often
+    the recorder has looked in between is a matter of chance; most times it has."""
     path, rounds = h.segment("restarts"), 8
     segment = fifo(path)
     recorder = recording(path)
@@ -121,12 +121,13 @@ def what_was_seen_before_a_restart_in_place_and_not_taken_is_lost_to_it():
 
 
 def what_was_waiting_when_a_segment_is_cut_off_is_lost_to_the_restart():
-    """A disk that stalls: frames wait in the FIFO, are seen there, and go with the segment's bytes."""
+    """A disk stalls: frames wait in the FIFO, are seen there, and go with the segment's bytes."""
     path, root = h.segment("waiting"), f.new_root()
     size = ["--size", "64x48", "--type", "uint16", "--depth", 64, "--pattern", "ramp"]
     first = h.sim(path, *size, "--rate", 1000)
     faults = f.Faults(root)
-    recorder = f.start(root, "--io", "pwrite", "--buffer", "1MiB", "--wait=20s", path, faults=faults)
+    recorder = f.start(root, "--io", "pwrite", "--buffer", "1MiB", "--wait=20s", path,
+                       faults=faults)
     recorder.has_files(path, 1, ".part")
     faults.set(ops=["pwrite"], stall_ms=1000)
     h.wait_for(lambda: recorder.known_lost(path) > 0, what="frames that are lapped")
@@ -237,8 +238,8 @@ def what_the_disk_costs_is_booked_to_the_disk_and_flagged():
     source = h.sim(path, "--size", "512x512", "--type", "uint16", "--rate", 0, "--depth", 8,
                    "--pattern", "ramp", "-d", "60s")
     # two frames of memory and plain writes against a source as fast as memory
-    recorder = h.record("--wait=20s", "--buffer", "1MiB", "--io", "pwrite", "--no-direct", "-n", 400,
-                        path)
+    recorder = h.record("--wait=20s", "--buffer", "1MiB", "--io", "pwrite", "--no-direct", "-n",
+                        400, path)
     session = h.finish(recorder)
     source.terminate()
     cube, rows = h.check_stream(session, path, shape, "uint16", judged=False)
@@ -251,7 +252,8 @@ def what_the_disk_costs_is_booked_to_the_disk_and_flagged():
 
 
 if __name__ == "__main__":
-    h.main([what_the_disk_costs_is_booked_to_the_disk_and_flagged, bad_times_and_missing_packets_are_flagged,
+    h.main([what_the_disk_costs_is_booked_to_the_disk_and_flagged,
+            bad_times_and_missing_packets_are_flagged,
             what_a_replaced_segment_published_unseen_is_counted_from_one,
             what_is_given_up_at_the_end_is_booked_once,
             what_was_seen_before_a_restart_in_place_and_not_taken_is_lost_to_it,

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The tables of tests/README.md speak of tests that there are, and that are run.
 
-In a table `name` is a test, `name_*` at least one that begins so, `test_x.c` or `dir/program` a file
-under tests/. After "`file`:" the names up to the next semicolon or stop must be in that file.
+In a table `name` is a test, `name_*` at least one that begins so, `test_x.c` or `dir/program` a
+file under tests/. After "`file`:" the names up to the next semicolon or stop must be in that file.
 """
 import os
 import re

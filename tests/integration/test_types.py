@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All twelve types, one to three axes: what comes out is what went in, by judges we did not write."""
+"""All twelve types, one to three axes: what comes out is what went in, by judges not ours."""
 import os
 import sys
 

@@ -271,7 +271,7 @@ def new_root():
 
 
 def sweep(job, items, at_once=4):
-    """Call job(item) for all of them, some at a time; the first failure is raised, with its item."""
+    """Call job(item) for all of them, some at a time; the first failure is raised with its item."""
     def one(item):
         try:
             return job(item)

@@ -49,7 +49,8 @@ def _clean():
 
 
 # Segments are mapped memory: /dev/shm where there is one. Recordings go to $TMPDIR.
-segments = tempfile.mkdtemp(prefix="daorec-test-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+segments = tempfile.mkdtemp(prefix="daorec-test-",
+                            dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
 output = tempfile.mkdtemp(prefix="daorec-test-")
 programs = None  # a folder for a copy of the program, where one is needed
 atexit.register(_clean)
@@ -66,7 +67,7 @@ def _is_reached_by_anyone(path):
     return False
 
 
-# Run by root, some tests take root's rights away; a checkout may lie in a folder that is root's only.
+# Run by root, some tests take root's rights away; a checkout may lie in a folder of root's only.
 if os.geteuid() == 0 and not _is_reached_by_anyone(DAOREC):
     programs = tempfile.mkdtemp(prefix="daorec-test-")
     os.chmod(programs, 0o755)
@@ -138,7 +139,7 @@ class Session:
 
 
 def freeze(process):
-    """SIGSTOP, and wait until every thread has stopped: one in a system call finishes that first."""
+    """SIGSTOP, and wait until every thread has stopped: one in a system call ends that first."""
     process.send_signal(signal.SIGSTOP)
 
     def stopped():
@@ -155,7 +156,8 @@ def finish(process, seconds=60, failed=False, errors=None):
     frames were lost. `errors`: a function that returns what it has said, where that is no pipe."""
     out, told = process.communicate(timeout=seconds)
     errors = errors() if errors else told
-    assert process.returncode in (1 if failed else 0, 3), f"exit status {process.returncode}\n{errors}"
+    assert process.returncode in (1 if failed else 0, 3), (
+        f"exit status {process.returncode}\n{errors}")
     session = Session(json.loads(out), errors, process.returncode)
     assert len(session.summary["streams"]) == len(session.ledger["streams"])
     lost = 0
@@ -216,7 +218,8 @@ def load(files):
             cube = hdus[0].data
             if hdus[0].header.get("CTYPE1") == "COMPLEX":
                 kind = "c8" if cube.dtype.itemsize == 4 else "c16"
-                cube = np.ascontiguousarray(cube.astype(cube.dtype.newbyteorder("="))).view(kind)[..., 0]
+                cube = np.ascontiguousarray(cube.astype(cube.dtype.newbyteorder("=")))
+                cube = cube.view(kind)[..., 0]
             cubes.append(cube.astype(cube.dtype.newbyteorder("=")))
             tables.append(np.array(hdus["FRAMES"].data))
     return np.concatenate(cubes), np.concatenate(tables)

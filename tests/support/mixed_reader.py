@@ -72,7 +72,8 @@ def meta(index):
     size, packets = md["size"], md["lastNbArray"]
     return " ".join([f"{name}={md[name]}" for name in ("cnt0", "cnt1", "cnt2", "write", "naxis")] +
                     [f"size={size[0]},{size[1]},{size[2]}"] +
-                    [f"{name}={md[name]}" for name in ("nelement", "atype", "NBkw", "packetTotal")] +
+                    [f"{name}={md[name]}" for name in ("nelement", "atype", "NBkw")] +
+                    [f"packetTotal={md['packetTotal']}"] +
                     [f"packets={packets[0]},{packets[1]}",
                      f"atime={md['atime']['tsfixed']['secondlong']}"] +
                     [f"{name}={md[name]}" for name in ("fifo_size", "fifo_last_written", "sem")] +

@@ -275,7 +275,8 @@ def a_folder_that_goes_away_is_said_once_and_its_frames_are_lost():
             assert stream["expected"] == stream["recorded"] + stream["lost"], stream
         assert mine["lost_by"]["disk"] > 0, mine
         assert status == (1 if what == "session" else 3), (status, errors)
-        assert what == "session" or other["lost"] == 0, other
+        # A machine that is too busy to run the recorder has it lapped, which is no disk's fault.
+        assert what == "session" or other["lost"] == other["lost_by"]["lapped"], other
         # Nothing else is said but what was recorded well, or closed while its folder was emptied. A
         # session's folder goes after its streams': who looks in between says of each that it is
         # gone, once.

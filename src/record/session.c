@@ -49,7 +49,7 @@ struct session {
     struct writer writer;
     struct books books;
     pthread_mutex_t files_lock; /* free_files' producers */
-    int signal_fd, over_fd; /* over: an event, when the writer has ended */
+    int signal_fd, over_fd;     /* over: an event, when the writer has ended */
     bool stopping;
     struct room room;
     struct disk disk;

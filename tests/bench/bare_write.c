@@ -5,7 +5,8 @@
  *
  * Preallocates FILE, writes it in blocks of 1 MiB, 16 in flight, from registered buffers (where
  * `ulimit -l` allows it); with `swap` each block is first filled from 80 MB of source memory with
- * its 16-bit words swapped, which is the least that recording asks for. Prints "bytes_per_second cpu_seconds_per_gigabyte".
+ * its 16-bit words swapped, which is the least that recording asks for. Prints "bytes_per_second
+ * cpu_seconds_per_gigabyte".
  */
 #include <fcntl.h>
 #include <liburing.h>

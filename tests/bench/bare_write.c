@@ -1,12 +1,12 @@
 /*
  * bare_write.c - what the disk can do: sequential O_DIRECT writes through io_uring, nothing else.
  *
- *     bare_write FILE MEGABYTES [swap]
+ *     bare_write FILE MEGABYTES [swap|keep|again]
  *
  * Preallocates FILE, writes it in blocks of 1 MiB, 16 in flight, from registered buffers (where
  * `ulimit -l` allows it); with `swap` each block is first filled from 80 MB of source memory with
- * its 16-bit words swapped, which is the least that recording asks for. Prints "bytes_per_second
- * cpu_seconds_per_gigabyte".
+ * its 16-bit words swapped, which is the least that recording asks for; `keep` leaves the file there,
+ * and `again` writes into one that was left. Prints "bytes_per_second cpu_seconds_per_gigabyte".
  */
 #include <fcntl.h>
 #include <liburing.h>
@@ -59,8 +59,10 @@ int main(int argc, char **argv)
 {
     unsigned free_blocks[IN_FLIGHT], free_count = IN_FLIGHT;
     uint64_t blocks = argc > 2 ? strtoull(argv[2], NULL, 10) : 0, submitted = 0, done = 0;
-    int swap = argc > 3,
-        fd = argc > 1 ? open(argv[1], O_CREAT | O_TRUNC | O_RDWR | O_DIRECT, 0644) : -1;
+    const char *how = argc > 3 ? argv[3] : "";
+    bool swap = strcmp(how, "swap") == 0, again = strcmp(how, "again") == 0;
+    int flags = O_CREAT | O_RDWR | O_DIRECT | (again ? 0 : O_TRUNC);
+    int fd = argc > 1 ? open(argv[1], flags, 0644) : -1;
     unsigned char *buffers, *source;
     struct iovec vectors[IN_FLIGHT];
     struct io_uring ring;
@@ -115,6 +117,7 @@ int main(int argc, char **argv)
     span = seconds(CLOCK_MONOTONIC) - begin;
     cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     printf("%.0f %.4f\n", (double)blocks * BLOCK / span, cpu / ((double)blocks * BLOCK / 1e9));
-    unlink(argv[1]);
+    if (strcmp(how, "keep") != 0)
+        unlink(argv[1]);
     return 0;
 }

@@ -20,7 +20,7 @@ import machine
 import table
 
 SECTIONS = ("disk", "habits", "vectors", "kilohertz", "disturbance", "rolling", "losses",
-            "library", "replay", "extraction")
+            "ring", "library", "replay", "extraction")
 NUMBERED = 7  # those that have a number
 
 

@@ -12,29 +12,27 @@ import turns as t
 from table import at_most
 
 TITLE = "CPU of recording, against cfitsio loops with the same source"
-CASES = (  # stream, rate, goal against the better loop, in itself (s/GB)
-    (t.SLOPES, 1000, 1 / 50, None),
-    (t.SLOPES, 10000, None, None),
-    (t.SENSOR, 1000, 1 / 15, None),
-    (t.CAMERA, 1000, 1 / 5, 0.15),
+CASES = (  # stream, rate, seconds, goal against the better loop, in itself (s/GB)
+    (t.SLOPES, 1000, 4.0, 1 / 50, None),  # long enough for what the beginning costs to be little
+    (t.SLOPES, 10000, 2.0, None, None),
+    (t.SENSOR, 1000, 2.5, 1 / 15, None),
+    (t.CAMERA, 1000, 1.5, 1 / 5, 0.15),
 )
-SECONDS = 1.2
+PATIENCE = ("--latency", "100ms")  # of the slowest stream: where nobody minds
 SWAP_MEGABYTES = 2000
 LOOPS = {"cube": "a cfitsio loop, planes of a cube", "hdus": "a cfitsio loop, an HDU a frame"}
 
 
-def seconds(bed):
-    return 0.05 if bed.is_quick else SECONDS
+def need_bytes(_):
+    return int(3 * 1000 * 1.5 * t.CAMERA.frame_bytes)
 
 
-def need_bytes(bed):
-    return int(3 * 1000 * seconds(bed) * t.CAMERA.frame_bytes)
-
-
-def measure(bed, stream, rate):
+def measure(bed, stream, rate, seconds):
     """One round: {who: (CPU s/GB, share lost, whole CPU s)}."""
-    frames = round(rate * seconds(bed))
+    frames = round(rate * (0.05 if bed.is_quick else seconds))
     turns = {"daorec": t.record(bed, stream, rate, frames)}
+    if stream == t.SLOPES and rate == 1000:
+        turns["patient"] = t.record(bed, stream, rate, frames, *PATIENCE)
     for how in LOOPS:
         turns[how] = t.read(bed, stream, rate, frames, "bare_cfitsio_write", how, "SHM",
                             bed.file("loop.fits"), "FRAMES")
@@ -53,6 +51,9 @@ def report(section, name, rounds, goal, goal_itself):
         section.line(f"{name}: {what}", found[how][0], "s/GB")
     section.line(f"{name}: daorec record", found["daorec"][0], "s/GB", against=better,
                  goal=goal and at_most(goal))
+    if "patient" in found:
+        section.line(f"{name}: daorec record {' '.join(PATIENCE)}", found["patient"][0], "s/GB",
+                     against=better)
     if goal_itself:
         section.line(f"{name}: daorec record, in itself", found["daorec"][0], "s/GB",
                      goal=at_most(goal_itself))
@@ -68,8 +69,8 @@ def run(bed, section):
     rounds, swapped = [[] for _ in CASES], []
     for _ in range(bed.rounds):
         swapped.append(disk.write_bare(bed, SWAP_MEGABYTES, "swap")[1])
-        for found, (stream, rate, _, _) in zip(rounds, CASES):
-            found.append(measure(bed, stream, rate))
-    for found, (stream, rate, goal, goal_itself) in zip(rounds, CASES):
+        for found, (stream, rate, seconds, _, _) in zip(rounds, CASES):
+            found.append(measure(bed, stream, rate, seconds))
+    for found, (stream, rate, _, goal, goal_itself) in zip(rounds, CASES):
         report(section, f"{stream}, {rate // 1000} kHz", found, goal, goal_itself)
     section.line("a bare loop that swaps 16-bit words and writes", swapped, "s/GB")

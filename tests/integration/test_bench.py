@@ -18,9 +18,9 @@ import table  # noqa: E402
 
 BENCH = os.path.join(os.path.dirname(os.path.abspath(b.__file__)), "bench.py")
 NUMBERED = ("disk", "habits", "vectors", "kilohertz", "disturbance", "rolling", "losses")
-OTHERS = ("library", "replay", "extraction")
+OTHERS = ("ring", "library", "replay", "extraction")
 GOALS = {"disk": 1, "habits": 4, "vectors": 2, "kilohertz": 2, "disturbance": 2, "rolling": 1,
-         "losses": 0, "library": 0, "replay": 0, "extraction": 0}
+         "losses": 0, "ring": 0, "library": 0, "replay": 0, "extraction": 0}
 
 
 LONG_TURN = """
@@ -80,6 +80,8 @@ def check_line(line, name, rounds):
         assert len(line["ratio"]["values"]) == len(values), line
     if "goal" in line:
         of = line["ratio"] if line["goal"]["of"] == "ratio" else line
+        if of["median"] is None:  # of one turn, which lost frames on a busy machine
+            return
         limit = line["goal"].get("at_least", line["goal"].get("at_most"))
         is_met = of["median"] >= limit if "at_least" in line["goal"] else of["median"] <= limit
         assert line["met"] == is_met, (name, line)

@@ -192,7 +192,7 @@ static int open_set(struct run *run, char **paths, int count, struct dao_text *t
     return r;
 }
 
-/* The frames of one stream. *ret_until == *ret_from: none. */
+/* The frames of one stream. *ret_until == *ret_from: none, perhaps with a text that says why. */
 static int find_frames(struct run *run, const struct series *series, uint64_t *ret_from,
                        uint64_t *ret_until, struct dao_text *text)
 {
@@ -209,7 +209,7 @@ static int find_frames(struct run *run, const struct series *series, uint64_t *r
         if (r == 0 && at == series->frames) {
             snprintf(text->s, sizeof text->s, "%s has no gap %" PRIu64, series->stream,
                      run->options->gap);
-            r = -ENOENT;
+            *ret_from = *ret_until;
         }
     } else {
         r = range_find(&run->range, series, reader, run->begin_ns, ret_from, ret_until, text);
@@ -343,17 +343,19 @@ static int find_orders(struct run *run, struct dao_text *text)
     for (size_t i = 0; i < run->set.count; i++) {
         const struct series *series = &run->set.series[i];
         uint64_t from = 0, until = 0;
-        int r = find_frames(run, series, &from, &until, text);
+        int r;
 
+        text->s[0] = '\0';
+        r = find_frames(run, series, &from, &until, text);
         if (r == 0 && from < until) {
             r = add_order(run, series, from, until, text);
             if (r < 0)
                 return r;
             continue;
         }
-        if (r < 0 && r != -ENOENT)
+        if (r < 0)
             return r;
-        if (r == 0)
+        if (text->s[0] == '\0')
             snprintf(text->s, sizeof text->s, "%s has no frames there", series->stream);
         if (run->set.count > 1)
             log_warning("extract: %s; left out", text->s);

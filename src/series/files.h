@@ -2,6 +2,7 @@
  * files.h - the files behind a series: private to series*.c, which tell in series.h what
  * can go wrong. Filled when a set is opened, constant afterwards.
  *
+ *     collect.c   the files that paths lead to
  *     probe.c     what a file is, and where its frames lie
  *     units.c     the same, of files with a unit a frame
  *     image.c     an image header: shape, type, how pixels are stored
@@ -94,6 +95,20 @@ void series_file_free(struct series_file *file); /* safe on a zeroed one */
  */
 int series_probe(struct series_pile *pile, const char *path, bool is_named, unsigned frame_axis,
                  struct dao_text *text);
+
+/* How folders are looked at. */
+struct series_look {
+    unsigned frame_axis; /* as series_probe() takes it */
+    bool is_last;        /* what goes meanwhile is left out with a warning; else it is -ESTALE */
+};
+
+/*
+ * Add what `paths`, files and folders, hold to the pile, each with its key. 0; -ESTALE: a file (or
+ * folder) in a folder has gone since that was listed, which is worth another look; other errno.
+ * Always with a text, but for -ENOMEM.
+ */
+int series_collect(struct series_pile *pile, char *const *paths, size_t path_count,
+                   const struct series_look *look, struct dao_text *text);
 
 #define SERIES_SWITCHES_MOST 8u /* changes of a file's structure while it is looked at */
 #define SERIES_NO_AXIS       UINT32_MAX

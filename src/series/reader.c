@@ -5,8 +5,9 @@
  * from the page cache, decoded into the caller's memory. The kernel is told what comes next; its
  * own guesses are switched off, so that a look at single frames and rows reads no more than those.
  *
- * What can fail: a file that became shorter (-ENODATA), one that was replaced (-ESTALE). A file
- * that is being written may be closed and renamed meanwhile: its pixels stay where they are.
+ * What can fail: a file that became shorter (-ENODATA), was replaced (-ESTALE) or removed (-ENOENT,
+ * as a ring of files does). A file that is being written may be closed and renamed meanwhile: its
+ * pixels stay where they are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,7 +88,11 @@ const struct series *series_reader_series(const struct series_reader *reader)
 int series_reader_fail(const struct series_file *file, int error, struct dao_text *text)
 {
     snprintf(text->s, sizeof text->s, "%.200s: %s", file->path,
-             error == -ENODATA       ? "became shorter while it was read"
+             error == -ENOENT && file->is_ours
+                 ? "was removed while it was read; daorec keep keeps it from a ring of files "
+                   "(record --keep-files and the like)"
+             : error == -ENOENT      ? "was removed while it was read"
+             : error == -ENODATA     ? "became shorter while it was read"
              : error == -ESTALE      ? "was replaced by another file while it was read"
              : error == -EAGAIN      ? "changes again and again while it is read; try again"
              : error == -EMEDIUMTYPE ? "is no recording any more; daorec verify tells more"

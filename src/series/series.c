@@ -12,91 +12,9 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "recording/find.h"
-#include "series/files.h"
+#include "series/reader.h"
 
-/* ---- collecting ---- */
-
-/* A file that is being recorded may be closed, and lose its ".part", between listing and opening. */
-static int probe_file(struct series_pile *pile, const char *path, bool is_named,
-                      unsigned frame_axis, struct dao_text *text)
-{
-    int r = series_probe(pile, path, is_named, frame_axis, text);
-    char closed[4096];
-
-    if (r != -ENOENT || !find_is_part(path) || strlen(path) >= sizeof closed)
-        return r;
-    snprintf(closed, sizeof closed, "%.*s", (int)(strlen(path) - strlen(".part")), path);
-    return series_probe(pile, closed, is_named, frame_axis, text);
-}
-
-static int take_file(struct series_pile *pile, const char *path, bool is_named, unsigned frame_axis,
-                     struct dao_text *text)
-{
-    struct dao_text what = {""};
-    int r = probe_file(pile, path, is_named, frame_axis, &what);
-
-    if (r < 0 && (is_named || r == -ENOMEM)) {
-        *text = what;
-        return r;
-    }
-    if (r < 0)
-        log_warning("%s; left out", what.s);
-    return 0;
-}
-
-static int take_folder(struct series_pile *pile, const char *path, unsigned frame_axis,
-                       struct dao_text *text)
-{
-    struct find_tree tree;
-    int r = find_tree_scan_any(&tree, path, FIND_FOLDERS_MAX);
-
-    if (r < 0) {
-        snprintf(text->s, sizeof text->s, "%.200s: %s", path, strerror(-r));
-        return r;
-    }
-    if (tree.error < 0)
-        log_warning("%s: %s; left out", tree.error_path, strerror(-tree.error));
-    if (tree.is_partial)
-        log_warning("%s: too many folders; the oldest are left out", path);
-    for (size_t i = 0; i < tree.folder_count && r == 0; i++) {
-        const struct find_folder *folder = &tree.folders[i];
-
-        for (size_t k = 0; k < folder->name_count && r == 0; k++) {
-            char file[4096];
-
-            if (snprintf(file, sizeof file, "%s/%s", folder->path, folder->names[k]) <
-                (int)sizeof file)
-                r = take_file(pile, file, false, frame_axis, text);
-        }
-    }
-    find_tree_free(&tree);
-    return r;
-}
-
-static int collect(struct series_pile *pile, char *const *paths, size_t path_count,
-                   unsigned frame_axis, struct dao_text *text)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < path_count && r == 0; i++) {
-        struct stat st;
-
-        if (stat(paths[i], &st) != 0) {
-            r = -errno;
-            snprintf(text->s, sizeof text->s, "%.250s: %s", paths[i], strerror(-r));
-        } else if (S_ISDIR(st.st_mode)) {
-            r = take_folder(pile, paths[i], frame_axis, text);
-        } else {
-            r = take_file(pile, paths[i], true, frame_axis, text);
-        }
-    }
-    for (size_t i = pile->count; i-- > 0;)
-        if (pile->file[i].frames == 0)
-            series_pile_drop(pile, i);
-    for (size_t i = 0; i < pile->count && r == 0; i++)
-        r = series_set_key(&pile->file[i]);
-    return r;
-}
+#define LOOKS_AGAIN 3u /* at folders, a file of which was removed between two steps */
 
 /* ---- one series ---- */
 
@@ -134,6 +52,12 @@ static bool has_same_keywords(const struct series_part *part, const IMAGE_KEYWOR
            (count == 0 || memcmp(part->keywords, keywords, count * sizeof *keywords) == 0);
 }
 
+/* Removed, or replaced, since it was listed? */
+static bool is_gone(int error)
+{
+    return error == -ENOENT || error == -ESTALE;
+}
+
 /* A file's frames go on with the last part, or begin another one: where the shape is another, and
  * in a recording where the segment's keywords are. Cards of others say many things of a file. */
 static int add_to_parts(struct series *series, const struct series_file *file,
@@ -148,6 +72,10 @@ static int add_to_parts(struct series *series, const struct series_file *file,
 
     if (!is_same || file->is_ours)
         r = series_keywords_read(file, &keywords, &count);
+    if (is_gone(r)) {
+        series_reader_fail(file, r, text);
+        return file->is_named ? r : -ESTALE;
+    }
     if (r < 0) {
         snprintf(text->s, sizeof text->s, "%.200s: cannot read its keywords: %s", file->path,
                  r == -ENODATA ? "it became shorter" : strerror(-r));
@@ -173,18 +101,27 @@ static int add_to_parts(struct series *series, const struct series_file *file,
 }
 
 /* How many frames the file `b` of a recording misses before its first one that its row does not
- * know of: they were in files that are not here. *ret_is_known: its row tells of a gap there. */
+ * know of: they were in files that are not here. *ret_is_known: its row tells of a gap there. 0
+ * where that cannot be told, or -ESTALE: one that was not named has gone. */
 static int32_t missing_between(struct series_reader *reader, const struct series_file *a,
-                               const struct series_file *b, bool *ret_is_known)
+                               const struct series_file *b, bool *ret_is_known,
+                               struct dao_text *text)
 {
-    struct dao_text ignored;
+    struct dao_text what;
     struct fits_row last, first;
     uint64_t count;
+    int r;
 
-    if (a->frames == 0 || b->frames == 0 ||
-        series_reader_peek(reader, b->first - 1, &last, &ignored) < 0 ||
-        series_reader_peek(reader, b->first, &first, &ignored) < 0 ||
-        (first.flags & FITS_FLAG_RESET) || first.cnt0 <= last.cnt0)
+    if (a->frames == 0 || b->frames == 0)
+        return 0;
+    r = series_reader_peek(reader, b->first - 1, &last, &what);
+    if (r == 0)
+        r = series_reader_peek(reader, b->first, &first, &what);
+    if (is_gone(r) && !(a->is_named && b->is_named)) {
+        *text = what;
+        return -ESTALE;
+    }
+    if (r < 0 || (first.flags & FITS_FLAG_RESET) || first.cnt0 <= last.cnt0)
         return 0;
     *ret_is_known = first.lost > 0;
     count = (uint64_t)first.cnt0 - (uint64_t)last.cnt0 - 1;
@@ -201,6 +138,7 @@ static int note_missing(struct series *series, struct dao_text *text)
 
     for (size_t i = 1; i < series->files->count && r == 0; i++) {
         bool is_known = false;
+        int32_t missing = 0;
 
         if (!file[i].is_ours || !file[i].rows_off || !file[i - 1].rows_off ||
             file[i].number <= file[i - 1].number + 1)
@@ -208,7 +146,11 @@ static int note_missing(struct series *series, struct dao_text *text)
         if (!reader)
             r = series_reader_open(&reader, series, 0, text);
         if (r == 0)
-            file[i].missing = missing_between(reader, &file[i - 1], &file[i], &is_known);
+            missing = missing_between(reader, &file[i - 1], &file[i], &is_known, text);
+        if (missing < 0)
+            r = missing;
+        else
+            file[i].missing = missing;
         if (file[i].missing > 0 && !is_known && file[i].gaps >= 0)
             file[i].gaps++; /* which the header cannot know of */
         if (file[i].missing > 0)
@@ -372,15 +314,20 @@ static int keep_streams(struct series_set *set, const char *const *streams, stru
     return 0;
 }
 
-static int open_set(struct series_set *set, struct series_pile *pile, char *const *paths,
-                    size_t path_count, const struct series_options *options, struct dao_text *text)
+static int open_set(struct series_set *set, char *const *paths, size_t path_count,
+                    const struct series_options *options, bool is_last, struct dao_text *text)
 {
-    int r = collect(pile, paths, path_count, options ? options->frame_axis : 0, text);
+    const struct series_look look = {options ? options->frame_axis : 0, is_last};
+    struct series_pile pile = {0};
+    int r = series_collect(&pile, paths, path_count, &look, text);
 
     if (r == 0)
-        r = series_drop_doubles(pile, text);
+        r = series_drop_doubles(&pile, text);
     if (r == 0)
-        r = join(set, pile, text);
+        r = join(set, &pile, text);
+    for (size_t i = 0; i < pile.count; i++)
+        series_file_free(&pile.file[i]);
+    free(pile.file);
     if (r == 0 && set->count == 0) {
         snprintf(text->s, sizeof text->s,
                  "%.250s: no frames there; give a recording, a folder with recordings or another "
@@ -400,15 +347,16 @@ static int open_set(struct series_set *set, struct series_pile *pile, char *cons
 int series_set_open(struct series_set *ret, char *const *paths, size_t path_count,
                     const struct series_options *options, struct dao_text *text)
 {
-    struct series_pile pile = {0};
-    int r;
+    int r = -ESTALE;
 
     *ret = (struct series_set){0};
-    text->s[0] = '\0';
-    r = open_set(ret, &pile, paths, path_count, options, text);
-    for (size_t i = 0; i < pile.count; i++)
-        series_file_free(&pile.file[i]);
-    free(pile.file);
+    for (unsigned look = 0; look <= LOOKS_AGAIN && r == -ESTALE; look++) {
+        if (look > 0)
+            log_info("%s; its folder is listed again", text->s);
+        series_set_close(ret);
+        text->s[0] = '\0';
+        r = open_set(ret, paths, path_count, options, look == LOOKS_AGAIN, text);
+    }
     if (r < 0) {
         if (text->s[0] == '\0')
             snprintf(text->s, sizeof text->s, "%s", strerror(-r));

@@ -12,6 +12,8 @@
  * follow each other, are joined, too: sorted by that number, not by alphabet.
  *
  * What can go wrong: a file that is no FITS, or is damaged, cut short, or shrinks while it is read;
+ * one that a ring of files removes: while the set is opened its folder is listed again, after that
+ * it is an error when its turn comes;
  * members of one stream whose shapes or keywords differ (parts: a recording that was reshaped, or
  * whose segment got other keywords); rows that are missing in a crashed file; counts that restart, times that run back.
  *
@@ -65,8 +67,10 @@ struct series_options {
 /*
  * Open what `paths` name: sessions, folders of streams, files. 0; -ENOENT: nothing to read there;
  * -EMEDIUMTYPE: a file that was named is no FITS; -EBADMSG: damaged beyond reading; -EINVAL: an
- * option that does not fit; other errno. Always with a text naming file and remedy. What was left
- * out (a file cut short, rows without pixels) is told by log_warning(), once a file.
+ * option that does not fit; -ESTALE: files of a folder went, or were replaced, between listing and
+ * opening, also when it was listed again, three times; other errno. Always with a text naming file
+ * and remedy. What was left out (a file cut short, rows without pixels) is told by log_warning(),
+ * once a file and listing.
  */
 int series_set_open(struct series_set *ret, char *const *paths, size_t path_count,
                     const struct series_options *options, struct dao_text *text);

@@ -325,6 +325,118 @@ START_TEST(a_file_that_gets_its_final_name_between_listing_and_opening_is_taken)
 }
 END_TEST
 
+/* ---- a ring, whose oldest files go ---- */
+
+#define RING_FILES  3u
+#define RING_FRAMES 5u
+#define RING_SPARES 4u
+
+static unsigned ring_oldest, ring_turns_left, ring_opens, ring_goes_at;
+
+/* The oldest file goes just before it is opened the ring_goes_at'th time: 1 to be looked at, 2 for
+ * its keywords. The next one comes. */
+static void turn_ring(const char *path)
+{
+    char oldest[32], newest[32], spare[32];
+
+    before_open = turn_ring;
+    snprintf(oldest, sizeof oldest, "wfs_%06u.fits", ring_oldest);
+    if (ring_turns_left == 0 || !strstr(path, oldest) || ++ring_opens < ring_goes_at)
+        return;
+    snprintf(newest, sizeof newest, "wfs_%06u.fits", ring_oldest + RING_FILES);
+    snprintf(spare, sizeof spare, "spare_%u", ring_oldest + RING_FILES);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rename(path_of(spare), path_of(newest)), 0);
+    ring_turns_left--;
+    ring_oldest++;
+    ring_opens = 0;
+}
+
+static void make_ring(unsigned turns, unsigned goes_at)
+{
+    struct take take;
+
+    for (unsigned i = 1; i <= RING_FILES + RING_SPARES; i++) {
+        char name[32], spare[32];
+
+        take_file(&take, folder.fd, WIDTH, RING_FRAMES, RING_FRAMES, i, (i - 1) * RING_FRAMES,
+                  true);
+        snprintf(name, sizeof name, "wfs_%06u.fits", i);
+        snprintf(spare, sizeof spare, "spare_%u", i);
+        if (i > RING_FILES)
+            ck_assert_int_eq(rename(path_of(name), path_of(spare)), 0);
+    }
+    ring_oldest = 1;
+    ring_turns_left = turns;
+    ring_goes_at = goes_at;
+    ring_opens = 0;
+    before_open = turn_ring;
+}
+
+START_TEST(a_folder_whose_oldest_file_goes_before_it_is_opened_is_listed_again)
+{
+    unsigned turns = (unsigned)_i % 3 + 1;
+
+    make_ring(turns, (unsigned)_i / 3 + 1);
+    ck_assert_msg(open_paths(folder.path, NULL) == 0, "%s", text.s);
+    before_open = NULL;
+    ck_assert_uint_eq(ring_turns_left, 0);
+    ck_assert_uint_eq(set.count, 1);
+    ck_assert_uint_eq(set.series[0].frames, RING_FILES * RING_FRAMES);
+    open_reader();
+    for (uint64_t i = 0; i < RING_FILES * RING_FRAMES; i++)
+        expect_frame(i, turns * RING_FRAMES + i, WIDTH);
+}
+END_TEST
+
+START_TEST(a_file_that_goes_at_each_look_at_its_folder_is_left_out_at_last)
+{
+    make_ring(4, 1);
+    ck_assert_msg(open_paths(folder.path, NULL) == 0, "%s", text.s);
+    before_open = NULL;
+    ck_assert_uint_eq(ring_turns_left, 0);
+    ck_assert_uint_eq(set.series[0].frames, (RING_FILES - 1) * RING_FRAMES);
+    open_reader();
+    expect_frame(0, 4 * RING_FRAMES, WIDTH);
+}
+END_TEST
+
+START_TEST(a_ring_that_turns_faster_than_it_is_looked_at_is_refused_with_the_remedy)
+{
+    make_ring(4, 2);
+    ck_assert_int_eq(open_paths(folder.path, NULL), -ESTALE);
+    before_open = NULL;
+    ck_assert_uint_eq(ring_turns_left, 0);
+    ck_assert_ptr_nonnull(strstr(text.s, "wfs_000004.fits: "));
+    ck_assert_ptr_nonnull(strstr(text.s, "daorec keep"));
+    ck_assert_uint_eq(set.count, 0);
+}
+END_TEST
+
+START_TEST(a_file_that_was_named_and_goes_is_refused_at_once_with_the_remedy)
+{
+    make_ring(4, 2);
+    ck_assert_int_eq(open_paths(path_of("wfs_000001.fits"), path_of("wfs_000002.fits")), -ENOENT);
+    before_open = NULL;
+    ck_assert_uint_eq(ring_turns_left, 3);
+    ck_assert_ptr_nonnull(strstr(text.s, "wfs_000001.fits: "));
+    ck_assert_ptr_nonnull(strstr(text.s, "daorec keep"));
+}
+END_TEST
+
+START_TEST(a_file_that_goes_while_frames_missing_behind_it_are_counted_is_noticed)
+{
+    make_ring(1, 3); /* to see its last row, since the next one is not the second */
+    ck_assert_int_eq(unlink(path_of("wfs_000002.fits")), 0);
+    ck_assert_msg(open_paths(folder.path, NULL) == 0, "%s", text.s);
+    before_open = NULL;
+    ck_assert_uint_eq(ring_turns_left, 0);
+    ck_assert_uint_eq(set.series[0].frames, 2 * RING_FRAMES);
+    open_reader();
+    expect_frame(0, 2 * RING_FRAMES, WIDTH);
+}
+END_TEST
+
 /* ---- damage ---- */
 
 static void poke(const char *name, uint64_t off, unsigned char bits)
@@ -373,7 +485,8 @@ START_TEST(a_file_that_shrinks_or_is_replaced_under_the_reader_is_an_error_that_
     expect_frame(9, 9, WIDTH);
     ck_assert_int_eq(series_reader_row(reader, 3, &row, &text), -ESTALE);
     ck_assert_int_eq(series_reader_row(reader, 20, &row, &text), -ENOENT);
-    ck_assert_ptr_nonnull(strstr(text.s, "wfs_000003.fits"));
+    ck_assert_ptr_nonnull(strstr(text.s, "wfs_000003.fits: was removed"));
+    ck_assert_ptr_nonnull(strstr(text.s, "daorec keep"));
 }
 END_TEST
 
@@ -628,6 +741,12 @@ int main(void)
     tcase_add_loop_test(
         tcase, a_file_that_is_closed_while_it_is_read_gives_its_frames_at_every_step, 0, 3);
     tcase_add_test(tcase, a_file_that_gets_its_final_name_between_listing_and_opening_is_taken);
+    tcase_add_loop_test(tcase, a_folder_whose_oldest_file_goes_before_it_is_opened_is_listed_again,
+                        0, 6);
+    tcase_add_test(tcase, a_file_that_goes_at_each_look_at_its_folder_is_left_out_at_last);
+    tcase_add_test(tcase, a_ring_that_turns_faster_than_it_is_looked_at_is_refused_with_the_remedy);
+    tcase_add_test(tcase, a_file_that_was_named_and_goes_is_refused_at_once_with_the_remedy);
+    tcase_add_test(tcase, a_file_that_goes_while_frames_missing_behind_it_are_counted_is_noticed);
     tcase_add_test(tcase, a_frame_that_does_not_fit_its_checksum_is_given_and_named);
     tcase_add_test(tcase,
                    a_file_that_shrinks_or_is_replaced_under_the_reader_is_an_error_that_names_it);

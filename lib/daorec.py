@@ -20,9 +20,9 @@ or an array with its table beside it.
 Arrays belong to the caller and are in the processor's byte order. Times are POSIX nanoseconds, int.
 
 What can go wrong, each an Error of one line that names the file and the remedy: a file that is
-missing, no FITS, no recording, cut short, replaced while it was in use; files that do not belong
-together; a stream that was reshaped where one shape is needed. An array that would take more than
-half of the free memory is a MemoryError.
+missing, no FITS, no recording, cut short, replaced or removed while it was in use; files that do
+not belong together; a stream that was reshaped where one shape is needed. An array that would take
+more than half of the free memory is a MemoryError.
 
 Threads: reading may be done by several at once; refresh() by one while no other reads.
 
@@ -495,7 +495,8 @@ class Session(collections.abc.Mapping):
                 files = [file for file in files if file is not None]
                 break
             except Error:
-                # Between listing and opening its recorder gives a file its final name.
+                # Between listing and opening its recorder gives a file its final name, or a ring
+                # of files removes it.
                 if all(map(os.path.exists, paths)) or attempt == _TRIES - 1:
                     raise
         self._known = {file.identity: file for file in files if file.is_finished}
@@ -551,13 +552,16 @@ def _in_order(path, name, files):
     return files
 
 
-def _list(folder):
-    """(recordings, folders) in a folder, as paths, sorted."""
+def _list(folder, is_found=False):
+    """(recordings, folders) in a folder, as paths, sorted. `is_found`: in another folder, and it
+    may have gone since: it holds nothing then."""
     try:
         with os.scandir(folder) as entries:
             entries = sorted((entry.name, entry.is_dir()) for entry in entries
                              if not entry.name.startswith("."))
     except OSError as error:
+        if is_found and isinstance(error, FileNotFoundError):
+            return [], []
         raise Error(f"{folder}: {error.strerror}") from None
     return ([os.path.join(folder, name) for name, is_dir in entries
              if not is_dir and name.endswith((".fits", ".fits.part"))],
@@ -575,7 +579,7 @@ def _find(path):
     files, folders = _list(path)
     if files:
         return files, os.path.dirname(os.path.realpath(path))
-    files = [file for folder in folders for file in _list(folder)[0]]
+    files = [file for folder in folders for file in _list(folder, True)[0]]
     if files or os.path.exists(os.path.join(path, "session.json")):
         return files, path
     _refuse_folder(path)
@@ -614,7 +618,7 @@ def sessions(root):
     """The sessions (paths of their folders) in an output folder of daorec record, oldest first."""
     return [folder for folder in _list(os.fspath(root))[1]
             if os.path.exists(os.path.join(folder, "session.json"))
-            or any(_list(below)[0] for below in _list(folder)[1])]
+            or any(_list(below, True)[0] for below in _list(folder, True)[1])]
 
 
 def open(path):  # noqa: A001 - daorec.open(...) is how it is used

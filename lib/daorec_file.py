@@ -334,7 +334,10 @@ class File:
             except OSError as error:
                 raise Error(f"{path}: {error.strerror}") from None
         else:
-            raise Error(f"{self.path}: is not there (any more)")
+            raise Error(f"{self.path}: is not there" + (
+                "" if self.identity is None else
+                " any more; daorec keep keeps it from a ring of files (record --keep-files and the "
+                "like)"))
         try:
             status = os.fstat(fd)
             if self.identity not in (None, (status.st_dev, status.st_ino)):

@@ -335,6 +335,79 @@ def a_running_recording_grows():
     assert np.allclose(stream.rows["TIME"], seconds, rtol=0, atol=1e-7)
 
 
+def a_ring(count=3, spares=8):
+    """(session's folder, turn): a ring of `count` files, as --keep-files makes one; turn() removes
+    its oldest and adds one, as long as there are spares."""
+    path, process = source("--rate", 0, "-n", 10 * (count + spares), depth=256)
+    process.communicate(timeout=60)
+    ended = h.finish(h.record("--backlog", "--roll-frames", 10, "-n", 10 * (count + spares), path))
+    files = sorted(ended.stream(path)["files"])
+    here, later = files[:count], files[count:]
+    assert len(later) == spares, files
+    for file in later:
+        os.rename(file, file + ".later")
+
+    def turn():
+        newest = later.pop(0)
+        os.unlink(here.pop(0))
+        os.rename(newest + ".later", newest)
+        here.append(newest)
+    return ended.folder, here, turn
+
+
+def a_folder_whose_oldest_file_goes_before_it_is_opened_is_listed_again():
+    folder, here, turn = a_ring()
+    open_file, turns = daorec.open_file, [3]
+
+    def late(path):
+        if turns[0] and path == here[0]:
+            turns[0] -= 1
+            turn()
+        return open_file(path)
+    daorec.open_file = late
+    try:
+        stream = daorec.open(folder).stream
+        assert turns == [0] and [file.path for file in stream.files] == here
+        assert [file.number for file in stream.files] == [4, 5, 6] and len(stream) == 30
+        assert is_ramp(stream[:], stream.rows["CNT0"])
+        turns[0] = 1
+        with fails(daorec.Error, here[0], "not there"):
+            daorec.open(here[0])
+        turns[0] = 1
+        folder = os.path.dirname(here[0])
+        assert [file.path for file in daorec.open(folder).stream.files] == here
+    finally:
+        daorec.open_file = open_file
+    stream, gone = daorec.open(folder).stream, here[0]
+    turn()
+    with fails(daorec.Error, gone, "not there any more", "daorec keep"):
+        stream[0]
+    assert is_ramp(stream[10:], stream.read_rows(range(10, 30))["CNT0"])
+
+
+def folders_that_go_while_they_are_listed_hold_nothing():
+    place = root()
+    for name in ("2026-11-24_02-01-08/wfs", "2026-11-25_02-01-08/wfs", "2026-11-26_02-01-08/wfs"):
+        os.makedirs(os.path.join(place, name))
+        with open(os.path.join(place, name, "wfs_000001.fits"), "wb"):
+            pass
+    first, second, last = sorted(glob.glob(os.path.join(place, "*")))
+    scandir = os.scandir
+
+    def late(folder):
+        if folder in (first, os.path.join(second, "wfs")):
+            shutil.rmtree(folder)
+        return scandir(folder)
+    os.scandir = late
+    try:
+        assert daorec.sessions(place) == [last]
+        with fails(daorec.Error, second, "no recording"):
+            os.makedirs(os.path.join(second, "wfs"))
+            daorec.open(second)
+    finally:
+        os.scandir = scandir
+
+
 def files_that_are_closed_while_they_are_read_stay_whole():
     looks = [0, 0]
     for _ in range(5):  # a look after a file has got its final name is a matter of chance
@@ -531,6 +604,8 @@ if __name__ == "__main__":
             what_a_killed_recorder_left_is_read_before_and_after_repair,
             frames_that_repair_drops_are_missed, rows_that_a_power_cut_left_out_are_left_out,
             a_running_recording_grows,
+            a_folder_whose_oldest_file_goes_before_it_is_opened_is_listed_again,
+            folders_that_go_while_they_are_listed_hold_nothing,
             files_that_are_closed_while_they_are_read_stay_whole, a_reshaped_stream_has_parts,
             what_cannot_be_read_is_named_with_a_remedy,
             files_that_do_not_belong_together_are_refused, headers_are_not_believed])

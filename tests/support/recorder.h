@@ -123,11 +123,9 @@ static inline void start(enum io_engine_kind engine, uint64_t frames,
 
 static inline int wait_for_end(void)
 {
-    int64_t hang_ns = hang_after();
-    struct timespec until = {hang_ns / 1000000000, hang_ns % 1000000000};
-
-    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != 0)
-        check_hang(0, "the recorder does not end");
+    for (int64_t hang_ns = hang_after(); atomic_load(&status) < 0;)
+        rest_until(hang_ns, "the recorder does not end");
+    pthread_join(thread, NULL);
     return atomic_load(&status);
 }
 

@@ -12,9 +12,10 @@
 #define SURPRISE_NS          100000.0 /* between the frames of a source that goes on faster */
 #define LONG_NS              4000000.0
 
+/* high rules where it is below low. */
 static double clamp(double value, double low, double high)
 {
-    return value < low ? low : value > high ? high : value;
+    return value > high ? high : value > low ? value : low < high ? low : high;
 }
 
 void pace_note(struct pace *pace, uint64_t frames, bool is_all, int64_t now_ns)

@@ -23,7 +23,7 @@
 #define ENGINE_DEPTH        64u
 /* What record needs, see record/start.c: so many, and a stream so many more. */
 #define FILES_OF_PROCESS 3u
-#define FILES_OF_SESSION 7u
+#define FILES_OF_SESSION 9u
 #define FILES_OF_STREAM  6u
 #define ROLL_BYTES       (1ull << 30)
 

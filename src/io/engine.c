@@ -24,6 +24,16 @@ struct io_engine {
     atomic_bool armed;       /* the writer is about to sleep, or sleeps */
 };
 
+/* Some sandboxes allow a ring and refuse to change it: one that is created disabled would stay so. */
+static bool may_register(struct io_uring *ring)
+{
+    struct io_uring_probe *probe = calloc(1, sizeof *probe);
+    bool may = probe && io_uring_register_probe(ring, probe, 0) != -EPERM;
+
+    free(probe);
+    return may;
+}
+
 /* Ring flags that spare interrupts and wake-ups, best first; kernels before 6.1 and 5.19 refuse
  * those they do not know. With the first the writer is woken only by as much as it waits for. Such
  * a ring belongs to the thread that enables it; it is created, and its buffers registered, by
@@ -39,6 +49,10 @@ static int open_ring(struct io_uring *ring, unsigned depth)
         struct io_uring_params params = {.flags = flag_sets[i]};
 
         r = io_uring_queue_init_params(depth + 2, ring, &params);
+        if (r == 0 && (params.flags & IORING_SETUP_R_DISABLED) && !may_register(ring)) {
+            io_uring_queue_exit(ring);
+            continue;
+        }
         if (r != -EINVAL)
             break;
     }

@@ -24,7 +24,7 @@ static unsigned char *map_memory(size_t bytes)
 static void cut(struct io_pool *pool, struct io_block *blocks, uint32_t count, size_t block_bytes)
 {
     pool->blocks = blocks;
-    pool->count = count;
+    __atomic_store_n(&pool->count, count, __ATOMIC_RELAXED); /* the writer looks at it, too */
     pool->block_bytes = block_bytes;
     atomic_store_explicit(&pool->free_list, NULL, memory_order_relaxed);
     atomic_store_explicit(&pool->free_count, 0, memory_order_relaxed);

@@ -103,6 +103,8 @@ static enum step take_frame(struct watch *w)
     if (dao_reader_finish(&w->reader, &take) != 1)
         return STEP_REFUSED;
     book(w, &take, previous, taken_ns);
+    if (w->stopping && take.cnt0 >= w->last_wanted_cnt0)
+        w->finished = true;
     return STEP_TOOK;
 }
 

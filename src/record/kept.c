@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "recording/mark.h"
+#include "recording/retire.h"
 
 bool kept_append(struct kept_list *list, const struct kept_file *file)
 {
@@ -125,6 +127,61 @@ int kept_scan(struct kept_list *lists, unsigned count, int root_fd, int64_t late
         if (lists[i].count > 0)
             qsort(lists[i].files, lists[i].count, sizeof *lists[i].files, compare);
     return 0;
+}
+
+/* ---- what must not go ---- */
+
+static bool is_locked(int dir_fd, const char *name)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+
+    if (fd >= 0)
+        close(fd);
+    return locked;
+}
+
+/* Files [first, end) are those of one session; `is_left`: all of them. */
+static void survey_session(struct kept_list *list, size_t first, size_t end, int session_fd,
+                           bool is_left)
+{
+    int dir_fd = openat(session_fd, list->stream, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    for (size_t i = first; i < end; i++) {
+        struct kept_file *file = &list->files[i];
+        char name[TREE_FILE_BYTES];
+
+        tree_file_name(name, list->stream, file->seq, 0);
+        file->is_left = is_left || file->is_odd || dir_fd < 0 || mark_is_set(dir_fd, name) ||
+                        is_locked(dir_fd, name);
+    }
+    if (dir_fd >= 0)
+        close(dir_fd);
+}
+
+const char *kept_survey(struct kept_list *list, int root_fd, const char *own, struct dao_text *text)
+{
+    const char *closed = "";
+
+    for (size_t first = 0, end; first < list->count; first = end) {
+        const char *session = list->files[first].session;
+        int fd = openat(root_fd, session, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r = 0;
+        struct dao_text why = {""};
+
+        for (end = first; end < list->count; end++)
+            if (strcmp(list->files[end].session, session) != 0)
+                break;
+        if (strcmp(session, own) != 0)
+            r = fd < 0 ? -errno : retire_check_session(fd, &why);
+        survey_session(list, first, end, fd, r < 0);
+        if (r < 0 && r != -EWOULDBLOCK && r != -ENOENT && closed[0] == '\0') {
+            closed = session;
+            *text = why;
+        }
+        if (fd >= 0)
+            close(fd);
+    }
+    return closed;
 }
 
 /* ---- which, and how many ---- */

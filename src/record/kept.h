@@ -19,6 +19,7 @@ struct kept_file {
     uint64_t seq, bytes;
     int64_t end_ns; /* POSIX: when it was last changed */
     bool is_left;   /* it must not be removed, at present: not counted */
+    bool is_odd;    /* and never: nobody's recording, or not to be opened */
 };
 
 struct kept_list {
@@ -31,6 +32,13 @@ struct kept_list {
  * changed later than latest_ns (a clock was wrong then) counts as of latest_ns. 0 or negative
  * errno. */
 int kept_scan(struct kept_list *lists, unsigned count, int root_fd, int64_t latest_ns);
+
+/* Which of them must not be removed, now: those that are marked or locked, of sessions that are
+ * recorded by others, or that a crash left. `own`: the session that is being recorded. Returns the
+ * session of which nothing may be removed for another reason than that it lives, "" where there is
+ * none; with a text. */
+const char *kept_survey(struct kept_list *list, int root_fd, const char *own,
+                        struct dao_text *text);
 
 /* Fill in what the file system says of it; false: it is no regular file (any more). */
 bool kept_measure(struct kept_file *ret, int dir_fd, const char *name);

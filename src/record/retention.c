@@ -9,10 +9,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/pace.h"
 #include "base/units.h"
 #include "lib/clock.h"
 
-#define LOOK_AGAIN_NS 30000000000ll /* at files that were left */
+#define LOOK_AGAIN_NS    30000000000ll /* at files that were left */
+#define PATIENCE_STEP_NS 5000000ll
+#define PATIENCE_STEPS   100
+#define FRESH_NS         1000000000ll /* so old a look may be when files are removed */
 
 bool retention_is_wanted(const struct retention_limits *limits)
 {
@@ -262,6 +266,17 @@ static void put_back(struct retention *retention, struct batch *batch, size_t fi
     batch->count = first;
 }
 
+static void set_odd(struct retention *retention, unsigned stream, const struct kept_file *file)
+{
+    struct kept_file *own;
+
+    pthread_mutex_lock(&retention->lock);
+    own = kept_find(&retention->lists[stream], file->session, file->seq);
+    if (own)
+        own->is_odd = true;
+    pthread_mutex_unlock(&retention->lock);
+}
+
 static void begin_all(struct retention *retention, struct batch *batch, int session_fd, int error)
 {
     const char *stream = retention->streams[batch->stream]->name;
@@ -283,6 +298,8 @@ static void begin_all(struct retention *retention, struct batch *batch, int sess
             put_back(retention, batch, i);
             return;
         }
+        if (r != -EPERM && r != -EWOULDBLOCK && r != -EMFILE)
+            set_odd(retention, batch->stream, &batch->files[i]);
         if (r == -ENOENT) /* somebody else removed it: his affair */
             forget(retention, batch->stream, &batch->files[i]);
         else
@@ -360,10 +377,52 @@ void retention_drop(struct retention *retention, struct retire *old)
     pthread_mutex_unlock(&retention->removing);
 }
 
+/* Before they are counted: marks and locks come and go. */
+static void survey(struct retention *retention)
+{
+    struct dao_text text;
+
+    pthread_mutex_lock(&retention->lock);
+    for (unsigned i = 0; i < retention->count; i++) {
+        const char *closed =
+            kept_survey(&retention->lists[i], retention->root_fd, retention->session, &text);
+
+        if (closed[0] == '\0' || retention->closed_said)
+            continue;
+        retention->closed_said = true;
+        log_warning("%s/%s: what it has is not removed to make room: %s", retention->root, closed,
+                    text.s[0] ? text.s : "its folder cannot be read");
+    }
+    pthread_mutex_unlock(&retention->lock);
+}
+
+static void survey_if_old(struct retention *retention, int64_t age_ns)
+{
+    int64_t now_ns = dao_clock_mono_ns();
+
+    if (retention->looked_ns && now_ns - retention->looked_ns < age_ns)
+        return;
+    retention->looked_ns = now_ns;
+    survey(retention);
+}
+
+static bool has_surplus(struct retention *retention, unsigned stream)
+{
+    bool has;
+    unsigned of;
+
+    pthread_mutex_lock(&retention->lock);
+    has = find_surplus(retention, stream, &of);
+    pthread_mutex_unlock(&retention->lock);
+    return has;
+}
+
 static void remove_surplus(struct retention *retention, unsigned stream, struct retire *ret_old)
 {
     struct batch batch;
 
+    if (has_surplus(retention, stream))
+        survey_if_old(retention, FRESH_NS);
     while (pick(retention, stream, &batch)) {
         take(retention, &batch);
         for (size_t i = 0; i < batch.count; i++) {
@@ -403,8 +462,15 @@ bool retention_make_way(struct retention *retention, struct record_file *f, stru
 
 void retention_before_close(struct retention *retention, struct record_file *f)
 {
+    unsigned stream = index_of(retention, f);
+
+    /* The next file is about to be prepared, and has use for the blocks of the one that goes. */
+    for (int i = 0; i < PATIENCE_STEPS && !atomic_load(&f->stream->is_stopping) &&
+                    has_surplus(retention, stream);
+         i++)
+        pace_sleep_for(PATIENCE_STEP_NS);
     pthread_mutex_lock(&retention->removing);
-    remove_surplus(retention, index_of(retention, f), NULL);
+    remove_surplus(retention, stream, NULL);
     pthread_mutex_unlock(&retention->removing);
 }
 
@@ -425,25 +491,10 @@ void retention_add(struct retention *retention, struct record_file *f, bool is_f
     pthread_mutex_unlock(&retention->lock);
 }
 
-/* Marks are taken away, and locks given back. */
-static void look_again(struct retention *retention)
-{
-    pthread_mutex_lock(&retention->lock);
-    for (unsigned i = 0; i < retention->count; i++)
-        for (size_t k = 0; k < retention->lists[i].count; k++)
-            retention->lists[i].files[k].is_left = false;
-    pthread_mutex_unlock(&retention->lock);
-}
-
 void retention_look(struct retention *retention)
 {
-    int64_t now_ns = dao_clock_mono_ns();
-
     pthread_mutex_lock(&retention->removing);
-    if (retention->looked_ns && now_ns - retention->looked_ns >= LOOK_AGAIN_NS)
-        look_again(retention);
-    if (!retention->looked_ns || now_ns - retention->looked_ns >= LOOK_AGAIN_NS)
-        retention->looked_ns = now_ns;
+    survey_if_old(retention, LOOK_AGAIN_NS);
     remove_surplus(retention, NO_STREAM, NULL);
     pthread_mutex_unlock(&retention->removing);
 }

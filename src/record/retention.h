@@ -49,7 +49,7 @@ struct retention {
     struct kept_list *lists;          /* one a stream */
     int to_close[RETENTION_TO_CLOSE]; /* files without a name */
     unsigned to_close_count;
-    bool left_said, trouble_said;
+    bool left_said, closed_said, trouble_said;
     int64_t begin_real_ns, begin_boot_ns; /* the same instant, by two clocks */
     int64_t looked_ns;                    /* monotonic: at files that were left */
     struct kept_file held; /* what retention_make_way() gave away last, for its folder */

@@ -390,8 +390,9 @@ static bool is_in_no_hurry(const struct writer *writer)
 
         if (s->drain_done)
             continue;
-        if (free_blocks < s->data_pool.count / 2 || s->row_write_in_flight ||
-            io_queue_peek(&s->data_queue) || io_queue_peek(&s->row_queue))
+        if (free_blocks < __atomic_load_n(&s->data_pool.count, __ATOMIC_RELAXED) / 2 ||
+            s->sync_in_flight || s->row_write_in_flight || io_queue_peek(&s->data_queue) ||
+            io_queue_peek(&s->row_queue))
             return false;
     }
     return true;

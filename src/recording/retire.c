@@ -136,6 +136,23 @@ static int note(const struct retire *retires, size_t count, int session_fd, cons
     return r;
 }
 
+int retire_check_session(int session_fd, struct dao_text *text)
+{
+    struct ledger_document document;
+    int r;
+
+    if (flock(session_fd, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(text->s, sizeof text->s, "its session is being recorded, or repaired");
+        return -errno;
+    }
+    r = ledger_document_read(&document, session_fd, text);
+    if (r == 0)
+        r = check_over(&document, text);
+    ledger_document_free(&document);
+    flock(session_fd, LOCK_UN);
+    return r;
+}
+
 int retire_note(const struct retire *retires, size_t count, int session_fd, const char *stream,
                 struct dao_text *text)
 {

@@ -43,6 +43,10 @@ int retire_begin(struct retire *ret, int session_fd, const char *stream, const c
 int retire_note(const struct retire *retires, size_t count, int session_fd, const char *stream,
                 struct dao_text *text);
 
+/* May files of this session, which is not the one being recorded, be removed at all? 0;
+ * -EWOULDBLOCK, -EUCLEAN: see above; else negative errno: its ledger cannot be told. With a text. */
+int retire_check_session(int session_fd, struct dao_text *text);
+
 /* Remove its name. 0 or negative errno. */
 int retire_unlink(struct retire *retire);
 

@@ -348,6 +348,28 @@ def a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_th
     h.verified(root)
 
 
+def what_must_stay_is_not_counted_and_costs_no_other_file():
+    """Newer than those that may go, or in a session that a crash left."""
+    root = f.new_root()
+    ended(f.start(root, "--roll-frames", 50, "-n", 250, CAMERA))
+    files = files_of(root)
+    locks = [open(file, "rb") for file in files[3:]]
+    for lock in locks:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    assert run("keep", files[2]).returncode == 0
+    ended(f.start(root, "--keep-files", 3, "--roll-frames", 1000, "-n", 50, CAMERA))
+    assert files_of(root)[:5] == files and len(files_of(root)) == 6, files_of(root)
+    for lock in locks:
+        lock.close()
+    crashed = f.start(root, "--roll-frames", 50, CAMERA)
+    crashed.has_files(CAMERA, 12)
+    crashed.process.kill()
+    crashed.process.communicate()
+    recorder = f.start(root, "--keep-files", 6, "--roll-frames", 1000, "-n", 50, CAMERA)
+    recorder.process.communicate(timeout=60)
+    assert files_of(root)[:6] == files + [files_of(root)[5]] and "repair" in recorder.errors()
+
+
 def what_makes_no_sense_is_one_line():
     root = f.new_root()
     cases = {("--keep-size", "1MiB", "--roll-size", "1MiB"): "--roll-size",
@@ -385,4 +407,5 @@ if __name__ == "__main__":
             a_session_of_a_later_date_is_the_older_one_all_the_same,
             only_time_that_went_by_makes_a_file_old,
             a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_the_books,
+            what_must_stay_is_not_counted_and_costs_no_other_file,
             what_makes_no_sense_is_one_line])

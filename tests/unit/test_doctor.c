@@ -372,9 +372,9 @@ START_TEST(too_few_open_files_are_a_problem)
     context.loads = &load;
     context.load_count = 1;
     put_limits("Max open files", "256", "1024");
-    expect("open files", FINDING_OK, "1024 allowed, 610 needed", NULL);
+    expect("open files", FINDING_OK, "1024 allowed, 612 needed", NULL);
     put_limits("Max open files", "256", "512");
-    expect("open files", FINDING_PROBLEM, "100 streams takes 610", "ulimit -n 610");
+    expect("open files", FINDING_PROBLEM, "100 streams takes 612", "ulimit -n 612");
 }
 END_TEST
 

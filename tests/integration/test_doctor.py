@@ -209,7 +209,7 @@ def limits_of_the_process_are_seen():
     result = Result(*SHORT, "--stream", "5*8x8:uint8@1:1000", folder, preexec_fn=limit,
                     **ordinary())
     assert result.one("open files")["state"] == "problem", result.all
-    assert "ulimit -n 40" in result.one("open files")["remedy"], result.all
+    assert "ulimit -n 42" in result.one("open files")["remedy"], result.all
     assert result.one("file size")["state"] == "note", result.all
     assert result.one("disk")["state"] == "note" and not result.one("disk")["values"], result.all
     assert result.all["fits"] is False and result.ran.returncode == 1, result.all

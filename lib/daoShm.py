@@ -1061,11 +1061,11 @@ class shm:
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join()
 
-    @_while_open
     def _follow(self):
         """A reader of one's own, for the publishing thread."""
         return _Follower(self._path)
 
+    @_while_open
     def _store_received(self, pixels, stamp):
         """One received frame: bytes, and what its DAO_FRAME is to have but for cnt0, both checked
         by the caller. The subscribing thread."""

@@ -379,7 +379,7 @@ class Stream:
     def _take_gap(self, gap):
         """The ledger knows better how a loss of several causes divides, and when it was noticed."""
         parts, at = [], gap.first_cnt0
-        while at < gap.first_cnt0 + gap.count and self._waiting[at]:
+        while at < gap.first_cnt0 + gap.count and self._waiting.get(at):  # adds no empty ones
             parts.append(self._waiting[at].popleft())
             at += max(parts[-1].count, 1)
         for part in parts if sum(part.count for part in parts) == gap.count else [gap]:

@@ -113,6 +113,14 @@ static void take_segment(struct loads *loads, const char *path, struct findings 
 }
 
 /* Folder and segments; what is neither is taken for a folder that is not there. */
+/* Of a segment that is not there (yet). */
+static bool is_segment_name(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 4 && strcmp(path + length - 4, ".shm") == 0;
+}
+
 static int take_arguments(char **paths, int count, struct loads *loads, const char **ret_folder,
                           struct findings *findings)
 {
@@ -121,13 +129,10 @@ static int take_arguments(char **paths, int count, struct loads *loads, const ch
     for (int i = 0; i < count; i++) {
         struct stat st;
 
-        if (stat(paths[i], &st) == 0 && !S_ISDIR(st.st_mode))
+        if (stat(paths[i], &st) == 0 ? !S_ISDIR(st.st_mode) : is_segment_name(paths[i]))
             continue;
         if (folder) {
-            log_error(
-                "doctor: %s and %s: give one folder; whether a segment is there is decided by "
-                "its file",
-                folder, paths[i]);
+            log_error("doctor: %s and %s: give one folder", folder, paths[i]);
             return -EINVAL;
         }
         folder = paths[i];

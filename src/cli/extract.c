@@ -105,12 +105,12 @@ static void catch_signals(void)
 
 /* ---- options ---- */
 
-/* The suffix of a name, with its dot; "" where there is none. */
+/* The suffix of a name, with its dot: the end of the same string; its very end where there is none. */
 static const char *suffix_of(const char *path)
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
 
-    return dot && dot != (slash ? slash + 1 : path) ? dot : "";
+    return dot && dot != (slash ? slash + 1 : path) ? dot : path + strlen(path);
 }
 
 static int set_format(struct run *run)

@@ -121,14 +121,14 @@ static int fit_files(struct session_config *config)
 
     if (*bytes == 0)
         *bytes = fair < ROLLING_BYTES_DEFAULT ? fair : ROLLING_BYTES_DEFAULT;
-    if (*bytes / 2 <= fair)
+    if (*bytes / 4 * 3 <= fair) /* three files: see retention_file_bytes() */
         return 0;
     fprintf(stderr,
-            "daorec record: --keep-size %s: of files of --roll-size %s each stream needs two; "
+            "daorec record: --keep-size %s: of files of --roll-size %s each stream needs three; "
             "give %s or more, or smaller files\n",
             units_format_bytes(limit, sizeof limit, config->retention.bytes),
             units_format_bytes(size, sizeof size, *bytes),
-            units_format_bytes(least, sizeof least, 2 * *bytes * config->path_count));
+            units_format_bytes(least, sizeof least, 3 * *bytes * config->path_count));
     return -EINVAL;
 }
 

@@ -174,7 +174,8 @@ int cli_replay(int argc, char **argv)
         return EXIT_WRONG_USAGE;
     names = o.streams ? strdup(o.streams) : NULL;
     if (names && options_split_names(names, streams, STREAMS_MAX) < 0) {
-        log_error("replay: --stream: give names separated by commas, such as wfs,dm");
+        log_error("replay: --stream %s: give names separated by commas, such as wfs,dm, at most %d",
+                  o.streams, STREAMS_MAX);
         free(names);
         return EXIT_WRONG_USAGE;
     }

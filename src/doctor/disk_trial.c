@@ -19,10 +19,10 @@
 #include "io/sink.h"
 #include "lib/clock.h"
 
-#define BLOCK_BYTES  (1ull << 20)
+#define BLOCK_BYTES  (4ull << 20) /* as record has them, see record/setup.c */
 #define IN_FLIGHT    16u
 #define ENGINE_DEPTH 32u
-#define BURST_BYTES  (64ull << 20)
+#define BURST_BYTES  (256ull << 20)
 #define BURST_PART   8   /* of the time, at most */
 #define SPARE        1.5 /* the disk may be faster than in the burst */
 #define SYNC_NS      1000000000ll

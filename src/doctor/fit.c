@@ -17,6 +17,7 @@
 #include "base/pace.h"
 #include "base/shallow.h"
 #include "base/units.h"
+#include "fits/rows.h"
 
 #define MIB            (1ull << 20)
 #define BUFFER_DEFAULT (512 * MIB) /* as record chooses, see record/start.c */
@@ -87,7 +88,8 @@ uint64_t fit_staging(const struct doctor_context *context)
 static double stall_left(const struct doctor_context *context, size_t i)
 {
     const struct doctor_load *load = &context->loads[i];
-    double each = load->rate_hz * (double)load->geometry.frame_bytes; /* bytes a second */
+    /* bytes a second, with the rows that are staged beside the pixels */
+    double each = load->rate_hz * (double)(load->geometry.frame_bytes + FITS_ROW_BYTES);
 
     return fmax(0.0, (double)context->machine.stall_ns -
                          (double)fit_staging_of(context, i) / each * 1e9);

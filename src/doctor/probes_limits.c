@@ -17,8 +17,8 @@
 
 #define CAP_NUMBER_IPC_LOCK 14u
 #define CAP_NUMBER_SYS_NICE 23u
-#define PRIORITY_TRIED      1
-#define BLOCK_BYTES         (1u << 20)
+#define PRIORITY_TRIED      20
+#define BLOCK_BYTES         (4u << 20)
 #define BLOCKS_MAX          512u
 #define ENGINE_DEPTH        64u
 /* What record needs, see record/start.c: so many, and a stream so many more. */
@@ -131,8 +131,9 @@ static void look_at_memlock(struct doctor_context *context, struct findings *fin
     char limit[32], wanted[32], got[32];
     struct finding *f;
 
-    if (!system_limit(context->root, "Max locked memory", &soft, &hard))
-        return;
+    if (!system_limit(context->root, "Max locked memory", &soft, &hard) ||
+        (context->tries && context->tries->uring && context->tries->uring() < 0))
+        return; /* without a ring nothing is registered */
     if (system_capability(context->root, CAP_NUMBER_IPC_LOCK))
         soft = UINT64_MAX;
     have = is_tried ? context->tries->registered(want) : soft < want ? soft : want;
@@ -223,12 +224,12 @@ static void look_at_priority(struct doctor_context *context, struct findings *fi
 
     if (!system_limit(context->root, "Max realtime priority", &soft, &hard) && !is_tried)
         return;
-    may = soft > 0 || system_capability(context->root, CAP_NUMBER_SYS_NICE);
+    may = soft >= PRIORITY_TRIED || system_capability(context->root, CAP_NUMBER_SYS_NICE);
     if (is_tried)
         r = context->tries->fifo();
     if (is_tried ? r == 0 : may) {
         f = findings_add(findings, "priority", FINDING_OK,
-                         "SCHED_FIFO is granted: record --priority N works");
+                         "SCHED_FIFO is granted: record --priority 20 works");
     } else if (may) {
         f = findings_add(findings, "priority", FINDING_NOTE,
                          "SCHED_FIFO is refused (%s) in spite of the right to it: the cgroup has "

@@ -1,5 +1,5 @@
 /*
- * job.h - what the formats of extract share; private to extract*.c.
+ * job.h - what the formats of extract share; private to src/extract.
  */
 #ifndef DAOREC_EXTRACT_JOB_H
 #define DAOREC_EXTRACT_JOB_H

@@ -17,7 +17,8 @@
 struct io_engine {
     struct io_uring ring;
     bool has_ring;
-    bool is_enabled; /* by the thread that submits */
+    bool is_enabled;  /* by the thread that submits */
+    bool is_disabled; /* there is a ring, and it may not be enabled: pwrite */
     unsigned depth, in_flight;
     int event_fd;
     bool event_poll_pending; /* a poll of event_fd is in the ring */
@@ -91,7 +92,7 @@ void io_engine_destroy(struct io_engine *engine)
 {
     if (!engine)
         return;
-    if (engine->has_ring)
+    if (engine->has_ring || engine->is_disabled)
         io_uring_queue_exit(&engine->ring);
     if (engine->event_fd >= 0)
         close(engine->event_fd);
@@ -133,14 +134,20 @@ unsigned io_engine_register(struct io_engine *engine, struct io_pool *const *poo
 
 /* ---- requests ---- */
 
-/* In the thread that submits and reaps, before anything else. */
-static void enable(struct io_engine *engine)
+/* In the thread that submits and reaps, before anything else. Is there a ring to be used? */
+static bool enable(struct io_engine *engine)
 {
-    if (!engine->is_enabled && (engine->ring.flags & IORING_SETUP_R_DISABLED))
-        /* liburing 2.3 declares the function for it, and does not export it. */
+    if (!engine->has_ring || engine->is_enabled)
+        return engine->has_ring;
+    /* liburing 2.3 declares the function for it, and does not export it. */
+    if ((engine->ring.flags & IORING_SETUP_R_DISABLED) &&
         syscall(__NR_io_uring_register, engine->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
-                0);
+                0) != 0) {
+        engine->is_disabled = true;
+        engine->has_ring = false;
+    }
     engine->is_enabled = true;
+    return engine->has_ring;
 }
 
 static void prepare(struct io_engine *engine, struct io_request *request)
@@ -210,11 +217,10 @@ unsigned io_engine_room(const struct io_engine *engine)
 
 void io_engine_submit(struct io_engine *engine, struct io_request *request)
 {
-    if (!engine->has_ring) {
+    if (!enable(engine)) {
         run_now(request);
         return;
     }
-    enable(engine);
     engine->in_flight++;
     prepare(engine, request);
 }
@@ -235,9 +241,8 @@ unsigned io_engine_reap(struct io_engine *engine)
     struct io_uring_cqe *cqe;
     unsigned finished = 0;
 
-    if (!engine->has_ring)
+    if (!enable(engine))
         return 0;
-    enable(engine);
     if (io_uring_sq_ready(&engine->ring) > 0)
         io_uring_submit(&engine->ring);
     while (io_uring_peek_cqe(&engine->ring, &cqe) == 0) {
@@ -299,7 +304,6 @@ static void wait_for_ring(struct io_engine *engine, unsigned count, int64_t most
                                      .tv_nsec = most_ns % 1000000000};
     struct io_uring_cqe *cqe;
 
-    enable(engine);
     if (!engine->event_poll_pending) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
 
@@ -317,7 +321,7 @@ static void wait_for_ring(struct io_engine *engine, unsigned count, int64_t most
 
 void io_engine_wait(struct io_engine *engine)
 {
-    if (engine->has_ring)
+    if (enable(engine))
         wait_for_ring(engine, 1, 0);
     else
         wait_for_event(engine);
@@ -326,7 +330,7 @@ void io_engine_wait(struct io_engine *engine)
 
 void io_engine_wait_for_all(struct io_engine *engine, int64_t most_ns)
 {
-    if (engine->has_ring && engine->in_flight > 0)
+    if (enable(engine) && engine->in_flight > 0)
         wait_for_ring(engine, engine->in_flight + 1, most_ns);
     else if (engine->has_ring)
         wait_for_ring(engine, 1, 0);

@@ -25,7 +25,7 @@ static void cut(struct io_pool *pool, struct io_block *blocks, uint32_t count, s
 {
     pool->blocks = blocks;
     __atomic_store_n(&pool->count, count, __ATOMIC_RELAXED); /* the writer looks at it, too */
-    pool->block_bytes = block_bytes;
+    __atomic_store_n(&pool->block_bytes, block_bytes, __ATOMIC_RELAXED);
     atomic_store_explicit(&pool->free_list, NULL, memory_order_relaxed);
     atomic_store_explicit(&pool->free_count, 0, memory_order_relaxed);
     /* Given back last to first, so that the first block is taken first. */

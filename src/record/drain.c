@@ -331,6 +331,9 @@ static void housekeeping(struct record_stream *s, int64_t now_ns)
     s->account.now.backlog =
         atomic_load(&s->condition) == STREAM_RUNNING ? dao_reader_backlog(&s->reader) : 0;
     s->account.now.rate_hz = s->rate_hz;
+    atomic_store_explicit(&s->bytes_per_s,
+                          (uint64_t)(s->rate_hz * (double)s->shape->parts.frame_bytes),
+                          memory_order_relaxed);
     s->account.now.starved = s->starved;
     s->account.now.full_percent = full_percent(&s->data_pool);
     account_publish(&s->account, false);

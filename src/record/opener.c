@@ -82,6 +82,10 @@ static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
 
     is_offered = find_old(f, &old, &blocks);
     f->file.old = is_offered ? &blocks : NULL;
+    if (!is_offered && old.dir_fd >= 0) { /* its room first */
+        retention_drop(s->retention, &old);
+        retention_sweep(s->retention);
+    }
     if (!is_offered)
         frames = fit(f, frames, least);
     for (;; frames /= 2) {
@@ -96,8 +100,8 @@ static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
                   f->file.sink.temp_name[0] ? "is written into" : "could not take", old.name);
     }
     f->file.old = NULL;
-    if (old.dir_fd >= 0)
-        retention_drop(f->stream->retention, &old);
+    if (is_offered)
+        retention_drop(s->retention, &old);
     if (r == 0)
         atomic_store_explicit(&f->state, RECORD_FILE_PREPARED, memory_order_release);
     else if (r == -EFBIG)

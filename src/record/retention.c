@@ -14,6 +14,8 @@
 #include "lib/clock.h"
 
 #define LOOK_AGAIN_NS    30000000000ll /* at files that were left */
+#define FILES_LEAST      3u /* of a stream: one is written, one made ready, one there to be read */
+#define SURVEY_PAUSE     50 /* times as long as it took */
 #define PATIENCE_STEP_NS 5000000ll
 #define PATIENCE_STEPS   100
 #define FRESH_NS         1000000000ll /* so old a look may be when files are removed */
@@ -39,15 +41,17 @@ static int check_bytes(const struct retention *retention, struct dao_text *text)
         struct fits_plan plan;
 
         fits_plan_make(&plan, &retention->streams[i]->shape->parts, 2);
-        least += 2 * plan.file_bytes;
+        least += FILES_LEAST * plan.file_bytes;
     }
     if (!retention->limits.bytes || least <= retention->limits.bytes)
         return 0;
-    snprintf(text->s, sizeof text->s,
-             "--keep-size %s: two files of two frames of each stream take %s already; allow more",
-             units_format_bytes(limit, sizeof limit, retention->limits.bytes),
-             units_format_bytes(needed, sizeof needed, least));
-    return -EINVAL;
+    snprintf(
+        text->s, sizeof text->s,
+        "--keep-size %s: three files of two frames of each stream (written, made ready, kept) take "
+        "%s; allow more",
+        units_format_bytes(limit, sizeof limit, retention->limits.bytes),
+        units_format_bytes(needed, sizeof needed, least));
+    return -ERANGE;
 }
 
 static int64_t boot_ns(void)
@@ -298,7 +302,7 @@ static void begin_all(struct retention *retention, struct batch *batch, int sess
             put_back(retention, batch, i);
             return;
         }
-        if (r != -EPERM && r != -EWOULDBLOCK && r != -EMFILE)
+        if (r == -EMEDIUMTYPE || r == -EACCES || r == -EROFS)
             set_odd(retention, batch->stream, &batch->files[i]);
         if (r == -ENOENT) /* somebody else removed it: his affair */
             forget(retention, batch->stream, &batch->files[i]);
@@ -361,8 +365,9 @@ static void drop(struct retention *retention, struct retire *old, const struct k
 
         if (r < 0 && r != -ENOENT && !retention->trouble_said) {
             retention->trouble_said = true;
-            log_error("%s: cannot be removed to make room: %s; check who owns its folder",
-                      old->name, strerror(-r));
+            log_error("%s/%s/%s/%s: cannot be removed to make room: %s; check who owns its folder",
+                      retention->root, file->session, retention->streams[stream]->name, old->name,
+                      strerror(-r));
         }
         put_off(retention, old);
     }
@@ -377,7 +382,8 @@ void retention_drop(struct retention *retention, struct retire *old)
     pthread_mutex_unlock(&retention->removing);
 }
 
-/* Before they are counted: marks and locks come and go. */
+/* Before they are counted: marks and locks come and go. Every file is looked at, so it is done the
+ * less often the longer it takes: what goes is looked at again then. */
 static void survey(struct retention *retention)
 {
     struct dao_text text;
@@ -398,12 +404,14 @@ static void survey(struct retention *retention)
 
 static void survey_if_old(struct retention *retention, int64_t age_ns)
 {
-    int64_t now_ns = dao_clock_mono_ns();
+    int64_t now_ns = dao_clock_mono_ns(), pause_ns = SURVEY_PAUSE * retention->survey_ns;
 
-    if (retention->looked_ns && now_ns - retention->looked_ns < age_ns)
+    if (retention->looked_ns &&
+        now_ns - retention->looked_ns < (age_ns > pause_ns ? age_ns : pause_ns))
         return;
-    retention->looked_ns = now_ns;
     survey(retention);
+    retention->looked_ns = dao_clock_mono_ns();
+    retention->survey_ns = retention->looked_ns - now_ns;
 }
 
 static bool has_surplus(struct retention *retention, unsigned stream)
@@ -464,8 +472,10 @@ void retention_before_close(struct retention *retention, struct record_file *f)
 {
     unsigned stream = index_of(retention, f);
 
+    bool is_rolling = strcmp(f->end_cause, "ROLL") == 0;
+
     /* The next file is about to be prepared, and has use for the blocks of the one that goes. */
-    for (int i = 0; i < PATIENCE_STEPS && !atomic_load(&f->stream->is_stopping) &&
+    for (int i = 0; i < PATIENCE_STEPS && is_rolling && !atomic_load(&f->stream->is_stopping) &&
                     has_surplus(retention, stream);
          i++)
         pace_sleep_for(PATIENCE_STEP_NS);
@@ -503,7 +513,8 @@ bool retention_has_to_sweep(struct retention *retention)
 {
     bool has;
 
-    pthread_mutex_lock(&retention->lock);
+    if (pthread_mutex_trylock(&retention->lock) != 0) /* somebody looks at files: the next time */
+        return false;
     has = retention->to_close_count > 0;
     pthread_mutex_unlock(&retention->lock);
     return has;

@@ -52,6 +52,7 @@ struct retention {
     bool left_said, closed_said, trouble_said;
     int64_t begin_real_ns, begin_boot_ns; /* the same instant, by two clocks */
     int64_t looked_ns;                    /* monotonic: at files that were left */
+    int64_t survey_ns;                    /* how long that took */
     struct kept_file held; /* what retention_make_way() gave away last, for its folder */
     unsigned held_stream;
 };

@@ -501,7 +501,7 @@ int session_run(const struct session_config *config)
         remove_folders(&session);
         /* 2: two streams of one name, limits too narrow; 0: asked to end before there was anything
          * to record */
-        status = r == -EEXIST || r == -EINVAL ? 2 : r == -EINTR ? 0 : 1;
+        status = r == -EEXIST || r == -ERANGE ? 2 : r == -EINTR ? 0 : 1;
     }
     destroy(&session);
     return status;

@@ -35,7 +35,7 @@ void start_offer_repair(const char *root);
 /* A folder a stream, below the session's. */
 int start_make_folders(struct record_stream *const *streams, unsigned count, int session_fd);
 
-/* Where files are to be removed (retention->root is set): find those that are there. -EINVAL: the
+/* Where files are to be removed (retention->root is set): find those that are there. -ERANGE: the
  * limits are too narrow. */
 int start_retention(struct retention *retention, struct record_stream *const *streams,
                     unsigned count);

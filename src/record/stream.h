@@ -210,6 +210,7 @@ struct record_stream {
     int64_t failed_ns;                /* monotonic: when a file failed last, 0: none did */
     _Atomic int64_t not_before_ns;    /* monotonic: no file is opened before */
     _Atomic uint64_t file_bytes_most; /* keeper: longer files are refused here */
+    _Atomic uint64_t bytes_per_s;     /* drain: of pixels, for the writer; 0: not known */
     atomic_bool is_waiting;           /* keeper: no file can be made at present */
 
     /* keeper */

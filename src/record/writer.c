@@ -380,19 +380,30 @@ static bool step_all(struct writer *writer, bool *ret_over)
     return progress;
 }
 
+/* Are there free blocks enough: half of them, and for twice as long as may be waited? */
+static bool has_plenty(struct record_stream *s)
+{
+    double bytes_per_s = (double)atomic_load_explicit(&s->bytes_per_s, memory_order_relaxed);
+    uint32_t free_blocks = atomic_load_explicit(&s->data_pool.free_count, memory_order_relaxed);
+    uint32_t blocks = __atomic_load_n(&s->data_pool.count, __ATOMIC_RELAXED);
+
+    return free_blocks >= blocks / 2 &&
+           (double)free_blocks *
+                   (double)__atomic_load_n(&s->data_pool.block_bytes, __ATOMIC_RELAXED) >=
+               bytes_per_s * 1e-9 * 2 * NO_HURRY_NS;
+}
+
 /* Blocks that are written are given back with the next ones that come, where that is soon enough:
  * there are plenty, and nothing waits for what is in flight. */
 static bool is_in_no_hurry(const struct writer *writer)
 {
     for (unsigned i = 0; i < writer->stream_count; i++) {
         struct record_stream *s = writer->streams[i];
-        uint32_t free_blocks = atomic_load_explicit(&s->data_pool.free_count, memory_order_relaxed);
 
         if (s->drain_done)
             continue;
-        if (free_blocks < __atomic_load_n(&s->data_pool.count, __ATOMIC_RELAXED) / 2 ||
-            s->sync_in_flight || s->row_write_in_flight || io_queue_peek(&s->data_queue) ||
-            io_queue_peek(&s->row_queue))
+        if (!has_plenty(s) || s->sync_in_flight || s->row_write_in_flight ||
+            io_queue_peek(&s->data_queue) || io_queue_peek(&s->row_queue))
             return false;
     }
     return true;

@@ -145,11 +145,11 @@ int retire_check_session(int session_fd, struct dao_text *text)
         snprintf(text->s, sizeof text->s, "its session is being recorded, or repaired");
         return -errno;
     }
+    flock(session_fd, LOCK_UN); /* asked only: others look whether it lives, too */
     r = ledger_document_read(&document, session_fd, text);
     if (r == 0)
         r = check_over(&document, text);
     ledger_document_free(&document);
-    flock(session_fd, LOCK_UN);
     return r;
 }
 

@@ -48,7 +48,7 @@ int daytime_resolve(char ret[DAYTIME_BYTES], const char *words, int64_t begin_ns
 
     if (!read_words(clock, words)) {
         if (strlen(words) >= DAYTIME_BYTES) {
-            snprintf(text->s, sizeof text->s, "'%.60s...' is no time", words);
+            snprintf(text->s, sizeof text->s, "'%.60s...' is no time; give one such as 02:01:08, or with its date", words);
             return -EINVAL;
         }
         snprintf(ret, DAYTIME_BYTES, "%s", words);
@@ -79,6 +79,6 @@ int daytime_resolve(char ret[DAYTIME_BYTES], const char *words, int64_t begin_ns
     units_format_utc(end, sizeof end, end_ns, 3);
     snprintf(text->s, sizeof text->s,
              "'%s' %s: the recording goes from %s to %s; give the date, too", words,
-             found ? "comes more than once" : "is no time of these days", begin, end);
+             found ? "comes more than once" : "is on no day near it", begin, end);
     return -EINVAL;
 }

@@ -1,5 +1,5 @@
 /*
- * files.h - the files behind a series: private to series*.c, which tell in series.h what
+ * files.h - the files behind a series: private to src/series, which tell in series.h what
  * can go wrong. Filled when a set is opened, constant afterwards.
  *
  *     collect.c   the files that paths lead to

@@ -170,7 +170,7 @@ static void ask_ahead(struct series_reader *reader, uint64_t off)
 
     if (!reader->is_in_order || reader->ahead_bytes == 0)
         return;
-    if (target >= end) {
+    if (target > end) { /* of 0 bytes the kernel would take all */
         ask_for_next(reader, target - end);
         target = end;
     }

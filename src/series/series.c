@@ -378,8 +378,13 @@ void series_set_span(const struct series_set *set, int64_t *ret_begin_ns, int64_
     *ret_begin_ns = *ret_end_ns = 0;
     for (size_t i = 0; i < set->count; i++) {
         const struct series_files *files = set->series[i].files;
-        int64_t begin_ns = files->file[0].begin_ns, end_ns = files->file[files->count - 1].end_ns;
+        int64_t begin_ns = 0, end_ns = 0;
 
+        /* Files of others among them may have no times. */
+        for (size_t k = 0; k < files->count && begin_ns == 0; k++)
+            begin_ns = files->file[k].begin_ns;
+        for (size_t k = files->count; k > 0 && end_ns == 0; k--)
+            end_ns = files->file[k - 1].end_ns;
         if (begin_ns > 0 && (*ret_begin_ns == 0 || begin_ns < *ret_begin_ns))
             *ret_begin_ns = begin_ns;
         if (end_ns > *ret_end_ns)

@@ -49,7 +49,7 @@ struct series {
     unsigned part_count;        /* at least 1 */
     bool has_times;             /* else ATIME is 0 throughout */
     bool has_counts;            /* else CNT0 is index + 1 */
-    struct series_files *files; /* private to series*.c */
+    struct series_files *files; /* private to src/series */
 };
 
 /* What the arguments of a command lead to, one series a stream; streams of one session keep the

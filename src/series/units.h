@@ -1,5 +1,5 @@
 /*
- * units.h - files with one image unit a frame; private to series*.c.
+ * units.h - files with one image unit a frame; private to src/series.
  *
  * Their units carry CNT0, perhaps CNT1, CNT2, and ATIME: whole nanoseconds, seconds with decimals,
  * or a date, since they come from programs of several kinds. Tens of thousands of units are looked

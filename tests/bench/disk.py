@@ -44,7 +44,7 @@ def fio(bed):
     if not shutil.which("fio"):
         return None
     process = bed.start(
-        "fio", "--name=bare", f"--filename={bed.file('fio')}", "--rw=write", "--bs=1M",
+        "fio", "--name=bare", f"--filename={bed.file('fio')}", "--rw=write", "--bs=4M",
         "--iodepth=16", "--ioengine=io_uring", "--direct=1", "--fallocate=posix", "--end_fsync=1",
         f"--size={megabytes(bed)}M", "--output-format=json", stdout=subprocess.PIPE)
     job = json.loads(bed.wait(process)[0])["jobs"][0]
@@ -52,14 +52,15 @@ def fio(bed):
     return float(job["write"]["bw_bytes"])
 
 
-def record_lossless(bed, bare_rate, *options, most=MEGABYTES):
-    """The highest lossless rate in bytes a second, searched around the bare one."""
+def record_lossless(bed, bare_rate, *options, most=MEGABYTES, high=None):
+    """The highest lossless rate in bytes a second, searched around the bare one, or up to `high`."""
     frame_bytes = t.CAMERA.frame_bytes
     frames = (megabytes(bed, most) << 20) // frame_bytes
     bare_hz = bare_rate / frame_bytes
     best, _, _ = t.highest_lossless(
         lambda rate: t.record(bed, t.CAMERA, round(rate, 3), frames, *options),
-        LOW * bare_hz, HIGH * bare_hz, 1 if bed.is_quick else STEPS)
+        LOW * bare_hz, high / frame_bytes if high else HIGH * bare_hz,
+        1 if bed.is_quick else STEPS)
     return best * frame_bytes
 
 

@@ -1,5 +1,5 @@
 """extraction.py - daorec extract against astropy: extract.py, which is a program of its own since
-it shares what it needs with the tests. One round, since most of its time is astropy's."""
+it shares what it needs with the tests."""
 import importlib.util
 import json
 import os

@@ -1,7 +1,7 @@
 /*
  * sequential.h - the loop that a person writes who wants every frame of a segment, as README.md and
  * the reference page show it: wait, get the next one, use it, ask whether it was overwritten
- * meanwhile. For bare_reader.c and bare_record.c; one thread.
+ * meanwhile. For bare_reader.c and bare_cfitsio_write.c; one thread.
  */
 #ifndef BENCH_SEQUENTIAL_H
 #define BENCH_SEQUENTIAL_H

@@ -200,9 +200,12 @@ def room_that_files_of_the_old_shape_hold_is_waited_for():
         def has_file(number):
             return glob.glob(os.path.join(recorder.folder(), "*", f"*_{number:06}.fits*"))
         while not has_file(1):
+            assert recorder.process.poll() is None, recorder.errors()
             publish(1)
         source = Source(path, shape, depth=4)
+        end = time.monotonic() + 90
         while recorder.process.poll() is None and not (fits_in and has_file(2)):
+            assert time.monotonic() < end, recorder.errors()
             publish(8)
         if fits_in:
             recorder.stop()

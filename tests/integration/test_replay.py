@@ -34,8 +34,7 @@ def all_types_come_back_as_they_were_on_one_clock():
     session, sources = record_types()
     summary, again = play_and_record(session.folder, [s.path for s in sources], frames=100)
     assert again.status == 0 and not summary["stopped"]
-    # Some of each kind and number of axes: test_types.py has all of them judged.
-    h.judge(*(s["files"][0] for s in again.summary["streams"][::11]))
+    h.judge(*(s["files"][0] for s in again.summary["streams"][::3]))
     recorded, played = [], []
     for source in sources:
         files = again.stream(replayed(source.path))["files"]

@@ -365,9 +365,11 @@ def what_must_stay_is_not_counted_and_costs_no_other_file():
     crashed.has_files(CAMERA, 12)
     crashed.process.kill()
     crashed.process.communicate()
+    before = files_of(root)
     recorder = f.start(root, "--keep-files", 6, "--roll-frames", 1000, "-n", 50, CAMERA)
     recorder.process.communicate(timeout=60)
-    assert files_of(root)[:6] == files + [files_of(root)[5]] and "repair" in recorder.errors()
+    assert len(before) >= 12 and set(before) <= set(files_of(root)), before
+    assert "repair" in recorder.errors(), recorder.errors()
 
 
 def what_makes_no_sense_is_one_line():
@@ -384,7 +386,7 @@ def what_makes_no_sense_is_one_line():
     SOURCES.append(h.sim(large, "--size", "800x800", "--rate", 10, "--depth", 2))
     h.wait_for(lambda: os.path.exists(large), what="a segment")
     wrong = run("record", "-o", root, "--keep-size", "2MiB", large)
-    assert wrong.returncode == 2 and "two files of two frames" in wrong.stderr, wrong
+    assert wrong.returncode == 2 and "three files of two frames" in wrong.stderr, wrong
     assert os.listdir(root) == [], os.listdir(root)
     for path, words in ((os.path.join(root, "no_000001.fits"), "not there"),
                         (os.path.join(root, "x.txt"), "no recording"), (root, "no recording")):

@@ -18,7 +18,7 @@ SHAPE = (64, 64)
 
 def camera(name, rate=1000, *more):
     path = h.segment(name)
-    source = h.sim(path, "--size", "64x64", "--type", "uint16", "--rate", rate, "--depth", 2048,
+    source = h.sim(path, "--size", "64x64", "--type", "uint16", "--rate", rate, "--depth", 512,
                    "--pattern", "ramp", "-d", "60s", *more)
     return path, source
 
@@ -108,6 +108,17 @@ def every_part_is_valid_at_any_moment_of_fast_rolling():
     print(f"  {looked} looks at unfinished files, {len(mine['files'])} files")
 
 
+def fast_rolling_loses_nothing_to_the_disk():
+    """Left alone, with a FIFO that lasts two seconds: a file is ready before it is needed."""
+    path = h.segment("fast")
+    source = h.sim(path, "--size", "64x64", "--type", "uint16", "--rate", 2000, "--depth", 4096,
+                   "--pattern", "ramp", "-d", "60s")
+    session = h.finish(h.record("--wait=20s", "-n", 4000, "--roll-frames", 150, path))
+    source.terminate()
+    mine = session.stream(path)
+    assert mine["lost_by"]["disk"] == 0 and len(mine["files"]) >= 4000 // 150, mine
+
+
 def forget_cached(file):
     """A write in flight when the recorder was frozen is on the disk in a moment, but the page cache
     hears of it only when the recorder goes on."""
@@ -145,5 +156,6 @@ def an_idle_stream_closes_its_file_in_time():
 if __name__ == "__main__":
     h.main([by_frames, by_size, by_time, a_frame_larger_than_the_size_limit_gets_a_file_of_its_own,
             sigusr1_starts_the_next_file,
+            fast_rolling_loses_nothing_to_the_disk,
             every_part_is_valid_at_any_moment_of_fast_rolling,
             an_idle_stream_closes_its_file_in_time])

@@ -201,6 +201,7 @@ END_TEST
 START_TEST(what_a_damaged_row_has_lost_is_no_doubt_of_the_ledger)
 {
     const uint64_t frame = 5;
+    bool is_damaged = false;
     struct rebuild ledger;
     struct take take;
     unsigned char lost;
@@ -225,8 +226,10 @@ START_TEST(what_a_damaged_row_has_lost_is_no_doubt_of_the_ledger)
             continue;
         lost = packed[byte];
         ck_assert_int_eq(pwrite(fd, &lost, 1, at + (off_t)byte), 1);
+        is_damaged = true;
         break;
     }
+    ck_assert(is_damaged);
     close(fd);
     keeps_doubts = true;
     expect_none(true);

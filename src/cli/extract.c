@@ -75,7 +75,9 @@ struct run {
     struct extract_job **jobs;
     struct extract_result *results;
     char (*paths)[4096];
-    size_t count; /* of orders */
+    size_t count;   /* of orders */
+    char **sources; /* the arguments */
+    size_t source_count;
     /* progress */
     const char *stream;
     uint64_t frames;
@@ -319,6 +321,13 @@ static int add_order(struct run *run, const struct series *series, uint64_t from
                               : strerror(-r));
         return r;
     }
+    if (extract_is_input(run->paths[at], run->sources, run->source_count)) {
+        snprintf(text->s, sizeof text->s,
+                 "%.250s is read from, or belongs to what is; choose another name "
+                 "with -o",
+                 run->paths[at]);
+        return -EEXIST;
+    }
     run->orders[at] = (struct extract_order){
         .series = series,
         .from = from,
@@ -446,6 +455,8 @@ static int run_verb(struct run *run, char **paths, int count)
                   run->options->region);
         return EXIT_WRONG_USAGE;
     }
+    run->sources = paths;
+    run->source_count = (size_t)count;
     r = open_set(run, paths, count, &text);
     if (r == 0 && range_resolve(&run->range, run->options->from, run->options->until, run->begin_ns,
                                 run->end_ns, &text) < 0) {

@@ -70,4 +70,8 @@ int extract_commit(struct extract_job *job, struct dao_text *text);
 /* Release a job; NULL is allowed. What was not committed is gone; with `undo` all of it. */
 void extract_close(struct extract_job *job, bool undo);
 
+/* Is this file, if it is there, one that was given to be read: one of `paths`, or a FITS file below
+ * one that is a folder, also of a stream that was not asked for? Blocking; any thread. */
+bool extract_is_input(const char *file, char *const *paths, size_t count);
+
 #endif

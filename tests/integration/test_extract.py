@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Frames taken out of recordings: every type, every way to say which, every format, and nothing
 half-made whatever goes wrong."""
+import contextlib
 import datetime
 import glob
 import os
@@ -316,6 +317,16 @@ def what_is_there_is_not_replaced_unless_by_force():
     for target in (file, f"{out}/source.fits"):
         _, errors = extract(session.folder, "-o", target, "--force", status=1)
         assert "read from" in errors
+    copied = shutil.copytree(session.folder, f"{out}/copy")  # nor a stream that is left out
+    other = f"{copied}/other/other_000001.fits"
+    os.mkdir(os.path.dirname(other))
+    h.fits.PrimaryHDU(np.zeros((5, 4, 3), "i2")).writeto(other)
+    with open(other, "rb") as f:
+        content = f.read()
+    _, errors = extract(copied, "--stream", os.path.basename(os.path.dirname(file)), "-o", other,
+                        "--force", status=1)
+    with open(other, "rb") as f:
+        assert "read from" in errors and f.read() == content, errors
     os.mkfifo(f"{out}/pipe.fits")  # a device would be lost as well
     _, errors = extract(session.folder, "-o", f"{out}/pipe.fits", "--force", status=1)
     assert "no file" in errors and stat.S_ISFIFO(os.lstat(f"{out}/pipe.fits").st_mode), errors
@@ -497,8 +508,10 @@ def ctrl_c_leaves_nothing():
                               "0,0", env=disk.environment() if disk else None)
 
             def at_work():
-                files = [os.readlink(link) for link in glob.glob(f"/proc/{process.pid}/fd/*")
-                         if os.path.islink(link)]
+                files = []
+                for link in glob.glob(f"/proc/{process.pid}/fd/*"):
+                    with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                        files.append(os.readlink(link))
                 assert process.poll() is None, "it was too fast"
                 return any(out + "/" in name for name in files)
             h.wait_for(at_work, what="the output")

@@ -84,6 +84,18 @@ def publishing_leaves_the_tail():
     copy.close()
 
 
+def a_frame_that_arrives_while_it_closes_is_not_stored():
+    source = published()
+    copy = subscribed(source.pubPort)
+    source.close()
+    copy.close()
+    entered, enter = [], copy._enter
+    copy._enter = lambda: (entered.append(True), enter())
+    with h.Raises(RuntimeError, "closed"):  # its segment is not mapped any more
+        copy._store_received(b"", {})
+    assert entered  # so close() waits for it, too
+
+
 def it_can_be_stopped_and_begun_again():
     source = published()
     port = source.pubPort
@@ -203,6 +215,7 @@ def a_segment_that_goes_ends_the_publisher():
 
 if __name__ == "__main__":
     h.main([frames_arrive_with_what_the_source_knew_of_them, publishing_leaves_the_tail,
+            a_frame_that_arrives_while_it_closes_is_not_stored,
             it_can_be_stopped_and_begun_again, the_threads_can_be_started_by_hand,
             messages_that_do_not_fit_are_dropped, a_port_in_use_is_an_error,
             an_object_does_not_subscribe_to_itself,

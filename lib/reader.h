@@ -96,6 +96,13 @@ void dao_reader_rewind(struct dao_reader *r);
 int dao_reader_begin(struct dao_reader *r, struct dao_take *take);
 
 /*
+ * Between begin() and the copy, of small frames that have piled up: ask the memory for one that
+ * comes a few frames later. Only for what was seen to be published, so that the writer finds its
+ * cache lines where they were; a hint, which changes nothing.
+ */
+void dao_reader_prefetch(const struct dao_reader *r, const struct dao_take *take);
+
+/*
  * After the copy: prove that it was of one whole frame, by the rules of the protocol (count,
  * head, the count of the slot before, write flag), and move the position.
  * 1: taken (depth 1: take->torn tells whether it is whole). 0: refused, position unmoved, call

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "fits/sum.h"
+
 const struct fits_column fits_row_columns[FITS_ROW_COLUMNS] = {
     {"TIME", "1D", "s", "publication, after DATEREF"},
     {"ATIME", "1K", "ns", "publication, POSIX time"},
@@ -27,35 +29,39 @@ const char *const fits_flag_meaning[FITS_FLAG_COUNT] = {
     "bit 7 QUEUEFULL: lost as the disk fell behind",
 };
 
-static unsigned char *put64(unsigned char *dst, uint64_t value)
+/* Both add what they store to a sum of big-endian words. */
+static unsigned char *put64(unsigned char *dst, uint64_t value, uint64_t *sum)
 {
+    *sum += (value >> 32) + (value & 0xffffffffu);
     value = __builtin_bswap64(value);
     memcpy(dst, &value, 8);
     return dst + 8;
 }
 
-static unsigned char *put32(unsigned char *dst, uint32_t value)
+static unsigned char *put32(unsigned char *dst, uint32_t value, uint64_t *sum)
 {
+    *sum += value;
     value = __builtin_bswap32(value);
     memcpy(dst, &value, 4);
     return dst + 4;
 }
 
-void fits_row_pack(unsigned char dst[FITS_ROW_BYTES], const struct fits_row *row)
+uint32_t fits_row_pack(unsigned char dst[FITS_ROW_BYTES], const struct fits_row *row)
 {
-    uint64_t time_bits;
+    uint64_t time_bits, sum = 0;
 
     memcpy(&time_bits, &row->time_s, 8);
-    dst = put64(dst, time_bits);
-    dst = put64(dst, (uint64_t)row->atime_ns);
-    dst = put64(dst, (uint64_t)row->cnt0);
-    dst = put64(dst, (uint64_t)row->cnt1);
-    dst = put64(dst, (uint64_t)row->cnt2);
-    dst = put64(dst, (uint64_t)row->rtime_ns);
-    dst = put32(dst, (uint32_t)row->lost);
-    dst = put32(dst, (uint32_t)row->flags);
-    dst = put32(dst, (uint32_t)row->slot);
-    put32(dst, row->dsum ^ 0x80000000u); /* TZERO = 2^31 */
+    dst = put64(dst, time_bits, &sum);
+    dst = put64(dst, (uint64_t)row->atime_ns, &sum);
+    dst = put64(dst, (uint64_t)row->cnt0, &sum);
+    dst = put64(dst, (uint64_t)row->cnt1, &sum);
+    dst = put64(dst, (uint64_t)row->cnt2, &sum);
+    dst = put64(dst, (uint64_t)row->rtime_ns, &sum);
+    dst = put32(dst, (uint32_t)row->lost, &sum);
+    dst = put32(dst, (uint32_t)row->flags, &sum);
+    dst = put32(dst, (uint32_t)row->slot, &sum);
+    put32(dst, row->dsum ^ 0x80000000u, &sum); /* TZERO = 2^31 */
+    return fits_sum_fold(sum);
 }
 
 static uint64_t get64(const unsigned char *src)

@@ -31,7 +31,9 @@ struct fits_row {
     uint32_t dsum; /* ones'-complement sum of the frame's stored bytes */
 };
 
-void fits_row_pack(unsigned char dst[FITS_ROW_BYTES], const struct fits_row *row);
+/* Returns the ones'-complement sum of the packed bytes: cheaper here than from memory that was
+ * written a moment ago. */
+uint32_t fits_row_pack(unsigned char dst[FITS_ROW_BYTES], const struct fits_row *row);
 void fits_row_unpack(struct fits_row *ret, const unsigned char src[FITS_ROW_BYTES]);
 
 /* One column a row of this array; header.c builds the table's cards from it. */

@@ -21,6 +21,7 @@
 #include "record/setup.h"
 
 #define BATCH_FRAMES         64u
+#define TIME_BYTES           4096u
 #define REFUSALS_MAX         4u
 #define FLUSH_NS             1000000000ll
 #define PATH_CHECK_NS        100000000ll
@@ -55,6 +56,20 @@ static uint32_t stage_frame(struct record_stream *s, const struct dao_take *take
         sum = fits_sum_add(sum, fits_sum_at(part, done));
     }
     return sum;
+}
+
+/*
+ * RTIME. The clock is read again after TIME_BYTES, a microsecond or so of copying: small frames that
+ * have piled up share a reading. Never one from before the frame was published.
+ */
+static int64_t time_of_taking(struct record_stream *s, const struct dao_take *take)
+{
+    if (s->timed_bytes >= TIME_BYTES || take->atime_ns >= s->time_ns) {
+        s->time_ns = dao_clock_real_ns();
+        s->timed_bytes = 0;
+    }
+    s->timed_bytes += s->shape->parts.frame_bytes;
+    return s->time_ns;
 }
 
 static enum ledger_cause cause_of(const struct record_stream *s, const struct dao_take *take)
@@ -133,8 +148,7 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
     if (f->frames == 0)
         open_current(s, take, f->last_ns, now_ns);
     packed = staging_piece(&s->rows, 0, FITS_ROW_BYTES, &row_bytes);
-    fits_row_pack(packed, &row);
-    f->rows_sum = fits_sum_add(f->rows_sum, fits_sum_bytes(packed, FITS_ROW_BYTES));
+    f->rows_sum = fits_sum_add(f->rows_sum, fits_row_pack(packed, &row));
     f->data_sum =
         fits_sum_add(f->data_sum, fits_sum_at(dsum, f->frames * s->shape->parts.frame_bytes));
     f->lost += lost;
@@ -228,7 +242,8 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     if (!handover_ensure_file(s) || !staging_reserve(&s->data, s->shape->parts.frame_bytes) ||
         !staging_reserve(&s->rows, FITS_ROW_BYTES))
         return starve(s, &take);
-    rtime_ns = dao_clock_real_ns();
+    dao_reader_prefetch(&s->reader, &take);
+    rtime_ns = time_of_taking(s, &take);
     dsum = stage_frame(s, &take);
     if (dao_reader_finish(&s->reader, &take) != 1)
         return STEP_REFUSED;
@@ -295,6 +310,7 @@ static enum step drain_batch(struct record_stream *s, int64_t now_ns)
     uint64_t before = s->reader.cnt0, taken = 0;
     unsigned refused = 0;
 
+    s->timed_bytes = TIME_BYTES;
     for (unsigned i = 0; i < BATCH_FRAMES && !s->finished; i++) {
         step = take_frame(s, now_ns);
         if (step == STEP_TOOK) {

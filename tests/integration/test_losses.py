@@ -51,6 +51,7 @@ def a_held_reader_counts_exactly_and_resumes_at_the_oldest_intact_frame():
     assert mine["lost_by"]["lapped"] == mine["lost"], mine
     jumps = np.diff(rows["CNT0"]) - 1
     assert mine["lost"] == jumps.sum() + rows["LOST"][0] == rows["LOST"].sum(), mine
+    assert (rows["RTIME"] > rows["ATIME"]).all(), "taken before it was there"
     gaps = np.flatnonzero(jumps > 2 * depth)
     assert len(gaps) >= 3, jumps[jumps > 0]  # a busy machine may hold it up once more
     assert (rows["FLAGS"][gaps + 1] == h.FLAG["GAP"] | h.FLAG["OVERWRITE"]).all()

@@ -345,8 +345,10 @@ START_TEST(a_row_is_packed_and_unpacked_without_loss)
                            .dsum = 0xfedcba98u},
                     back;
     unsigned char packed[FITS_ROW_BYTES];
+    uint32_t sum;
 
-    fits_row_pack(packed, &row);
+    sum = fits_row_pack(packed, &row);
+    ck_assert(fits_sum_is_same(sum, fits_sum_bytes(packed, FITS_ROW_BYTES)));
     ck_assert_uint_eq(packed[63], 0x98);
     ck_assert_uint_eq(packed[60], 0x7e); /* TZERO = 2^31 */
     fits_row_unpack(&back, packed);

@@ -35,6 +35,12 @@ void place_thread(pthread_t thread, int cpu, int priority)
     }
 }
 
+void place_behind(void)
+{
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+}
+
 bool place_is_cpu(double cpu)
 {
     cpu_set_t set;

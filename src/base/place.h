@@ -11,6 +11,11 @@
  * after one warning a program. One thread calls this. */
 void place_thread(pthread_t thread, int cpu, int priority);
 
+/* The calling thread does no hurried work: when it wakes it shall not take the core from a thread
+ * that runs, such as the loop's or a drain. SCHED_BATCH, which needs no right; a real-time policy
+ * that somebody has set stays. */
+void place_behind(void);
+
 /* Is this one of the CPUs that this process may run on? */
 bool place_is_cpu(double cpu);
 

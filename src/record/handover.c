@@ -9,13 +9,35 @@
 
 /* ---- messages ---- */
 
-void handover_send(struct record_stream *s, struct io_queue *queue, struct record_message message)
+/* Blocks that are handed on before the writer is woken for them, while most are free: a wake and a
+ * request to the disk cost more than they do together. */
+#define UNTOLD_MAX 4u
+
+static void push(struct io_queue *queue, struct record_message message)
 {
     bool pushed = io_queue_push(queue, &message);
 
     assert(pushed); /* queues have room for every block and file there is */
     (void)pushed;
+}
+
+static void tell_writer(struct record_stream *s)
+{
+    s->untold_blocks = 0;
     io_engine_kick(s->engine);
+}
+
+void handover_send(struct record_stream *s, struct io_queue *queue, struct record_message message)
+{
+    push(queue, message);
+    tell_writer(s);
+}
+
+static bool are_most_blocks_free(const struct record_stream *s)
+{
+    uint32_t free_blocks = atomic_load_explicit(&s->data_pool.free_count, memory_order_relaxed);
+
+    return free_blocks >= s->data_pool.count / 4 * 3 && s->data_pool.count >= 8 * UNTOLD_MAX;
 }
 
 void handover_blocks(struct record_stream *s, bool force)
@@ -24,8 +46,11 @@ void handover_blocks(struct record_stream *s, bool force)
     uint64_t need = fits_plan_frame_end(&s->current->file.plan, s->current->frames);
 
     message.kind = RECORD_DATA;
-    while ((message.block = staging_take_block(&s->data, force, &message.from, &message.to)))
-        handover_send(s, &s->data_queue, message);
+    while ((message.block = staging_take_block(&s->data, force, &message.from, &message.to))) {
+        push(&s->data_queue, message);
+        if (++s->untold_blocks >= UNTOLD_MAX || !are_most_blocks_free(s))
+            tell_writer(s);
+    }
     message.kind = RECORD_ROWS;
     message.need = need;
     while ((message.block = staging_take_block(&s->rows, force, &message.from, &message.to)))
@@ -36,6 +61,8 @@ void handover_flush(struct record_stream *s)
 {
     struct record_message message = {.file = s->current};
 
+    if (s->untold_blocks > 0)
+        tell_writer(s);
     /* A writer that is far behind has enough to do: the next second comes. */
     if (io_queue_room(&s->data_queue) < s->data_queue.capacity / 4 ||
         io_queue_room(&s->row_queue) < s->row_queue.capacity / 4)

@@ -9,7 +9,7 @@
 
 #define BLOCK_MAX       (4u << 20)
 #define BLOCK_MIN       (64u << 10)
-#define ROW_BLOCK       (64u << 10)
+#define ROW_BLOCK_MAX   (1u << 20)
 #define ROW_BLOCKS_MIN  4u
 #define DATA_BLOCKS_MIN 6u
 #define BLOCKS_MAX      (1u << 28)
@@ -34,10 +34,12 @@ struct buffer_plan {
     uint64_t rows, row_bytes; /* blocks of rows */
 };
 
-/* Blocks small enough to begin writing early, large enough to make few requests. */
-static size_t block_bytes(uint64_t share)
+/* Blocks small enough to begin writing early, large enough to make few requests. Rows are written
+ * one request after the other: in pieces of 64 KiB they could not keep up with a million frames a
+ * second. */
+static size_t block_bytes(uint64_t share, size_t most)
 {
-    size_t block = BLOCK_MAX;
+    size_t block = most;
 
     while (block > BLOCK_MIN && share / block < 16)
         block /= 2;
@@ -51,7 +53,8 @@ static struct buffer_plan plan_buffers(uint64_t frame, uint64_t buffer_bytes, ui
 {
     uint64_t row_share = (uint64_t)((double)buffer_bytes * 64.0 / (double)(64 + frame));
     uint64_t share = buffer_bytes - row_share, least;
-    struct buffer_plan plan = {.row_bytes = ROW_BLOCK, .block_bytes = block_bytes(share)};
+    struct buffer_plan plan = {.row_bytes = block_bytes(row_share, ROW_BLOCK_MAX),
+                               .block_bytes = block_bytes(share, BLOCK_MAX)};
 
     while (row_share / plan.row_bytes > rows_max)
         plan.row_bytes *= 2;

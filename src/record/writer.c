@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/place.h"
 #include "lib/clock.h"
 
 #define FAILED_REST_NS 1000000000ll
@@ -414,6 +415,7 @@ void *writer_run(void *arg)
     struct writer *writer = arg;
     bool over = false;
 
+    place_behind();
     for (;;) {
         bool progress = step_all(writer, &over);
 

@@ -10,7 +10,7 @@
 
 #define PACE_PARTS        8.0 /* a look each time this part of the FIFO has been filled */
 #define PACE_SLEEP_MIN_NS 20000.0
-#define PACE_SLEEP_MAX_NS 20000000ll
+#define PACE_SLEEP_MAX_NS 100000000ll
 
 struct pace {
     /* set by the owner, 0: */

@@ -41,7 +41,7 @@ static const struct option_spec specs[] = {
     {"wait", 0, OPTION_DURATION_OR_FLAG, OFF(wait_ns), "T", "wait for the segments to appear", 0,
      0},
     {"latency", 0, OPTION_DURATION, OFF(latency_ns), "T",
-     "take frames T after they were published at the latest (default 20ms)", 1e4, 1e9},
+     "take frames T after they were published at the latest (default 100ms)", 1e4, 1e9},
     {"buffer", 0, OPTION_BYTES, OFF(buffer_bytes), "S",
      "staging memory (default 512MiB, at most 1/8 of RAM; two frames at least)", 1048576, 7e13},
     {"keep-free", 0, OPTION_AMOUNT, OFF(keep_free), "S|P%",

@@ -37,7 +37,7 @@ class Stream:
 
 CAMERA = Stream("800x800", "uint16", 64)
 SENSOR = Stream("256x256", "uint16", 256)
-SLOPES = Stream("97x1", "float32", 1024)
+SLOPES = Stream("97x1", "float32", 4096)
 
 
 @dataclasses.dataclass

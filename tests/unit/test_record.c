@@ -250,6 +250,7 @@ START_TEST(a_drain_sleeps_for_an_eighth_of_the_fifo)
     pace.sleep_max_ns = 4 * MS;
     ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, SECOND + 100 * MS), 4 * MS); /* at most */
     pace.sleep_max_ns = 0;
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, SECOND + 100 * MS), PACE_SLEEP_MAX_NS);
     pace.bytes_max = 10 << 20;
     ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 1 << 20, SECOND + 100 * MS), 10 * MS);
     ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 8 << 20, SECOND + 100 * MS), 4 * MS);

@@ -6,7 +6,8 @@
 #define NS_PER_S             1000000000ll
 #define IDLE_NS              1000000000ll /* then a source is taken for one that pauses */
 #define IDLE_SLEEP_MIN_NS    250000.0
-#define FASTEST_NS           10000.0
+#define FASTEST_NS           10000.0 /* from frame to frame, of a source that begins after a pause */
+#define FIRST_NS             1000.0  /* the same, where it is not known how fast it goes on */
 #define FASTEST_BYTES_PER_NS 8.0
 #define SLOWER_BY            1.05
 #define SURPRISE_NS          100000.0 /* between the frames of a source that goes on faster */
@@ -53,9 +54,10 @@ static double longest(const struct pace *pace, uint32_t depth, uint64_t frame_by
 int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t now_ns)
 {
     double most = longest(pace, depth, frame_bytes);
-    double fastest = (double)frame_bytes / FASTEST_BYTES_PER_NS;
+    double limit = (double)frame_bytes / FASTEST_BYTES_PER_NS;
+    double expected = pace->period_ns <= 0.0 ? FIRST_NS : clamp(pace->period_ns, 0.0, FASTEST_NS);
     double idle =
-        clamp((fastest < FASTEST_NS ? FASTEST_NS : fastest) * depth / 2.0, IDLE_SLEEP_MIN_NS, most);
+        clamp((expected < limit ? limit : expected) * depth / 2.0, IDLE_SLEEP_MIN_NS, most);
     double known = clamp(pace->period_ns * depth / PACE_PARTS, PACE_SLEEP_MIN_NS, most);
 
     if (pace->period_ns <= 0.0 || (now_ns - pace->last_ns > IDLE_NS && idle > known))

@@ -30,8 +30,9 @@ void pace_note(struct pace *pace, uint64_t frames, bool is_all, int64_t now_ns);
  * How long until the next look: an eighth of the time in which the FIFO would fill at that pace;
  * but not longer than it would take to fill half of it at 10 kHz (or 4 ms), since a source may go
  * on faster at any moment; not longer, above 4 ms, than bytes_max take; and at most sleep_max_ns.
- * Where none is known, or nothing came for a second: half of the time it would take at 100 kHz, or
- * at 8 GB/s, so that a source that begins anew is not lapped and one that is silent costs little.
+ * Where none is known: half of the time it would take at 1 MHz, or at 8 GB/s, so that not even the
+ * beginning is lapped. Where nothing came for a second, at 100 kHz, or at its pace if that was
+ * faster: one that is silent costs little.
  */
 int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes,
                       int64_t now_ns);

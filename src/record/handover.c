@@ -33,11 +33,13 @@ void handover_send(struct record_stream *s, struct io_queue *queue, struct recor
     tell_writer(s);
 }
 
-static bool are_most_blocks_free(const struct record_stream *s)
+static bool is_to_be_told(const struct record_stream *s)
 {
     uint32_t free_blocks = atomic_load_explicit(&s->data_pool.free_count, memory_order_relaxed);
+    uint32_t count = s->data_pool.count;
 
-    return free_blocks >= s->data_pool.count / 4 * 3 && s->data_pool.count >= 8 * UNTOLD_MAX;
+    return s->untold_blocks >= UNTOLD_MAX || s->untold_blocks >= count / 8 ||
+           free_blocks < count / 4 * 3;
 }
 
 void handover_blocks(struct record_stream *s, bool force)
@@ -48,7 +50,8 @@ void handover_blocks(struct record_stream *s, bool force)
     message.kind = RECORD_DATA;
     while ((message.block = staging_take_block(&s->data, force, &message.from, &message.to))) {
         push(&s->data_queue, message);
-        if (++s->untold_blocks >= UNTOLD_MAX || !are_most_blocks_free(s))
+        s->untold_blocks++;
+        if (is_to_be_told(s))
             tell_writer(s);
     }
     message.kind = RECORD_ROWS;

@@ -9,7 +9,7 @@
 #include "lib/clock.h"
 
 #define FAILED_REST_NS 1000000000ll
-#define NO_HURRY_NS    50000000ll
+#define NO_HURRY_NS    100000000ll
 
 static uint64_t page_floor(uint64_t off)
 {

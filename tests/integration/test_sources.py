@@ -233,6 +233,23 @@ def bad_times_and_missing_packets_are_flagged():
     assert np.isnan(rows["TIME"][bad]).all() and np.isfinite(rows["TIME"][~bad]).all()
 
 
+def a_writer_that_wakes_takes_the_core_from_nobody():
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        return  # which threads inherit
+    path = h.segment("behind")
+    segment = fifo(path)
+    recorder = recording(path)
+    publish(segment, 5)
+
+    def policies():
+        return sorted(os.sched_getscheduler(int(thread))
+                      for thread in os.listdir(f"/proc/{recorder.pid}/task"))
+    h.wait_for(lambda: policies().count(os.SCHED_BATCH) == 1, what="a thread of SCHED_BATCH")
+    assert policies().count(os.SCHED_OTHER) >= 4, policies()
+    recorder.terminate()
+    assert h.finish(recorder).stream(path)["recorded"] == 5
+
+
 def what_the_disk_costs_is_booked_to_the_disk_and_flagged():
     path, shape = h.segment("slow"), (512, 512)
     source = h.sim(path, "--size", "512x512", "--type", "uint16", "--rate", 0, "--depth", 8,
@@ -259,4 +276,5 @@ if __name__ == "__main__":
             what_was_seen_before_a_restart_in_place_and_not_taken_is_lost_to_it,
             what_was_waiting_when_a_segment_is_cut_off_is_lost_to_the_restart,
             a_segment_truncated_in_place_balances_and_goes_on, every_new_shape_is_said,
+            a_writer_that_wakes_takes_the_core_from_nobody,
             a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns])

@@ -3,10 +3,11 @@
 Used by bench.py and its sections, in one thread. What can go wrong and what comes of it: a program
 that fails ends the run with its message (Failure); so do a missing program and too little room,
 before anything is measured. On SIGTERM, SIGHUP and Ctrl-C, and after a failure, close() ends
-everything that was started, the last one first, and removes segments, semaphores and files. Where
-this process is killed, what it has started gets SIGTERM, and sources remove their segments; files
-stay.
+everything that was started, the last one first, and removes segments, semaphores and files; a
+signal that comes while a program is being started unwinds once the program is listed. Where this
+process is killed, what it has started gets SIGTERM, and sources remove their segments; files stay.
 """
+import contextlib
 import ctypes
 import glob
 import os
@@ -95,11 +96,12 @@ class Bed:
             if cpus:
                 os.sched_setaffinity(0, cpus)
         try:
-            process = subprocess.Popen([str(a) for a in arguments], start_new_session=True,
-                                       preexec_fn=prepare, text=True, **options)
+            with signals_held_back():
+                process = subprocess.Popen([str(a) for a in arguments], start_new_session=True,
+                                           preexec_fn=prepare, text=True, **options)
+                self.processes.append(process)
         except OSError as error:
             raise Failure(f"{arguments[0]}: {error.strerror}; run make bench") from error
-        self.processes.append(process)
         return process
 
     def program(self, name, *arguments, **options):
@@ -161,12 +163,36 @@ def remove_segment(path):
             pass
 
 
+_held_back = None  # numbers of signals; None: they unwind at once
+
+
+def _unwind(number, _=None):
+    if _held_back is not None:
+        _held_back.append(number)
+    elif number == signal.SIGINT:
+        raise KeyboardInterrupt
+    else:
+        raise SystemExit(128 + number)
+
+
 def catch_signals():
     """SIGTERM and SIGHUP unwind as Ctrl-C does."""
-    def leave(number, _):
-        raise SystemExit(128 + number)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _unwind)
+
+
+@contextlib.contextmanager
+def signals_held_back():
+    """Those that catch_signals() catches unwind at the end of the block. (No mask of the thread:
+    libraries have threads that would take them.)"""
+    global _held_back
+    _held_back = []
+    try:
+        yield
+    finally:
+        came, _held_back = _held_back, None
+        if came:
+            _unwind(came[0])
 
 
 def read_line(process):

@@ -924,7 +924,8 @@ class shm:
         num_items of all that were taken without a gap. A call must come before the FIFO has gone
         round, or else, and after a restart of the source, history begins anew. The first call
         finds what the FIFO holds, but for its oldest slot. As many frames are kept as the last
-        call asked for.
+        call asked for. The result is empty where the writer overtook every copy that the first
+        call made.
         """
         num_items = _check_integer("num_items", num_items, 1, 1 << 40)
         if check and not self._wait_new(semNb, timeout, spin):

@@ -327,6 +327,8 @@ def frames_are_whole_beside_a_writer_that_never_rests():
         while time.monotonic() < end or not counts[name]:
             frames = read()
             values = [value_of(f) for f in frames]
+            if name == "buffer" and not values:
+                continue  # every copy was overtaken
             assert values == list(range(values[0], values[0] + len(values))), (name, values)
             assert values[-1] >= last, f"{name}: a frame of the past"
             last = values[-1]

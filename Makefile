@@ -42,10 +42,10 @@ variant_cxx_clang   := clang++
 variant_cxx_fuzz    := clang++
 
 variant_cflags_release := -O2 -g
-variant_cflags_asan    := -O1 -g
-variant_cflags_tsan    := -O1 -g
+variant_cflags_asan    := -O1 -g1
+variant_cflags_tsan    := -O1 -g1
 variant_cflags_clang   := -O2 -g
-variant_cflags_fuzz    := -O1 -g
+variant_cflags_fuzz    := -O1 -g1
 
 variant_flags_release :=
 variant_flags_asan    := -fsanitize=address,undefined -fno-sanitize-recover=all \
@@ -74,7 +74,7 @@ PKG_CONFIG ?= pkg-config
 PACKAGES   := liburing cfitsio jansson
 
 ifneq (,$(filter-out help clean test fuzz model demo uninstall,$(or $(MAKECMDGOALS),all)))
-COMPILERS := $(firstword $(CC)) $(if $(filter tests,$(MAKECMDGOALS)),$(firstword $(CXX)))
+COMPILERS := $(firstword $(CC)) $(if $(filter tests warnings,$(MAKECMDGOALS)),$(firstword $(CXX)))
 MISSING := $(shell for c in $(COMPILERS); do command -v $$c >/dev/null || echo $$c; done; \
     if command -v $(PKG_CONFIG) >/dev/null; then \
         for p in $(PACKAGES); do $(PKG_CONFIG) --exists $$p || echo $$p; done; \
@@ -106,6 +106,9 @@ LIB_SOURCES  := $(wildcard lib/*.c)
 MAIN_SOURCE  := src/cli/main.c
 SRC_SOURCES  := $(filter-out $(MAIN_SOURCE),$(wildcard src/*/*.c))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
+# Those whose modules are shared by threads; tests/run has the same list.
+TSAN_SOURCES := $(patsubst %,tests/unit/test_%.c,reader writer wait api_wait cadence io \
+                recorder_ring ring feed player)
 PRELOAD_SOURCES := $(wildcard tests/support/preload_*.c)
 TOOL_SOURCES := $(filter-out $(PRELOAD_SOURCES),$(wildcard tests/support/*.c tests/stress/*.c))
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
@@ -130,13 +133,21 @@ PARTS_A   := $(B)/libdaorec-parts.a
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tests fuzzers demo test fuzz model bench install uninstall clean help FORCE
+.PHONY: all tests warnings fuzzers demo test fuzz model bench install uninstall clean help FORCE
 
 all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library (the default)
 
-# Every program that the test suite runs; `make test` builds them in all variants.
-tests: all $(call programs,$(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(CXX_EXAMPLE_SOURCES) \
-       $(TOOL_SOURCES) $(if $(filter release,$(VARIANT)),$(BENCH_SOURCES))) $(PRELOADS)
+# Every program that the test suite runs in this variant.
+tests_of_all := $(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(TOOL_SOURCES)
+tests_release := $(tests_of_all) $(CXX_EXAMPLE_SOURCES) $(BENCH_SOURCES)
+tests_asan  := $(tests_of_all)
+tests_clang := $(tests_of_all) $(CXX_EXAMPLE_SOURCES)
+tests_tsan  := $(TSAN_SOURCES) $(TOOL_SOURCES)
+tests: all $(call programs,$(tests_$(VARIANT))) $(PRELOADS)
+
+# What the compiler has to say of every source, without making anything of it: for VARIANT=clang.
+WARNED := $(C_OBJECTS:.o=.warned) $(CXX_OBJECTS:.o=.warned)
+warnings: $(WARNED)
 
 # The fuzz targets; for VARIANT=fuzz only, which instruments what they call.
 fuzzers: $(call programs,$(FUZZ_SOURCES))
@@ -162,6 +173,18 @@ $(CXX_OBJECTS): $(B)/%.o: %.cpp $(B)/flags-cxx
 	@mkdir -p $(@D)
 	@$(if $(Q),echo "  CXX     $@")
 	$(Q)$(CXX) $(ALL_CXXFLAGS) $(STRICT) -MMD -MP -c -o $@ $<
+
+$(C_OBJECTS:.o=.warned): $(B)/%.warned: %.c $(B)/flags
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  CHECK   $<")
+	$(Q)$(CC) $(ALL_CFLAGS) $(STRICT) -MMD -MP -MF $@.d -MT $@ -fsyntax-only $<
+	@touch $@
+
+$(CXX_OBJECTS:.o=.warned): $(B)/%.warned: %.cpp $(B)/flags-cxx
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  CHECK   $<")
+	$(Q)$(CXX) $(ALL_CXXFLAGS) $(STRICT) -MMD -MP -MF $@.d -MT $@ -fsyntax-only $<
+	@touch $@
 
 define archive
 	@$(if $(Q),echo "  AR      $@")
@@ -197,7 +220,8 @@ $(call programs,$(CXX_UNIT_SOURCES)): %: %.o $(LIBDAO_A)
 	$(call link,$(CXX)) $(CHECK_LIBS)
 
 # An example finds the headers as a program of its reader does.
-$(call objects,$(CXX_EXAMPLE_SOURCES)): ALL_CXXFLAGS += -Ilib
+$(call objects,$(CXX_EXAMPLE_SOURCES)) \
+$(patsubst %.o,%.warned,$(call objects,$(CXX_EXAMPLE_SOURCES))): ALL_CXXFLAGS += -Ilib
 
 $(call programs,$(CXX_EXAMPLE_SOURCES)): %: %.o $(LIBDAO_A)
 	$(call link,$(CXX))
@@ -215,7 +239,7 @@ $(call programs,$(BENCH_SOURCES)): %: %.o $(LIBDAO_A)
 $(call programs,$(FUZZ_SOURCES)): %: %.o $(PARTS_A) $(LIBDAO_A)
 	$(link) -fsanitize=fuzzer $(PKG_LIBS) -lm
 
--include $(C_OBJECTS:.o=.d) $(CXX_OBJECTS:.o=.d)
+-include $(C_OBJECTS:.o=.d) $(CXX_OBJECTS:.o=.d) $(WARNED:=.d)
 
 # ---- what a person runs ----
 
@@ -224,13 +248,13 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 demo: ## record two simulated streams for a few seconds and show the result
 	$(Q)scripts/demo
 
-test: ## install what the tests need, build every variant, run every test
+test: ## install what the tests need, build what they run in each variant, run every test
 	$(Q)scripts/install-deps --test
 	$(Q)mkdir -p build
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=release WERROR=1 tests
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=asan tests
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=tsan tests
-	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=clang tests
+	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=clang warnings
 	$(Q)flock build/.lock $(MAKE) $(JOBS) --no-print-directory VARIANT=fuzz fuzzers
 	$(Q)tests/run
 

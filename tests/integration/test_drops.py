@@ -150,7 +150,7 @@ def restarts_and_other_shapes_are_followed():
     os.unlink(path)
     now = watching.wait_for(lambda now: now["streams"][0]["condition"] == "gone", "it to be gone")
     assert now["streams"][0]["expected"] == total
-    h.sim(path, "--size", "12x10", "--rate", 0, "--depth", 64, "-n", 50).wait(timeout=30)
+    h.sim(path, "--size", "12x10", "--rate", 0, "--depth", 64, "-n", 50).wait(timeout=60)
     watching.seen(total + 50)
     stream, = watching.end(0)["streams"]
     assert stream["seen"] == total + 50 and stream["restarts"] == len(begins), stream
@@ -241,7 +241,7 @@ def on_a_terminal_there_is_a_screen():
 
 def nothing_is_written_and_no_lock_is_taken():
     path, folder = h.segment("still"), os.path.join(h.output, "still")
-    h.sim(path, "--size", "8x8", "--rate", 0, "--depth", 16, "-n", 40).wait(timeout=30)
+    h.sim(path, "--size", "8x8", "--rate", 0, "--depth", 16, "-n", 40).wait(timeout=60)
     os.mkdir(folder)
     with open(path, "rb") as f:
         before = f.read(), os.stat(path)
@@ -267,7 +267,7 @@ def nothing_is_written_and_no_lock_is_taken():
 def wrong_use_gets_one_line_and_the_right_status():
     path, text = h.segment("wrong"), os.path.join(h.output, "note.txt")
     fits_file = os.path.join(h.output, "some.fits")
-    h.sim(path, "--size", "8x8", "--rate", 0, "--depth", 4, "-n", 4).wait(timeout=30)
+    h.sim(path, "--size", "8x8", "--rate", 0, "--depth", 4, "-n", 4).wait(timeout=60)
     with open(text, "w", encoding="ascii") as f:
         f.write("no segment")
     h.fits.writeto(fits_file, np.zeros((3, 2, 2), "i2"))

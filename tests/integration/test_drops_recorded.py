@@ -55,7 +55,7 @@ def session():
         at = newest_count(busy)
         h.wait_for(lambda: newest_count(busy) > at + 300, what="frames")
     writer.terminate()
-    writer.wait(timeout=30)
+    writer.wait(timeout=60)
     again = h.start(h.FIELD_WRITER, busy, *size, "--rate", 1000, "-n", 300)
     assert again.wait(timeout=60) == 0
     recorder.send_signal(signal.SIGINT)
@@ -181,7 +181,7 @@ def a_recording_that_goes_on_or_crashed_is_read_as_far_as_its_rows_go():
     stream = m.stream_of(m.measure(root), name)
     assert stream["ledger"] == "unfinished" and stream["lost"] == 0, stream
     recorder.kill()
-    recorder.wait(timeout=30)
+    recorder.wait(timeout=60)
     stream = m.stream_of(m.measure(root), name)
     assert stream["ledger"] == "unfinished" and stream["seen"] > 300
     assert subprocess.run([h.DAOREC, "repair", "--apply", root],

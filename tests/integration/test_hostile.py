@@ -121,7 +121,7 @@ def names_and_keywords_do_no_harm():
     # Different names may become one stream's: not these in one session.
     for group in (paths[:1] + paths[2:4] + paths[5:], [paths[1], paths[4]]):
         recorder = run_in(root, "--backlog", "-n", FRAMES, "--", *group, cwd=root)
-        out, errors = recorder.communicate(timeout=30)
+        out, errors = recorder.communicate(timeout=60)
         assert recorder.returncode == 0, (group, recorder.returncode, errors)
         for stream in json.loads(out)["streams"]:
             assert stream["recorded"] == FRAMES, stream
@@ -141,7 +141,7 @@ def names_and_keywords_do_no_harm():
             assert len(hdus["SHMKW"].data) == len(keywords) - 1  # but the one of no known type
     too_long = os.path.join(h.segments, "a" * 57 + ".im.shm")
     make_segment(too_long)
-    assert run_in(root, too_long).wait(30) == 1
+    assert run_in(root, too_long).wait(60) == 1
     assert [snapshot(folder) for folder in victims] == before
     assert sorted(os.listdir(around)) == ["root", "v", "victim"]
 
@@ -152,7 +152,7 @@ def two_streams_of_one_name_are_refused():
     for path in paths:
         make_segment(path)
     recorder = run_in(root, *paths)
-    _out, errors = recorder.communicate(timeout=30)
+    _out, errors = recorder.communicate(timeout=60)
     assert recorder.returncode in (1, 2) and all(path in errors for path in paths), errors
     assert not os.listdir(root)
 
@@ -197,14 +197,14 @@ def record_among_links(name):
     os.symlink(target, os.path.join(folder, f".{stream}_000003.fits.new"))
     os.symlink(os.path.join(victim, "missing"), os.path.join(folder, f"{stream}_000003.fits"))
     os.link(target, os.path.join(session, ".session.json.new"))
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not glob.glob(f"{folder}/*_000004.fits*"):
         assert recorder.poll() is None and time.monotonic() < end, "the fourth file"
         recorder.send_signal(signal.SIGUSR1)  # next file
         time.sleep(0.3)
     time.sleep(0.2)
     recorder.send_signal(signal.SIGINT)
-    out, errors = recorder.communicate(timeout=30)
+    out, errors = recorder.communicate(timeout=60)
     source.terminate()
     assert recorder.returncode in (0, 3), (recorder.returncode, errors)
     stream, = json.loads(out)["streams"]
@@ -225,7 +225,7 @@ def modes_honour_the_umask():
         for extra in ((), ("--no-direct",)):
             root = os.path.join(h.output, f"modes{umask:o}{len(extra)}", "below")
             recorder = run_in(root, "--backlog", "-n", FRAMES, *extra, path, umask=umask)
-            assert recorder.wait(30) == 0
+            assert recorder.wait(60) == 0
             modes = snapshot(os.path.dirname(root))
             for name, (mode, _time, _content) in modes.items():
                 wanted = 0o777 if stat.S_ISDIR(mode) else 0o666

@@ -14,7 +14,7 @@ import harness as h  # noqa: E402
 import python_face as p  # noqa: E402
 from python_face import daoShm, in_thread, raises, shm  # noqa: E402
 
-LONG = 25  # seconds: what a test that fails waits
+LONG = 60  # seconds: what a test that fails waits
 
 
 def frame(value, shape=(3, 4)):

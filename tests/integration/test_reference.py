@@ -263,7 +263,7 @@ def python_get_data_gives_the_newest_as_an_array():
         writer, reader = pair(depth, frames=10)
         assert is_frame(reader.get_data(), 11)
         put(writer, 12, 12)
-        assert is_frame(reader.get_data(check=True, timeout=30), 12)
+        assert is_frame(reader.get_data(check=True, timeout=60), 12)
 
 
 def python_get_data_next_moves_the_tail_by_one():
@@ -355,7 +355,7 @@ def python_readers_never_modify_shared_memory():
         assert is_frame(reader.get_data_next()[1], 4)
         assert is_frame(reader.get_data_next(wait=True)[1], 5)
         assert is_frame(reader.get_data_arbitrary(2), 3)
-        assert is_frame(reader.get_data(check=True, timeout=30), 6)
+        assert is_frame(reader.get_data(check=True, timeout=60), 6)
         assert is_frame(reader.get_data(), 6) and len(reader.get_history(4)) == 4
         assert reader.get_counter() == 6 and reader.get_meta_data(2)["cnt0"] == 3
         reader.reset_tail()

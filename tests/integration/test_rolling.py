@@ -122,21 +122,24 @@ def fast_rolling_loses_nothing_to_the_disk():
 def forget_cached(file):
     """A write in flight when the recorder was frozen is on the disk in a moment, but the page cache
     hears of it only when the recorder goes on."""
-    time.sleep(0.02)
     with open(file, "rb") as f:
         os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def check_unfinished(file):
     """A row that is there speaks of pixels that are there."""
-    forget_cached(file)
-    with fits.open(file, memmap=False) as hdus:
-        rows = hdus["FRAMES"].data
-        taken = int(np.count_nonzero(rows["RTIME"]))
-        if taken:
-            assert (rows["RTIME"][:taken] > 0).all()
+    def holds():
+        forget_cached(file)
+        with fits.open(file, memmap=False) as hdus:
+            rows = hdus["FRAMES"].data
+            taken = int(np.count_nonzero(rows["RTIME"]))
+            if not taken:
+                return True
             frame = hdus[0].data[taken - 1]
-            assert (frame == h.ramp([rows["CNT0"][taken - 1]], SHAPE, "uint16")[0]).all()
+            return (rows["RTIME"][:taken] > 0).all() and np.array_equal(
+                frame, h.ramp([rows["CNT0"][taken - 1]], SHAPE, "uint16")[0])
+    time.sleep(0.02)  # for a write in flight; a busy disk may need more
+    h.wait_for(holds, what=f"pixels of the last row of {file}")
 
 
 def an_idle_stream_closes_its_file_in_time():

@@ -141,7 +141,7 @@ def before_there_is_a_segment_a_signal_ends_the_wait():
 
 def a_time_to_wait_without_its_sign_is_told_from_a_segment():
     run = subprocess.run([h.DAOREC, "record", "--wait", "2s", CAMERA], capture_output=True,
-                         text=True, timeout=30, check=False)
+                         text=True, timeout=60, check=False)
     assert run.returncode == 2 and run.stderr.count("\n") == 1, run.stderr
     assert "--wait=2s" in run.stderr, run.stderr
 

@@ -66,7 +66,7 @@ def what_is_given_up_at_the_end_is_booked_once():
     """Frame 21 is never whole; the end is asked for, the recorder stands still for longer than it
     waits for that frame, and is lapped meanwhile: two reasons to give the frame up."""
     path = h.segment("given_up")
-    segment = fifo(path)
+    segment = fifo(path, 64)
     recorder = recording(path)
     publish(segment, 20)
     h.wait_for(lambda: taken(path), what="a file")
@@ -153,13 +153,13 @@ def what_was_waiting_when_a_segment_is_cut_off_is_lost_to_the_restart():
 
 def a_segment_truncated_in_place_balances_and_goes_on():
     path = h.segment("truncated")
-    first = fifo(path)
+    first = fifo(path, 64)
     recorder = recording(path)
     publish(first, 50)
     h.time.sleep(0.1)
     os.truncate(path, 0)
     h.time.sleep(0.2)
-    second = fifo(path)
+    second = fifo(path, 64)
     h.time.sleep(0.3)
     publish(second, 50)
     h.time.sleep(0.2)
@@ -191,7 +191,7 @@ def every_new_shape_is_said():
 
 def a_writer_dead_under_its_newest_frame_neither_blocks_nor_burns():
     path = h.segment("dead")
-    segment = fifo(path)
+    segment = fifo(path, 64)
     recorder = recording(path)
     publish(segment, 20)
     h.wait_for(lambda: taken(path), what="the first file")

@@ -101,7 +101,7 @@ class Recorder:
         with open(self._errors_path, encoding="utf-8") as f:
             return f.read()
 
-    def says(self, text, seconds=30):
+    def says(self, text, seconds=60):
         h.wait_for(lambda: text in self.errors() or self.process.poll() is not None, seconds,
                    f"'{text}'")
         assert text in self.errors(), (text, self.errors())
@@ -111,7 +111,7 @@ class Recorder:
         h.wait_for(lambda: glob.glob(os.path.join(self.root, "*-*")), what="a session folder")
         return glob.glob(os.path.join(self.root, "*-*"))[0]
 
-    def has_files(self, path, count, ending=".fits", seconds=30):
+    def has_files(self, path, count, ending=".fits", seconds=60):
         """Wait for `count` files of a stream."""
         pattern = os.path.join(self.root, "*", h.stream_name(path), "*" + ending)
         h.wait_for(lambda: len(glob.glob(pattern)) >= count or self.process.poll() is not None,

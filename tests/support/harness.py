@@ -101,7 +101,7 @@ def record(*arguments, **options):
     return start(DAOREC, "record", "--json", "-o", output, *arguments, **options)
 
 
-def wait_for(condition, seconds=30, what="a condition"):
+def wait_for(condition, seconds=60, what="a condition"):
     """Poll until it holds; a test waits, it does not guess a time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -110,7 +110,7 @@ def wait_for(condition, seconds=30, what="a condition"):
         time.sleep(0.005)
 
 
-def read_line(process, seconds=30):
+def read_line(process, seconds=60):
     """The next line that a program prints ("" at its end), which must come in this time."""
     def give_up(*_):
         raise AssertionError(f"{process.args[:3]} has said nothing for {seconds} s")

@@ -45,7 +45,7 @@ def in_thread(function):
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
 
-    def join(seconds=30):
+    def join(seconds=60):
         thread.join(seconds)
         assert not thread.is_alive(), "the thread still waits"
         if "error" in result:

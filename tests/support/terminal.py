@@ -41,7 +41,7 @@ class Terminal:
         self._bytes += piece
         return bool(piece)
 
-    def read_until(self, wanted, count=1, seconds=30):
+    def read_until(self, wanted, count=1, seconds=60):
         """Until this was printed so often."""
         end = time.monotonic() + seconds
         while self.text.count(wanted) < count:
@@ -50,7 +50,7 @@ class Terminal:
     def press(self, keys):
         os.write(self.fd, keys)
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=60):
         """Its exit status. What it says must be read meanwhile, or it waits for us."""
         end = time.monotonic() + seconds
         while self._read():

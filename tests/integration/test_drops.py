@@ -109,9 +109,11 @@ def a_reader_that_is_held_up_counts_what_it_has_not_seen_and_says_what_depth_it_
     watching.seen(last)
     stream, = watching.end(3)["streams"]
     assert stream["expected"] == last and stream["lost"] == stream["lost_by"]["lapped"], stream
-    largest = max(stream["gaps"], key=lambda gap: gap["count"])
-    # It had seen no more than `held`, and went on within the FIFO.
-    assert largest["first_cnt0"] <= held + 1 and largest["count"] > 4 * depth, stream["gaps"]
+    # It had seen no more than `held`, and went on within the FIFO; a busy machine may hold it up once
+    # more.
+    assert any(gap["first_cnt0"] <= held + 1 and
+               gap["first_cnt0"] + gap["count"] > held + 4 * depth for gap in stream["gaps"]), (
+        held, stream["gaps"])
     assert stream["backlog_max"] > 5 * depth
     assert stream["delay_ns"]["max"] > held_ns - 20_000_000  # less the sleep that was meant
     assert stream["is_too_shallow"] and stream["depth_needed"]["max"] > 5 * depth, stream

@@ -36,7 +36,7 @@ def a_held_reader_counts_exactly_and_resumes_at_the_oldest_intact_frame():
     for _ in range(3):
         at = newest_count(path)
         h.wait_for(lambda: newest_count(path) > at + 300, what="frames")
-        os.kill(recorder.pid, signal.SIGSTOP)
+        h.freeze(recorder)
         held = newest_count(path)
         h.wait_for(lambda: newest_count(path) > held + 5 * depth, what="laps")
         os.kill(recorder.pid, signal.SIGCONT)
@@ -53,7 +53,8 @@ def a_held_reader_counts_exactly_and_resumes_at_the_oldest_intact_frame():
     assert mine["lost"] == jumps.sum() + rows["LOST"][0] == rows["LOST"].sum(), mine
     assert (rows["RTIME"] > rows["ATIME"]).all(), "taken before it was there"
     gaps = np.flatnonzero(jumps > 2 * depth)
-    assert len(gaps) >= 3, jumps[jumps > 0]  # a busy machine may hold it up once more
+    # A busy machine may hold it up once more, or not let it go on in between.
+    assert len(gaps) > 0 and jumps[gaps].sum() >= 3 * 4 * depth, jumps[jumps > 0]
     assert (rows["FLAGS"][gaps + 1] == h.FLAG["GAP"] | h.FLAG["OVERWRITE"]).all()
     # Resumed at the oldest intact frame: when it was taken, the one half a FIFO later was there
     # already; a reader that resumed at the newest would have taken it before.

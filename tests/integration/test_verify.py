@@ -161,20 +161,20 @@ def one_is_one():
     source = h.sim(path, "--size", "5", "--rate", 500, "--depth", 1, "-d", "60s")
     said = []
 
-    def run(*arguments, status=0):
+    def run(*arguments, status=(0,)):
         result = subprocess.run([h.DAOREC, *map(str, arguments)], capture_output=True, text=True,
                                 timeout=60)
-        assert result.returncode == status, result
+        assert result.returncode in status, result
         said.append(result.stdout + result.stderr)
     root = os.path.join(h.output, "one")
     h.wait_for(lambda: os.path.exists(path), what="the source")
-    run("record", "-n", 1, "-o", root, path)
+    run("record", "-n", 1, "-o", root, path, status=(0, 3))  # at depth 1 frames are soon lapped
     (file,) = glob.glob(root + "/*/*/*.fits")
     run("verify", root)
     run("info", file, path)
     with open(file, "ab") as f:
         f.write(b"x")
-    run("verify", root, status=1)
+    run("verify", root, status=(1,))
     recorder = h.start(h.DAOREC, "record", "-q", "-o", root + "2", path)
     h.wait_for(lambda: glob.glob(root + "2/*/*/*.part"), what="a file")
     recorder.kill()

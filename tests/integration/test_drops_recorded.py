@@ -167,7 +167,7 @@ def what_is_lost_behind_the_last_row_is_told_by_the_ledger():
 
 def a_recording_that_goes_on_or_crashed_is_read_as_far_as_its_rows_go():
     path, root = h.segment("crash"), folder("crash")
-    h.sim(path, "--size", "8x8", "--rate", 1000, "--depth", 512, "-d", "60s")
+    h.sim(path, "--size", "8x8", "--rate", 1000, "--depth", 4096, "-d", "60s")
     recorder = h.start(h.DAOREC, "record", "--wait=30s", "--roll-frames", 250, "-o", root, path)
     name = h.stream_name(path)
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Replay of recordings with holes: gaps, files that are missing and restarts come back where they
 were, or not at all; parts of a recording are those asked for."""
-import glob
 import os
 import sys
 import time
@@ -14,6 +13,7 @@ import replays  # noqa: E402
 from python_face import shm  # noqa: E402
 from replays import (Source, Replay, attached, finish_first, of, play_and_record,  # noqa: E402
                      replayed)
+from source import rows_there  # noqa: E402
 
 BEGIN = 1_700_000_000 * 10**9
 
@@ -103,14 +103,6 @@ def a_part_of_a_recording_is_played():
             assert played["frames"] == end - begin, (arguments, played)
             assert (played["cnt0_first"], played["cnt0_last"]) == (count[begin], count[end - 1])
             assert reader.get_data().tobytes() == source.pixels(700 + end).tobytes()
-
-
-def rows_there(path):
-    """How many rows of a stream's first file are on the disk: they go there once a second."""
-    for file in glob.glob(f"{h.output}/*/{h.stream_name(path)}/*_000001.fits.part"):
-        with h.fits.open(file, memmap=False) as hdus:
-            return np.count_nonzero(hdus["FRAMES"].data["RTIME"])
-    return 0
 
 
 def restarts_and_other_shapes_come_back_where_they_were():

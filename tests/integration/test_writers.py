@@ -13,7 +13,8 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
-from source import MD_BYTES, Source, check_files, files_of, lines, recording, told  # noqa: E402
+from source import (  # noqa: E402
+    MD_BYTES, Source, check_files, files_of, lines, recording, rows_there, told)
 
 # ---- shapes ----
 
@@ -28,7 +29,7 @@ def every_change_of_shape_goes_on_in_a_new_file_and_disturbs_no_other_stream():
               dict(keywords=[(b"GAIN", b"L", 8)]),
               dict(shape=(5, 6), keywords=[GAIN], in_place=True),
               dict(shape=(6, 5), keywords=[GAIN], in_place=True)]
-    steady = h.sim(other, "--size", "16x16", "--type", "uint16", "--rate", 1000, "--depth", 512,
+    steady = h.sim(other, "--size", "16x16", "--type", "uint16", "--rate", 1000, "--depth", 4096,
                    "--pattern", "ramp", "-d", "60s")
     Source(path)
     recorder = recording("--roll-frames", 5000, path, other)
@@ -37,7 +38,10 @@ def every_change_of_shape_goes_on_in_a_new_file_and_disturbs_no_other_stream():
         source.publish()
         h.wait_for(lambda: len(files_of(path)) == number, what=f"file {number}")
         source.publish_many(frames - 1)
-        time.sleep(0.1)
+        if number < len(shapes) and shapes[number].get("in_place"):
+            h.wait_for(lambda: rows_there(path, number) == frames, what="all of it to be taken")
+        else:
+            time.sleep(0.1)
     recorder.terminate()
     session = h.finish(recorder)
     steady.terminate()
@@ -89,7 +93,7 @@ def a_shape_too_large_for_memory_or_disk_ends_its_stream_alone():
     memory, disk, other = h.segment("memory"), h.segment("disk"), h.segment("unharmed")
     for path in (memory, disk):
         Source(path)
-    steady = h.sim(other, "--size", "16x16", "--type", "uint16", "--rate", 500, "--depth", 512,
+    steady = h.sim(other, "--size", "16x16", "--type", "uint16", "--rate", 500, "--depth", 4096,
                    "--pattern", "ramp", "-d", "60s")
     limit = 8 << 20
     recorder = f.start(
@@ -234,7 +238,7 @@ def a_silent_source_costs_little_and_is_told_once():
 
 def clocks_and_counts_that_jump_and_a_damaged_depth_are_counted_exactly():
     clock, counts, depth = (h.segment(n) for n in ("clock", "counts", "fifo"))
-    sources = {path: Source(path) for path in (clock, counts, depth)}
+    sources = {path: Source(path, depth=256) for path in (clock, counts, depth)}  # none is lapped
     recorder = recording(clock, counts, depth)
     hour, far = 3600 * 10**9, 3 * 10**9
     offsets = [0] * 20 + [hour] * 20 + [0] * 20 + [-hour] * 20
@@ -250,7 +254,7 @@ def clocks_and_counts_that_jump_and_a_damaged_depth_are_counted_exactly():
         if frame == 60:
             sources[depth].store(ctypes.c_uint32, 4296, 0xFFFFFFFF)
         if frame == 90:
-            sources[depth].store(ctypes.c_uint32, 4296, 64)
+            sources[depth].store(ctypes.c_uint32, 4296, 256)
         sources[depth].publish()
         time.sleep(0.004)
     time.sleep(0.7)

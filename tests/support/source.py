@@ -3,6 +3,7 @@
 For tests of what the recorder makes of its sources; judging what it wrote is in harness.py.
 """
 import ctypes
+import glob
 import mmap
 import os
 import re
@@ -85,6 +86,15 @@ def recording(*arguments, **options):
 def files_of(path):
     return [os.path.join(d, f) for d, _, files in os.walk(h.output) for f in files
             if f.startswith(h.stream_name(path) + "_")]
+
+
+def rows_there(path, number=1):
+    """How many rows of a stream's file are on the disk while it is written: they go there once a
+    second."""
+    for file in glob.glob(f"{h.output}/*/{h.stream_name(path)}/*_{number:06d}.fits.part"):
+        with h.fits.open(file, memmap=False) as hdus:
+            return np.count_nonzero(hdus["FRAMES"].data["RTIME"])
+    return 0
 
 
 def lines(session, *words):

@@ -216,7 +216,7 @@ START_TEST(a_deadline_is_kept_and_not_anticipated)
                          DAO_TIMEOUT);
         took_ns = dao_clock_mono_ns() - start_ns;
         ck_assert_int_ge(took_ns, 20 * MS);
-        ck_assert_int_lt(took_ns, 3000 * MS);
+        ck_assert_int_lt(took_ns, 30000 * MS);
     }
     close_images(&image, NULL);
 }
@@ -390,7 +390,7 @@ START_TEST(the_end_of_the_segment_ends_the_wait)
     field_frames(&writer, 3, 1, 8);
     ck_assert_int_eq(daoShmResetTail(&reader, NULL, NULL), DAO_SUCCESS);
     ck_assert_int_eq(wait_while(_i % WAITS, &reader, &writer, ends[_i / WAITS]), DAO_ERROR);
-    ck_assert_int_lt(dao_clock_mono_ns() - start_ns, 3000 * MS);
+    ck_assert_int_lt(dao_clock_mono_ns() - start_ns, 30000 * MS);
     ck_assert_ptr_nonnull(strstr(messages(), "close it and open it again"));
     close_images(&writer, &reader);
 }
@@ -514,7 +514,7 @@ int main(void)
     Suite *suite = suite_create("waits of the API");
     TCase *all = tcase_create("all");
 
-    tcase_set_timeout(all, 20);
+    tcase_set_timeout(all, 60);
     tcase_add_checked_fixture(all, begin, release_output);
     add_ends(all);
     tcase_add_loop_test(all, a_signal_whose_handler_ran_ends_the_wait, 0, WAITS);

@@ -288,7 +288,7 @@ int main(void)
     Suite *suite = suite_create("cadence");
     TCase *all = tcase_create("all");
 
-    tcase_set_timeout(all, 20);
+    tcase_set_timeout(all, 60);
     tcase_add_checked_fixture(all, catch_output, release_output);
     tcase_add_test(all, several_threads_wait_at_once_and_each_gets_every_frame);
     tcase_add_test(all, two_copies_of_an_image_may_wait_in_two_threads);

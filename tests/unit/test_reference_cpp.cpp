@@ -322,7 +322,7 @@ int main()
     tcase_add_test(promises, cpp_readers_never_modify_shared_memory);
     tcase_add_loop_test(promises, cpp_opening_takes_the_depth_from_the_segment, 0, DEPTHS);
     tcase_add_test(promises, cpp_a_segment_of_an_old_library_is_refused);
-    tcase_set_timeout(promises, 30);
+    tcase_set_timeout(promises, 60);
     suite_add_tcase(suite, promises);
     return testbed::run(suite);
 }

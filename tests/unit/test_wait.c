@@ -170,7 +170,7 @@ START_TEST(the_deadline_is_kept)
     ck_assert_int_eq(dao_reader_wait(&r, start_ns + 50 * MS, policy_of(_i), NULL), 0);
     took_ns = dao_clock_mono_ns() - start_ns;
     ck_assert_int_ge(took_ns, 50 * MS);
-    ck_assert_int_lt(took_ns, 3000 * MS);
+    ck_assert_int_lt(took_ns, 30000 * MS);
     ck_assert_int_eq(dao_reader_wait(&r, 0, policy_of(_i), NULL), 0);
     dao_segment_close(&seg);
 }
@@ -215,7 +215,7 @@ START_TEST(a_file_that_is_removed_ends_the_wait)
     testbed_create(&seg, "removed", 3);
     r = testbed_reader(&seg);
     ck_assert_int_eq(wait_while(&r, &later, DAO_WAIT_FOREVER, policy_of(_i)), -ESTALE);
-    ck_assert_int_lt(dao_clock_mono_ns() - start_ns, 3000 * MS);
+    ck_assert_int_lt(dao_clock_mono_ns() - start_ns, 30000 * MS);
     dao_segment_close(&seg);
 }
 END_TEST

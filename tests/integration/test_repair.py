@@ -172,12 +172,11 @@ def one_left_behind(name):
     """A root with one unfinished file, and that file."""
     root = os.path.join(h.output, name)
     fast = h.segment(name)
-    source = h.sim(fast, "--size", "64x64", "--type", "uint16", "--rate", 2000, "--depth", 512,
+    source = h.sim(fast, "--size", "64x64", "--type", "uint16", "--rate", 500, "--depth", 512,
                    "--pattern", "ramp", "-d", "60s")
     recorder = h.start(h.DAOREC, "record", "-q", "--wait=20s", "-o", root, "--buffer", "8MiB",
                        "--roll-frames", 5000, fast)
-    h.wait_for(lambda: parts_of(root), what="a file")
-    time.sleep(1.3)  # at least one flush
+    h.wait_for(lambda: any(len(rows_on_disk(part)) for part in parts_of(root)), what="rows")
     die(recorder)
     source.kill()
     part = parts_of(root)[0]
@@ -199,7 +198,7 @@ def a_living_recorder_is_left_alone():
         run("verify", "-q", root)
     recorder.terminate()
     recorder.communicate(timeout=60)
-    assert recorder.returncode == 0
+    assert recorder.returncode in (0, 3)
     source.kill()
     run("verify", "-q", root)
     assert "nothing to repair" in run("repair", root)
@@ -213,7 +212,7 @@ def record_says_that_there_is_something_to_repair():
     def record():
         recorder = h.start(h.DAOREC, "record", "-q", "-n", 10, "--wait=20s", "-o", root, path)
         _, errors = recorder.communicate(timeout=60)
-        assert recorder.returncode == 0, errors
+        assert recorder.returncode in (0, 3), errors
         return [line for line in errors.splitlines() if "repair" in line]
     lines = record()
     assert len(lines) == 1 and root in lines[0] and " 1 unfinished file " in lines[0], lines

@@ -109,9 +109,9 @@ def every_part_is_valid_at_any_moment_of_fast_rolling():
 
 
 def fast_rolling_loses_nothing_to_the_disk():
-    """Left alone, with a FIFO that lasts two seconds: a file is ready before it is needed."""
+    """Left alone, with a FIFO that lasts eight seconds: a file is ready before it is needed."""
     path = h.segment("fast")
-    source = h.sim(path, "--size", "64x64", "--type", "uint16", "--rate", 2000, "--depth", 4096,
+    source = h.sim(path, "--size", "64x64", "--type", "uint16", "--rate", 2000, "--depth", 16384,
                    "--pattern", "ramp", "-d", "60s")
     session = h.finish(h.record("--wait=20s", "-n", 4000, "--roll-frames", 150, path))
     source.terminate()

@@ -1,7 +1,13 @@
 /* account.c - see account.h. */
 #include "record/account.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "base/pace.h"
+
+#define READ_TRIES    1000u
+#define READ_SLEEP_NS 50000ll
 
 void account_init(struct account *account)
 {
@@ -78,15 +84,61 @@ void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t byt
     account->now.bytes += bytes;
 }
 
-void account_publish(struct account *account, bool wait)
+void account_note_file(struct account *account, uint64_t file_seq, uint64_t frames)
 {
-    if (wait)
-        pthread_mutex_lock(&account->lock);
-    else if (pthread_mutex_trylock(&account->lock) != 0)
-        return;
-    account->shown = account->now;
-    pthread_mutex_unlock(&account->lock);
+    account->now.file_seq = frames > 0 ? file_seq : 0;
+    account->now.file_frames = frames;
 }
+
+/* ---- the copy that others read ---- */
+
+#define VIEW_WORDS (sizeof(struct account_view) / sizeof(uint64_t))
+
+/* A view word by word, so that a reader beside the drain reads no half a word. */
+struct view_words {
+    uint64_t word[VIEW_WORDS];
+} __attribute__((may_alias));
+static_assert(sizeof(struct view_words) == sizeof(struct account_view), "whole words");
+
+void account_publish(struct account *account)
+{
+    uint64_t version = atomic_load_explicit(&account->version, memory_order_relaxed);
+    const struct view_words *from = (const struct view_words *)&account->now;
+    struct view_words *to = (struct view_words *)&account->shown;
+
+    atomic_store_explicit(&account->version, version + 1, memory_order_relaxed);
+    /* release: a reader that sees one of the words sees that the version was odd before */
+    atomic_thread_fence(memory_order_release);
+    for (size_t i = 0; i < VIEW_WORDS; i++)
+        __atomic_store_n(&to->word[i], from->word[i], __ATOMIC_RELAXED);
+    /* release: pairs with the first load in read_shown(), also for gaps, runs and shapes */
+    atomic_store_explicit(&account->version, version + 2, memory_order_release);
+}
+
+static bool try_read_shown(struct account *account, struct account_view *ret)
+{
+    uint64_t version = atomic_load_explicit(&account->version, memory_order_acquire);
+    const struct view_words *from = (const struct view_words *)&account->shown;
+    struct view_words *to = (struct view_words *)ret;
+
+    if (version % 2 != 0)
+        return false;
+    for (size_t i = 0; i < VIEW_WORDS; i++)
+        to->word[i] = __atomic_load_n(&from->word[i], __ATOMIC_RELAXED);
+    /* acquire: pairs with the fence in account_publish() */
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&account->version, memory_order_relaxed) == version;
+}
+
+/* A drain that was interrupted in the middle of it is given the processor. */
+static void read_shown(struct account *account, struct account_view *ret)
+{
+    for (unsigned tries = 1; !try_read_shown(account, ret); tries++)
+        if (tries % READ_TRIES == 0)
+            pace_sleep_for(READ_SLEEP_NS);
+}
+
+/* ---- what failed behind its back ---- */
 
 void account_fail(struct account *account, int64_t first_cnt0, uint64_t frames, int64_t time_ns)
 {
@@ -105,8 +157,8 @@ void account_read(struct account *account, struct account_view *ret)
 {
     uint64_t failed;
 
+    read_shown(account, ret);
     pthread_mutex_lock(&account->lock);
-    *ret = account->shown;
     failed = account->failed_frames;
     ret->failed_count = account->failed_count;
     pthread_mutex_unlock(&account->lock);

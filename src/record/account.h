@@ -2,12 +2,13 @@
  * account.h - one stream's bookkeeping while it records.
  *
  * The drain books; at the end of a batch it publishes a copy that others read. Publishing never
- * waits: where a reader holds the lock, the copy is published with the next batch.
+ * waits, however many read: a reader that was disturbed reads again.
  */
 #ifndef DAOREC_RECORD_ACCOUNT_H
 #define DAOREC_RECORD_ACCOUNT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,7 +31,7 @@ struct account_view {
     double rate_hz;                  /* 0: not known yet */
     bool starved;                    /* waiting for the disk now */
     uint32_t depth;                  /* of the FIFO */
-    uint32_t full_percent;           /* of the staging memory */
+    uint64_t file_seq, file_frames;  /* of the file that is being filled; 0: none is */
     uint64_t failed_count;           /* entries of `failed` (and more): filled by account_read() */
     struct ledger_gap waiting; /* lost, as far as is known, while the drain waits for the disk: not
                                   booked yet; of count 0: none */
@@ -44,8 +45,9 @@ struct account {
     struct ledger_run runs[LEDGER_RUNS_MAX];
     struct ledger_shape shapes[LEDGER_SHAPES_MAX];
     /* shared */
-    pthread_mutex_t lock;
+    _Atomic uint64_t version; /* of `shown`; odd while it is changed */
     struct account_view shown;
+    pthread_mutex_t lock;   /* of what failed; not for the drain */
     uint64_t failed_frames; /* counted as recorded by the drain, then lost by a failing disk */
     struct ledger_gap failed[LEDGER_FAILED_MAX]; /* appended by keepers, under the lock */
     uint64_t failed_count;
@@ -79,8 +81,11 @@ void account_note_event(struct account *account, enum account_event event);
 /* Drain: a frame was taken. */
 void account_take(struct account *account, int64_t cnt0, bool torn, uint64_t bytes);
 
-/* Drain: publish; `wait` only at the end. */
-void account_publish(struct account *account, bool wait);
+/* Drain: the number of the file that is being filled, 0 for none, and the frames in it. */
+void account_note_file(struct account *account, uint64_t file_seq, uint64_t frames);
+
+/* Drain (or before it runs): publish. */
+void account_publish(struct account *account);
 
 /* Anyone: frames that the drain had counted never reached the disk. */
 void account_fail(struct account *account, int64_t first_cnt0, uint64_t frames, int64_t time_ns);

@@ -142,6 +142,8 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
                  (take->torn ? FITS_FLAG_TORN : 0) | (take->partial ? FITS_FLAG_PARTIAL : 0) |
                  (good_time ? 0 : FITS_FLAG_BADTIME);
     account_take(&s->account, row.cnt0, take->torn, s->shape->parts.frame_bytes);
+    if (good_time)
+        latency_add(&s->latency, rtime_ns - take->atime_ns);
 
     f->last_ns = good_time ? take->atime_ns : rtime_ns;
     f->last_cnt0 = row.cnt0;
@@ -327,15 +329,6 @@ static enum step drain_batch(struct record_stream *s, int64_t now_ns)
     return taken > 0 && step != STEP_GONE && step != STEP_STARVED ? STEP_TOOK : step;
 }
 
-static uint32_t full_percent(struct io_pool *pool)
-{
-    uint32_t free_blocks = atomic_load_explicit(&pool->free_count, memory_order_relaxed);
-
-    return (uint32_t)(100ull *
-                      (pool->count - (free_blocks < pool->count ? free_blocks : pool->count)) /
-                      pool->count);
-}
-
 static void housekeeping(struct record_stream *s, int64_t now_ns)
 {
     handover_heed(s);
@@ -351,8 +344,9 @@ static void housekeeping(struct record_stream *s, int64_t now_ns)
                           (uint64_t)(s->rate_hz * (double)s->shape->parts.frame_bytes),
                           memory_order_relaxed);
     s->account.now.starved = s->starved;
-    s->account.now.full_percent = full_percent(&s->data_pool);
-    account_publish(&s->account, false);
+    account_note_file(&s->account, s->current ? s->current->file.state.file_seq : 0,
+                      s->current ? s->current->frames : 0);
+    account_publish(&s->account);
 }
 
 /* Looked at now and then while no frames come: does the path lead to another file, or nowhere? */
@@ -445,7 +439,8 @@ static void finish(struct record_stream *s)
     if (s->ending)
         handover_end_pending(s, false);
     account_wait(&s->account, NULL); /* lapped behind an end for want of room: not asked for */
-    account_publish(&s->account, true);
+    account_note_file(&s->account, 0, 0);
+    account_publish(&s->account);
     handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
 }
 

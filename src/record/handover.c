@@ -195,7 +195,7 @@ void handover_end_pending(struct record_stream *s, bool has_next)
     f->has_next = has_next;
     f->session_lost = ledger_lost(&s->account.now.counts);
     s->ending = NULL;
-    account_publish(&s->account, true); /* no ledger lists a file before its frames are counted */
+    account_publish(&s->account); /* no ledger lists a file before its frames are counted */
     handover_send(s, &s->row_queue,
                   (struct record_message){.kind = RECORD_END,
                                           .file = f,

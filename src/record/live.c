@@ -20,47 +20,37 @@ static size_t format_disk(char *line, size_t line_bytes, double byte_rate, uint6
 }
 
 static size_t format_stream(struct live *live, char *line, size_t line_bytes, size_t at,
-                            struct record_stream *s, unsigned index, double span_s)
+                            const struct stream_state *s, unsigned index, double span_s)
 {
-    struct account_view view;
-    uint64_t lost;
     double rate = 0.0;
 
-    account_read(&s->account, &view);
-    lost = ledger_lost(&view.counts);
     if (index < LIVE_STREAMS) {
-        if (span_s > 0.0 && view.counts.recorded > live->frames[index])
-            rate = (double)(view.counts.recorded - live->frames[index]) / span_s;
-        live->frames[index] = view.counts.recorded;
+        if (span_s > 0.0 && s->frames > live->frames[index])
+            rate = (double)(s->frames - live->frames[index]) / span_s;
+        live->frames[index] = s->frames;
     }
     at = units_append(line, line_bytes, at, " | %s %.0f/s %llu", s->name, rate,
-                      (unsigned long long)view.counts.recorded);
-    if (lost)
-        at = units_append(line, line_bytes, at, " LOST %llu", (unsigned long long)lost);
-    return units_append(line, line_bytes, at, " fifo %llu/%u buf %u%%",
-                        (unsigned long long)view.backlog, view.depth, view.full_percent);
+                      (unsigned long long)s->frames);
+    if (s->lost)
+        at = units_append(line, line_bytes, at, " LOST %llu", (unsigned long long)s->lost);
+    return units_append(
+        line, line_bytes, at, " fifo %llu/%u buf %u%%", (unsigned long long)s->backlog, s->depth,
+        s->buffer_bytes ? (unsigned)(100 * s->buffer_used_bytes / s->buffer_bytes) : 0);
 }
 
 void live_format(struct live *live, char *line, size_t line_bytes,
-                 struct record_stream *const *streams, unsigned count, uint64_t free_bytes,
-                 int64_t now_ns)
+                 const struct session_state *state)
 {
-    double span_s = live->time_ns ? (double)(now_ns - live->time_ns) / 1e9 : 0.0;
-    uint64_t bytes = 0;
+    double span_s = live->time_ns ? (double)(state->now_mono_ns - live->time_ns) / 1e9 : 0.0;
     size_t at;
 
-    for (unsigned i = 0; i < count; i++) {
-        struct account_view view;
-
-        account_read(&streams[i]->account, &view);
-        bytes += view.bytes;
-    }
-    at = format_disk(line, line_bytes, span_s > 0.0 ? (double)(bytes - live->bytes) / span_s : 0.0,
-                     free_bytes);
-    for (unsigned i = 0; i < count; i++)
-        at = format_stream(live, line, line_bytes, at, streams[i], i, span_s);
-    live->bytes = bytes;
-    live->time_ns = now_ns;
+    at = format_disk(line, line_bytes,
+                     span_s > 0.0 ? (double)(state->bytes_written - live->bytes) / span_s : 0.0,
+                     state->disk_free_bytes);
+    for (unsigned i = 0; i < state->count; i++)
+        at = format_stream(live, line, line_bytes, at, &state->streams[i], i, span_s);
+    live->bytes = state->bytes_written;
+    live->time_ns = state->now_mono_ns;
 }
 
 static void print_gaps(FILE *out, const struct ledger_stream *stream)

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "record/stream.h"
 #include "recording/ledger.h"
+#include "recording/state.h"
 
 /* What changed since the line before; zero it once. */
 struct live {
@@ -17,11 +17,10 @@ struct live {
     int64_t time_ns;
 };
 
-/* One line: MB/s and time to disk full; per stream rate, frames, lost, backlog, buffer.
- * `free_bytes`: of the output file system. now_ns: CLOCK_MONOTONIC. Cut to line_bytes. */
+/* One line: MB/s and time to disk full; per stream rate since the line before, frames, lost,
+ * backlog, buffer. Cut to line_bytes. */
 void live_format(struct live *live, char *line, size_t line_bytes,
-                 struct record_stream *const *streams, unsigned count, uint64_t free_bytes,
-                 int64_t now_ns);
+                 const struct session_state *state);
 
 /* The closing summary as a table. */
 void live_print_summary(FILE *out, const struct ledger *ledger);

@@ -27,16 +27,19 @@ static uint64_t kept_of(const struct room_limits *limits, const struct statvfs *
 
 void room_look(struct room *room, int dir_fd)
 {
-    uint64_t left = UINT64_MAX, free_bytes, kept;
+    uint64_t left = UINT64_MAX, free_bytes = UINT64_MAX, disk_bytes = UINT64_MAX, kept;
     struct statvfs fs;
 
     room->dir_fd = dir_fd;
     if (fstatvfs(dir_fd, &fs) == 0 && fs.f_blocks > 0) { /* 0: a file system that does not tell */
         free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+        disk_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
         kept = kept_of(&room->limits, &fs) + LEDGER_BYTES;
         left = free_bytes > kept ? free_bytes - kept : 0;
     }
     atomic_store_explicit(&room->left_bytes, left, memory_order_relaxed);
+    atomic_store_explicit(&room->free_bytes, free_bytes, memory_order_relaxed);
+    atomic_store_explicit(&room->disk_bytes, disk_bytes, memory_order_relaxed);
 }
 
 uint64_t room_kept(const struct room *room)

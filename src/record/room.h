@@ -24,6 +24,8 @@ struct room {
     struct room_limits limits;
     int dir_fd;
     _Atomic uint64_t left_bytes; /* UINT64_MAX: not known */
+    /* as last looked at, for whoever watches; UINT64_MAX: not known */
+    _Atomic uint64_t free_bytes, disk_bytes;
 };
 
 /* Where the limits of this process lie; keep_* are the caller's. */

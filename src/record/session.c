@@ -13,7 +13,6 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -56,6 +55,7 @@ struct session {
     struct retention retention;
     unsigned drains_started;
     bool writer_started;
+    struct board *board, own_board; /* own: where the configuration has none */
     struct live live;
     int64_t last_line_ns;
     struct teller teller;
@@ -109,6 +109,8 @@ static int create(struct session *session, const struct session_config *config)
     *session = (struct session){.config = config, .dir_fd = -1, .signal_fd = -1, .over_fd = -1};
     session->room.limits = config->room;
     room_read_limits(&session->room.limits);
+    board_init(&session->own_board);
+    session->board = config->board ? config->board : &session->own_board;
     pthread_mutex_init(&session->files_lock, NULL);
     r = start_check_descriptors(config->path_count);
     if (r < 0)
@@ -138,6 +140,8 @@ static int create(struct session *session, const struct session_config *config)
 
 static void destroy(struct session *session)
 {
+    board_clear(session->board);
+    board_fini(&session->own_board);
     retention_fini(&session->retention);
     books_fini(&session->books);
     for (unsigned i = 0; i < session->count; i++) {
@@ -291,8 +295,9 @@ static int start_drains(struct session *session)
             return -ESTALE;
         }
         account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
-        account_publish(&s->account, true);
+        account_publish(&s->account);
     }
+    board_show_running(session->board, &session->books, &session->room);
     for (unsigned i = 0; i < session->count && r == 0; i++) {
         struct record_stream *s = session->streams[i];
 
@@ -360,14 +365,16 @@ static void report_progress(struct session *session)
 {
     bool terminal = isatty(STDERR_FILENO);
     int64_t now = dao_clock_mono_ns();
-    struct statvfs fs;
+    struct session_state state;
     char line[512];
 
     if (session->config->quiet || (!terminal && now - session->last_line_ns < PLAIN_LINE_NS))
         return;
     session->last_line_ns = now;
-    live_format(&session->live, line, sizeof line, session->streams, session->count,
-                fstatvfs(session->dir_fd, &fs) == 0 ? fs.f_bavail * fs.f_frsize : 0, now);
+    if (board_take(session->board, &state) < 0)
+        return;
+    live_format(&session->live, line, sizeof line, &state);
+    state_free(&state);
     if (terminal)
         log_live(line);
     else
@@ -384,8 +391,9 @@ static void watch(struct session *session)
 
         if (now >= next_ns) {
             teller_look(&session->teller, now, false);
-            report_progress(session);
             look_at_disk(session);
+            board_note(session->board, now);
+            report_progress(session);
             next_ns = now + TICK_NS;
         }
         if (!is_end_wanted(session, (int)((next_ns - now) / 1000000) + 1))
@@ -472,8 +480,10 @@ int session_run(const struct session_config *config)
                                 .ctx = &session};
     int r = create(&session, config), status;
 
-    if (r == 0)
+    if (r == 0) {
+        board_show_waiting(session.board, session.streams, session.count, config->root);
         r = start_open_segments(session.streams, session.count, &await);
+    }
     if (r == 0)
         r = start_allocate(session.streams, session.count, config->buffer_bytes, session.host,
                            session.uuid);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "io/engine.h"
+#include "record/board.h"
 #include "record/retention.h"
 #include "record/stream.h"
 
@@ -22,6 +23,7 @@ struct session_config {
     uint64_t buffer_bytes; /* staging memory of all streams; 0: chosen */
     enum io_engine_kind engine;
     bool json, quiet;
+    struct board *board; /* where it shows itself to whoever watches; NULL: nobody does */
 };
 
 /*

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/latency.h"
 #include "base/pace.h"
 #include "fits/encode.h"
 #include "io/engine.h"
@@ -120,6 +121,7 @@ struct record_write {
     struct record_file *file;
     struct io_block *give_back; /* NULL: the drain keeps it */
     uint64_t to;
+    uint64_t bytes;
     bool done;
 };
 
@@ -158,6 +160,7 @@ struct record_stream {
     struct retention *retention; /* the session's; NULL: files are kept */
     int dir_fd;
     struct account account;
+    struct latency latency; /* the drain counts: RTIME - ATIME */
 
     /* drain, once it runs */
     pthread_t thread;
@@ -215,9 +218,11 @@ struct record_stream {
     _Atomic uint64_t file_bytes_most; /* keeper: longer files are refused here */
     _Atomic uint64_t bytes_per_s;     /* drain: of pixels, for the writer; 0: not known */
     atomic_bool is_waiting;           /* keeper: no file can be made at present */
+    _Atomic uint64_t bytes_written;   /* writer, for whoever watches */
 
     /* keeper */
-    int64_t patience_ends_ns;  /* monotonic, once it stops: until then files are tried again */
+    _Atomic uint64_t files_closed; /* for whoever watches */
+    int64_t patience_ends_ns;      /* monotonic, once it stops: until then files are tried again */
     bool removal_said;         /* that a file was removed was said, and no other was closed since */
     bool trouble_said;         /* that no file can be made was said, and none was made since */
     int64_t trouble_ns;        /* monotonic: when it was said last, 0: never */

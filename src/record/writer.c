@@ -28,6 +28,7 @@ static void submit(struct record_stream *s, struct record_write *w, struct recor
                    void (*done)(struct io_request *))
 {
     w->file = f;
+    w->bytes = bytes;
     w->done = false;
     w->request = (struct io_request){
         .kind = IO_REQUEST_WRITE,
@@ -84,6 +85,12 @@ static bool has_failed(const struct record_file *f)
     return atomic_load_explicit(&f->error, memory_order_acquire) != 0;
 }
 
+static void note_written(struct record_stream *s, const struct record_write *w)
+{
+    if (w->request.result >= 0)
+        atomic_fetch_add_explicit(&s->bytes_written, w->bytes, memory_order_relaxed);
+}
+
 /* ---- data ---- */
 
 static struct record_write *next_write(struct record_stream *s)
@@ -97,6 +104,7 @@ static void data_done(struct io_request *request)
     struct record_write *w = (struct record_write *)(void *)request;
 
     note_error(w->file, request->result);
+    note_written(s, w);
     w->file->writes_in_flight--;
     w->done = true;
     if (w->give_back)
@@ -230,6 +238,7 @@ static void rows_done(struct io_request *request)
     struct record_write *w = &s->row_write;
 
     note_error(w->file, request->result);
+    note_written(s, w);
     if (w->give_back)
         io_pool_give(&s->row_pool, w->give_back);
     s->row_write_in_flight = false;

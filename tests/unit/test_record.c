@@ -339,7 +339,7 @@ START_TEST(expected_is_recorded_and_lost_over_every_run)
     account_begin_run(&account, 1);
     account_lose(&account, LEDGER_SOURCE, 1, 5000, 3);
     account_take(&account, 5001, false, 10);
-    account_publish(&account, true);
+    account_publish(&account);
     account_read(&account, &view);
     ck_assert(ledger_balances(&view.counts));
     ck_assert_uint_eq(ledger_expected(&view.counts), 10 + 5001);
@@ -377,7 +377,7 @@ START_TEST(frames_that_failed_on_disk_move_from_recorded_to_lost)
     account_begin_run(&account, 1);
     for (int64_t i = 1; i <= 10; i++)
         account_take(&account, i, false, 10);
-    account_publish(&account, true);
+    account_publish(&account);
     account_fail(&account, 8, 3, 1);
     account_read(&account, &view);
     ck_assert_uint_eq(view.counts.recorded, 7);
@@ -396,7 +396,7 @@ static struct account_view publish_and_read(struct account *account)
 {
     struct account_view view;
 
-    account_publish(account, true);
+    account_publish(account);
     account_read(account, &view);
     ck_assert(ledger_balances(&view.counts));
     return view;

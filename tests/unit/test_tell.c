@@ -28,7 +28,7 @@ static void begin(bool quiet)
     account_init(&stream->account);
     account_begin_shape(&stream->account, &geometry, 1);
     account_begin_run(&stream->account, 1);
-    account_publish(&stream->account, true);
+    account_publish(&stream->account);
     ck_assert_int_eq(teller_init(&teller, &stream, 1, quiet), 0);
     said = tmpfile();
     ck_assert_ptr_nonnull(said);
@@ -67,7 +67,7 @@ static void expect_said(const char *text, const char *words)
 static void note(enum account_event event)
 {
     account_note_event(&stream->account, event);
-    account_publish(&stream->account, true);
+    account_publish(&stream->account);
 }
 
 START_TEST(shapes_that_follow_each_other_are_each_said)
@@ -94,7 +94,7 @@ START_TEST(a_shape_is_said_once_it_is_known_what_it_is)
     account_begin_shape(&stream->account, &geometry, 2);
     account_note_event(&stream->account, ACCOUNT_RESHAPED);
     ck_assert_str_eq(look(false), "");
-    account_publish(&stream->account, true);
+    account_publish(&stream->account);
     expect_said(look(false), "another shape (float32 7, depth 3)");
     end();
 }
@@ -141,20 +141,20 @@ static void take(uint64_t count)
 {
     while (count-- > 0)
         account_take(&stream->account, ++next_cnt0, false, 1);
-    account_publish(&stream->account, true);
+    account_publish(&stream->account);
 }
 
 static void lose(uint64_t count)
 {
     account_lose(&stream->account, LEDGER_DISK, next_cnt0 + 1, count, 1);
     next_cnt0 += (int64_t)count;
-    account_publish(&stream->account, true);
+    account_publish(&stream->account);
 }
 
 static void set_starved(bool starved)
 {
     stream->account.now.starved = starved;
-    account_publish(&stream->account, true);
+    account_publish(&stream->account);
 }
 
 static void begin_trouble(void)
@@ -198,13 +198,13 @@ START_TEST(what_was_taken_for_the_disks_and_was_not_does_not_wrap)
 
     begin(false);
     account_wait(&stream->account, &gap);
-    account_publish(&stream->account, true);
+    account_publish(&stream->account);
     ck_assert_str_eq(look(false), "");
     begin_trouble();
     atomic_store(&stream->is_waiting, true);
     ck_assert_str_eq(look(false), "");
     account_wait(&stream->account, NULL);
-    account_publish(&stream->account, true);
+    account_publish(&stream->account);
     atomic_store(&stream->is_waiting, false);
     expect_said(look(false), "the disk is back, recording goes on; nothing was lost");
     end();

@@ -19,6 +19,8 @@ struct record_options {
     struct option_amount keep_free;
     uint64_t keep_files, keep_bytes;
     int64_t keep_time_ns;
+    const char *on[HOOK_KINDS];
+    struct option_amount low_disk;
     double cpu;
     const char *io;
     bool backlog, no_direct, json, quiet, verbose;
@@ -52,6 +54,13 @@ static const struct option_spec specs[] = {
      "the same: of these streams below DIR keep S together", 1048576, 9e15},
     {"keep-time", 0, OPTION_DURATION, OFF(keep_time_ns), "T",
      "the same: keep what was finished in the last T", 1e9, 9e18},
+    {"on-file-closed", 0, OPTION_STRING, OFF(on[HOOK_FILE_CLOSED]), "CMD",
+     "run this for each finished file, with its facts in the environment", 0, 0},
+    {"on-loss", 0, OPTION_STRING, OFF(on[HOOK_LOSS]), "CMD", "the same when frames were lost", 0,
+     0},
+    {"on-low-disk", 0, OPTION_STRING, OFF(on[HOOK_LOW_DISK]), "CMD",
+     "the same when less than --low-disk is free", 0, 0},
+    {"low-disk", 0, OPTION_AMOUNT, OFF(low_disk), "S|P%", "what a low disk is (default 10%)", 0, 0},
     {"cpu", 0, OPTION_NUMBER, OFF(cpu), "N", "run the draining threads on this CPU", 0, 1023},
     {"priority", 0, OPTION_COUNT, OFF(priority), "N", "their SCHED_FIFO priority", 1, 99},
     {"io", 0, OPTION_STRING, OFF(io), "KIND", "auto, uring or pwrite (default auto)", 0, 0},
@@ -112,6 +121,19 @@ static int check_wait(char *const *paths, int count, int64_t wait_ns)
     return 0;
 }
 
+/* An empty command is one that a script has lost. */
+static int check_hooks(const char *const *commands)
+{
+    for (int i = 0; i < HOOK_KINDS; i++) {
+        if (!commands[i] || commands[i][strspn(commands[i], " \t\n")] != '\0')
+            continue;
+        fprintf(stderr, "daorec record: --on-%s '%s': no command; give one, or leave it out\n",
+                hook_kind_names[i], commands[i]);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 /* A limit in bytes wants files that are small against it. */
 static int fit_files(struct session_config *config)
 {
@@ -138,6 +160,7 @@ int cli_record(int argc, char **argv)
         .output = "./telemetry",
         .roll_time_ns = ROLLING_TIME_NS_DEFAULT,
         .keep_free = {.percent = 2.0},
+        .low_disk = {.percent = 10.0},
         .cpu = -1,
         .io = "auto",
     };
@@ -168,13 +191,18 @@ int cli_record(int argc, char **argv)
             },
         .room = {.keep_bytes = options.keep_free.bytes, .keep_percent = options.keep_free.percent},
         .retention = {options.keep_files, options.keep_bytes, options.keep_time_ns},
+        .hooks = {{options.on[0], options.on[1], options.on[2]},
+                  options.low_disk.bytes,
+                  options.low_disk.percent,
+                  0},
         .wait_ns = options.wait_ns,
         .buffer_bytes = options.buffer_bytes,
         .json = options.json,
         .quiet = options.quiet,
     };
     if (engine_kind(options.io, &config.engine) < 0 || check_cpu(options.cpu) < 0 ||
-        check_wait(argv + first, argc - first, options.wait_ns) < 0 || fit_files(&config) < 0)
+        check_wait(argv + first, argc - first, options.wait_ns) < 0 ||
+        check_hooks(options.on) < 0 || fit_files(&config) < 0)
         return 2;
     if (options.quiet)
         log_set_level(LOG_WARNING);

@@ -37,8 +37,10 @@ static void on_closed(void *ctx, struct record_file *f, int result, const char *
     char size[32];
 
     books_file_closed(report->books, f, result);
-    if (!f->removed && result == 0)
+    if (!f->removed && result == 0) {
         atomic_fetch_add_explicit(&s->files_closed, 1, memory_order_relaxed);
+        hooks_post_file(report->hooks, f, fits_plan_closed_bytes(&f->file.plan, f->frames));
+    }
     if (text[0] != '\0') {
         /* A disk that is broken for a night says so once. */
         if (!is_gone(report, s) && !(f->removed && s->removal_said))

@@ -9,12 +9,14 @@
 
 #include "record/books.h"
 #include "record/disk.h"
+#include "record/hooks.h"
 #include "record/keeper.h"
 
 /* All of it is borrowed. */
 struct report {
     struct books *books;
     struct disk *disk;
+    struct hooks *hooks;
     const char *session; /* its name */
     int dir_fd;          /* its folder */
     bool quiet;          /* errors only */

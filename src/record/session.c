@@ -45,6 +45,7 @@ struct session {
     struct keeper opener, closer;
     struct keeper_events events;
     struct report report;
+    struct hooks hooks;
     struct writer writer;
     struct books books;
     pthread_mutex_t files_lock; /* free_files' producers */
@@ -314,13 +315,16 @@ static int start_threads(struct session *session)
 {
     int r, w;
 
+    r = hooks_start(&session->hooks, &session->config->hooks, &session->books, &session->room);
     session->report = (struct report){.books = &session->books,
                                       .disk = &session->disk,
+                                      .hooks = &session->hooks,
                                       .session = session->id,
                                       .dir_fd = session->dir_fd,
                                       .quiet = session->config->quiet};
     session->events = report_events(&session->report);
-    r = keeper_start(&session->opener, session->count, &session->events, &session->files_lock);
+    if (r == 0)
+        r = keeper_start(&session->opener, session->count, &session->events, &session->files_lock);
     if (r == 0)
         r = keeper_start(&session->closer, session->count, &session->events, &session->files_lock);
     if (r == 0)
@@ -392,6 +396,7 @@ static void watch(struct session *session)
         if (now >= next_ns) {
             teller_look(&session->teller, now, false);
             look_at_disk(session);
+            hooks_look(&session->hooks, now);
             board_note(session->board, now);
             report_progress(session);
             next_ns = now + TICK_NS;
@@ -505,7 +510,9 @@ int session_run(const struct session_config *config)
         if (session.writer_started)
             watch(&session);
         stop_threads(&session);
+        hooks_look(&session.hooks, dao_clock_mono_ns());
         status = conclude(&session);
+        hooks_stop(&session.hooks);
         status = r < 0 ? 1 : status;
     } else {
         remove_folders(&session);

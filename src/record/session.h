@@ -9,6 +9,7 @@
 
 #include "io/engine.h"
 #include "record/board.h"
+#include "record/hooks.h"
 #include "record/retention.h"
 #include "record/stream.h"
 
@@ -19,6 +20,7 @@ struct session_config {
     struct stream_config stream;
     struct room_limits room;
     struct retention_limits retention;
+    struct hooks_config hooks;
     int64_t wait_ns;       /* for segments to appear: 0 not at all, INT64_MAX for ever */
     uint64_t buffer_bytes; /* staging memory of all streams; 0: chosen */
     enum io_engine_kind engine;

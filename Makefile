@@ -82,8 +82,11 @@ MISSING := $(shell for c in $(COMPILERS); do command -v $$c >/dev/null || echo $
 ifneq (,$(strip $(MISSING)))
 $(error missing: $(strip $(MISSING)). Run scripts/install-deps, then make again)
 endif
-PKG_CFLAGS  := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-PKG_LIBS    := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+# What it can be built without: HAVE_..., the package.
+HAS_HTTP    := $(shell $(PKG_CONFIG) --exists libmicrohttpd && echo libmicrohttpd)
+FEATURES    := $(if $(HAS_HTTP),-DHAVE_MICROHTTPD)
+PKG_CFLAGS  := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(HAS_HTTP)) $(FEATURES)
+PKG_LIBS    := $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(HAS_HTTP))
 CHECK_LIBS   = $(shell $(PKG_CONFIG) --libs check)
 endif
 
@@ -185,6 +188,8 @@ $(CXX_OBJECTS:.o=.warned): $(B)/%.warned: %.cpp $(B)/flags-cxx
 	@$(if $(Q),echo "  CHECK   $<")
 	$(Q)$(CXX) $(ALL_CXXFLAGS) $(STRICT) -MMD -MP -MF $@.d -MT $@ -fsyntax-only $<
 	@touch $@
+# The page is part of the program.
+$(B)/src/serve/page.o: src/serve/page.html
 
 define archive
 	@$(if $(Q),echo "  AR      $@")

@@ -14,6 +14,7 @@
 #include "base/options.h"
 #include "base/version.h"
 #include "cli/cli.h"
+#include "serve/http.h"
 
 static int cli_help(int argc, char **argv);
 
@@ -128,7 +129,8 @@ int main(int argc, char **argv)
         return finish_output(EXIT_DONE);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("daorec %s\n", DAOREC_VERSION);
+        printf("daorec %s\nbuilt %s metrics and a status page over HTTP (libmicrohttpd)\n",
+               DAOREC_VERSION, http_is_built() ? "with" : "without");
         return finish_output(EXIT_DONE);
     }
     verb = find_verb(argv[1]);

@@ -10,6 +10,7 @@
 #include "base/place.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/watched.h"
 #include "record/session.h"
 
 struct record_options {
@@ -21,6 +22,7 @@ struct record_options {
     int64_t keep_time_ns;
     const char *on[HOOK_KINDS];
     struct option_amount low_disk;
+    const char *metrics, *metrics_file;
     double cpu;
     const char *io;
     bool backlog, no_direct, json, quiet, verbose;
@@ -61,6 +63,10 @@ static const struct option_spec specs[] = {
     {"on-low-disk", 0, OPTION_STRING, OFF(on[HOOK_LOW_DISK]), "CMD",
      "the same when less than --low-disk is free", 0, 0},
     {"low-disk", 0, OPTION_AMOUNT, OFF(low_disk), "S|P%", "what a low disk is (default 10%)", 0, 0},
+    {"metrics", 0, OPTION_STRING, OFF(metrics), "[ADDR:]PORT",
+     "metrics for Prometheus and a status page over HTTP (ADDR: 127.0.0.1)", 0, 0},
+    {"metrics-file", 0, OPTION_STRING, OFF(metrics_file), "FILE",
+     "metrics for node_exporter's textfile collector, every 10 s", 0, 0},
     {"cpu", 0, OPTION_NUMBER, OFF(cpu), "N", "run the draining threads on this CPU", 0, 1023},
     {"priority", 0, OPTION_COUNT, OFF(priority), "N", "their SCHED_FIFO priority", 1, 99},
     {"io", 0, OPTION_STRING, OFF(io), "KIND", "auto, uring or pwrite (default auto)", 0, 0},
@@ -164,8 +170,10 @@ int cli_record(int argc, char **argv)
         .cpu = -1,
         .io = "auto",
     };
+    struct watched_options watching;
     struct session_config config;
-    int first = options_parse(&usage, argc, argv, &options);
+    struct watched watched;
+    int first = options_parse(&usage, argc, argv, &options), status;
 
     if (first < 0)
         return first == -ECANCELED ? 0 : 2;
@@ -200,13 +208,21 @@ int cli_record(int argc, char **argv)
         .json = options.json,
         .quiet = options.quiet,
     };
+    watching = (struct watched_options){options.metrics, options.metrics_file, options.quiet};
     if (engine_kind(options.io, &config.engine) < 0 || check_cpu(options.cpu) < 0 ||
         check_wait(argv + first, argc - first, options.wait_ns) < 0 ||
-        check_hooks(options.on) < 0 || fit_files(&config) < 0)
+        check_hooks(options.on) < 0 || fit_files(&config) < 0 ||
+        watched_check(&watching) != EXIT_DONE)
         return 2;
     if (options.quiet)
         log_set_level(LOG_WARNING);
     if (options.verbose)
         log_set_level(LOG_DEBUG);
-    return session_run(&config);
+    status = watched_start(&watched, &watching);
+    if (status != EXIT_DONE)
+        return status;
+    config.board = &watched.board;
+    status = session_run(&config);
+    watched_stop(&watched);
+    return status;
 }

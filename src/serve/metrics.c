@@ -1,0 +1,169 @@
+/* metrics.c - see metrics.h. */
+#include "serve/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/version.h"
+
+/* The buckets that are told: 2^10 - 1 ns (a microsecond) to 2^34 - 1 ns (17 s), by twos. What is
+ * counted is counted in finer ones, which end exactly there. */
+#define OCTAVE_FIRST 10u
+#define OCTAVE_LAST  34u
+
+#define LABEL_BYTES (2 * FITS_STREAM_NAME_MAX + 1)
+
+char *metrics_escape(char *text, size_t bytes, const char *value)
+{
+    size_t at = 0;
+
+    for (; *value; value++) {
+        char escape = *value == '\n' ? 'n' : *value == '\\' || *value == '"' ? *value : '\0';
+
+        if (at + (escape ? 2 : 1) >= bytes)
+            break;
+        if (escape)
+            text[at++] = '\\';
+        text[at++] = escape ? escape : *value;
+    }
+    text[at] = '\0';
+    return text;
+}
+
+/* ---- samples ---- */
+
+struct metric {
+    const char *name, *type, *help;
+    /* One stream's, `stream` being its label's value; NULL: it is not of a stream. */
+    void (*put)(FILE *out, const char *name, const char *stream, const struct stream_state *state);
+    void (*put_session)(FILE *out, const char *name, const struct session_state *state);
+};
+
+static void put_count(FILE *out, const char *name, const char *stream, uint64_t value)
+{
+    fprintf(out, "%s{stream=\"%s\"} %llu\n", name, stream, (unsigned long long)value);
+}
+
+static void put_recorded(FILE *out, const char *name, const char *stream,
+                         const struct stream_state *state)
+{
+    put_count(out, name, stream, state->frames);
+}
+
+static void put_lost(FILE *out, const char *name, const char *stream,
+                     const struct stream_state *state)
+{
+    for (int i = 0; i < LEDGER_CAUSES; i++)
+        fprintf(out, "%s{stream=\"%s\",reason=\"%s\"} %llu\n", name, stream, ledger_cause_names[i],
+                (unsigned long long)state->lost_by[i]);
+}
+
+static void put_bytes(FILE *out, const char *name, const char *stream,
+                      const struct stream_state *state)
+{
+    put_count(out, name, stream, state->bytes_written);
+}
+
+static void put_backlog(FILE *out, const char *name, const char *stream,
+                        const struct stream_state *state)
+{
+    put_count(out, name, stream, state->backlog);
+}
+
+static void put_fill(FILE *out, const char *name, const char *stream,
+                     const struct stream_state *state)
+{
+    double fill =
+        state->buffer_bytes ? (double)state->buffer_used_bytes / (double)state->buffer_bytes : 0.0;
+
+    fprintf(out, "%s{stream=\"%s\"} %.6g\n", name, stream, fill);
+}
+
+static void put_latency(FILE *out, const char *name, const char *stream,
+                        const struct stream_state *state)
+{
+    const struct latency_counts *latency = &state->latency;
+    unsigned long long seen = 0;
+    uint32_t i = 0;
+
+    for (unsigned octave = OCTAVE_FIRST; octave <= OCTAVE_LAST; octave++) {
+        uint64_t last = (1ull << octave) - 1;
+
+        for (; i < LATENCY_BUCKETS && latency_last_of(i) <= last; i++)
+            seen += latency->bucket[i];
+        fprintf(out, "%s_bucket{stream=\"%s\",le=\"%.11g\"} %llu\n", name, stream,
+                (double)last / 1e9, seen);
+    }
+    fprintf(out, "%s_bucket{stream=\"%s\",le=\"+Inf\"} %llu\n", name, stream,
+            (unsigned long long)latency->count);
+    fprintf(out, "%s_sum{stream=\"%s\"} %.9f\n", name, stream, (double)latency->sum_ns / 1e9);
+    fprintf(out, "%s_count{stream=\"%s\"} %llu\n", name, stream,
+            (unsigned long long)latency->count);
+}
+
+static void put_free(FILE *out, const char *name, const struct session_state *state)
+{
+    if (state->disk_free_bytes != STATE_UNKNOWN)
+        fprintf(out, "%s %llu\n", name, (unsigned long long)state->disk_free_bytes);
+}
+
+static void put_build(FILE *out, const char *name, const struct session_state *state)
+{
+    (void)state;
+    fprintf(out, "%s{version=\"%s\"} 1\n", name, DAOREC_VERSION);
+}
+
+static const struct metric metrics[] = {
+    {"daorec_frames_recorded_total", "counter",
+     "Frames of the session that were taken from the segment and not lost since.", put_recorded,
+     NULL},
+    {"daorec_frames_lost_total", "counter",
+     "Frames of the session that are in no file, by the reason that the ledger has.", put_lost,
+     NULL},
+    {"daorec_bytes_written_total", "counter",
+     "Bytes of pixels and rows that were written into files.", put_bytes, NULL},
+    {"daorec_fifo_backlog_frames", "gauge",
+     "Frames that were published in the segment and not taken yet.", put_backlog, NULL},
+    {"daorec_buffer_fill_ratio", "gauge",
+     "The part of the stream's staging memory that waits for the disk, 0 to 1.", put_fill, NULL},
+    {"daorec_frame_latency_seconds", "histogram",
+     "How long after its time stamp a frame was taken, RTIME - ATIME.", put_latency, NULL},
+    {"daorec_disk_free_bytes", "gauge", "Bytes that are free on the file system recorded to.", NULL,
+     put_free},
+    {"daorec_build_info", "gauge", "The program, as labels; the value is 1.", NULL, put_build},
+};
+
+static void put_metric(FILE *out, const struct metric *metric, const struct session_state *state)
+{
+    char label[LABEL_BYTES];
+
+    /* A stream whose segment is waited for has nothing to tell yet. */
+    if (metric->put && state->start_ns == 0)
+        return;
+    fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
+            metric->type);
+    if (metric->put_session)
+        metric->put_session(out, metric->name, state);
+    for (unsigned i = 0; i < state->count && metric->put; i++)
+        metric->put(out, metric->name, metrics_escape(label, sizeof label, state->streams[i].name),
+                    &state->streams[i]);
+}
+
+char *metrics_format(const struct session_state *state, size_t *ret_bytes)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, ret_bytes);
+    bool failed;
+
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+        put_metric(out, &metrics[i], state);
+    failed = ferror(out) != 0;
+    if (fclose(out) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

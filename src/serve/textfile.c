@@ -1,0 +1,172 @@
+/* textfile.c - see textfile.h. */
+#include "serve/textfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "lib/clock.h"
+#include "serve/metrics.h"
+
+#define EVERY_NS 10000000000ll
+
+struct textfile {
+    char *path, *temporary; /* beside it: node_exporter reads *.prom only */
+    struct state_source source;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool ending;
+};
+
+static int write_all(int fd, const char *text, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t n = write(fd, text, bytes);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        text += n;
+        bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Readable by all, whatever the umask is: node_exporter is somebody else. */
+static int replace(const struct textfile *textfile, const char *text, size_t bytes)
+{
+    int fd = open(textfile->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    r = write_all(fd, text, bytes);
+    if (r == 0 && fchmod(fd, 0644) != 0)
+        r = -errno;
+    if (close(fd) != 0 && r == 0)
+        r = -errno;
+    if (r == 0 && rename(textfile->temporary, textfile->path) != 0)
+        r = -errno;
+    if (r < 0)
+        unlink(textfile->temporary);
+    return r;
+}
+
+static int write_it(const struct textfile *textfile)
+{
+    struct session_state state = {.count = 0};
+    size_t bytes = 0;
+    int r = textfile->source.take(textfile->source.ctx, &state);
+    char *text = r == 0 ? metrics_format(&state, &bytes) : NULL;
+
+    state_free(&state);
+    r = text ? replace(textfile, text, bytes) : -ENOMEM;
+    free(text);
+    return r;
+}
+
+static void *run(void *arg)
+{
+    struct textfile *textfile = arg;
+    int64_t next_ns = dao_clock_mono_ns() + EVERY_NS;
+    bool is_said = false;
+
+    pthread_mutex_lock(&textfile->lock);
+    while (!textfile->ending) {
+        struct timespec until = {next_ns / 1000000000ll, next_ns % 1000000000ll};
+        int r;
+
+        pthread_cond_timedwait(&textfile->wake, &textfile->lock, &until);
+        if (textfile->ending || dao_clock_mono_ns() < next_ns)
+            continue;
+        pthread_mutex_unlock(&textfile->lock);
+        r = write_it(textfile);
+        if (r < 0 && !is_said)
+            log_warning("--metrics-file %s: cannot be written: %s; it is tried again",
+                        textfile->path, strerror(-r));
+        is_said = r < 0;
+        next_ns = dao_clock_mono_ns() + EVERY_NS;
+        pthread_mutex_lock(&textfile->lock);
+    }
+    pthread_mutex_unlock(&textfile->lock);
+    return NULL;
+}
+
+static int start_thread(struct textfile *textfile)
+{
+    pthread_condattr_t monotonic;
+    sigset_t all, before;
+    int r;
+
+    pthread_mutex_init(&textfile->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&textfile->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    sigfillset(&all); /* signals are for whoever records */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = -pthread_create(&textfile->thread, NULL, run, textfile);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+static void release(struct textfile *textfile)
+{
+    free(textfile->path);
+    free(textfile->temporary);
+    free(textfile);
+}
+
+int textfile_start(struct textfile **ret, const char *path, const struct state_source *source,
+                   struct dao_text *why)
+{
+    struct textfile *textfile = calloc(1, sizeof *textfile);
+    int r = -ENOMEM;
+
+    if (!textfile)
+        goto fail;
+    textfile->source = *source;
+    textfile->path = strdup(path);
+    if (!textfile->path || asprintf(&textfile->temporary, "%s.%ld.tmp", path, (long)getpid()) < 0) {
+        textfile->temporary = NULL;
+        goto fail;
+    }
+    r = write_it(textfile);
+    if (r == 0)
+        r = start_thread(textfile);
+    if (r < 0)
+        goto fail;
+    *ret = textfile;
+    return 0;
+fail:
+    snprintf(why->s, sizeof why->s, "%.300s: cannot be written: %s", path, strerror(-r));
+    if (textfile)
+        release(textfile);
+    return r;
+}
+
+void textfile_stop(struct textfile *textfile)
+{
+    if (!textfile)
+        return;
+    pthread_mutex_lock(&textfile->lock);
+    textfile->ending = true;
+    pthread_cond_signal(&textfile->wake);
+    pthread_mutex_unlock(&textfile->lock);
+    pthread_join(textfile->thread, NULL);
+    unlink(textfile->path);
+    pthread_cond_destroy(&textfile->wake);
+    pthread_mutex_destroy(&textfile->lock);
+    release(textfile);
+}

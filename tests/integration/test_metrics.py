@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""Metrics over HTTP and as a file, and the status page: read by Prometheus' own parsers and by a
+browser, and compared with what the recorder says of itself."""
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+
+from prometheus_client.parser import text_string_to_metric_families
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import faults as f  # noqa: E402
+import harness as h  # noqa: E402
+import source as s  # noqa: E402
+
+NAMES = {
+    "daorec_frames_recorded": "counter",
+    "daorec_frames_lost": "counter",
+    "daorec_bytes_written": "counter",
+    "daorec_fifo_backlog_frames": "gauge",
+    "daorec_buffer_fill_ratio": "gauge",
+    "daorec_frame_latency_seconds": "histogram",
+    "daorec_disk_free_bytes": "gauge",
+    "daorec_build_info": "gauge",
+}
+
+
+def read(file):
+    with open(file, encoding="utf-8") as opened:
+        return opened.read()
+
+
+class Served:
+    """A recording with --metrics on a free port."""
+
+    def __init__(self, *arguments, metrics="0"):
+        folder = tempfile.mkdtemp(dir=h.output)
+        self.said = os.path.join(folder, "said")
+        with open(self.said, "wb") as said:
+            self.process = subprocess.Popen(
+                [h.DAOREC, "record", "--json", "-o", h.output, "--wait=60s", "--metrics", metrics,
+                 *map(str, arguments)], stdout=subprocess.PIPE, stderr=said, text=True)
+        h._processes.append(self.process)
+        h.wait_for(lambda: self.errors().count("\n"), what="a line")
+        found = re.search(r"http://(\S+):(\d+)/metrics", self.errors())
+        assert found, self.errors()
+        self.host, self.port = found[1].strip("[]"), int(found[2])
+
+    def errors(self):
+        return read(self.said)
+
+    def ask(self, path, method="GET", body=None):
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer, text
+
+    def status(self):
+        return json.loads(self.ask("/status.json")[1])
+
+    def has_recorded(self, frames):
+        def holds():
+            streams = self.status()["streams"]
+            return all(stream["frames"] + stream["lost"] >= frames for stream in streams)
+        h.wait_for(holds, what=f"{frames} frames")
+
+    def end(self):
+        self.process.terminate()
+        return h.finish(self.process, errors=self.errors)
+
+
+def parse(text):
+    """Families, and samples by name and labels; each family is there once, with help and type."""
+    families = list(text_string_to_metric_families(text))
+    assert len({x.name for x in families}) == len(families), families
+    for family in families:
+        assert NAMES[family.name] == family.type and family.documentation, family
+    return families, {(sample.name, tuple(sorted(sample.labels.items()))): sample.value
+                      for family in families for sample in family.samples}
+
+
+def promtool(text):
+    """Prometheus' own judge, which also knows how metrics are to be called."""
+    if not shutil.which("promtool"):
+        print("not tested: promtool (prometheus) is not here")
+        return
+    run = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                         text=True)
+    assert run.returncode == 0 and not run.stderr, run
+
+
+def check_histogram(samples, stream):
+    buckets = sorted((float(dict(labels)["le"]), value) for (name, labels), value in samples.items()
+                     if name.endswith("_bucket") and dict(labels)["stream"] == stream)
+    values = [value for _, value in buckets]
+    assert values == sorted(values) and buckets[-1][0] == float("inf"), buckets
+    count = samples["daorec_frame_latency_seconds_count", (("stream", stream),)]
+    total = samples["daorec_frame_latency_seconds_sum", (("stream", stream),)]
+    assert count == values[-1] and total > 0, (count, total, buckets)
+    return count, total
+
+
+def metrics_are_what_the_ledger_says():
+    paths = [h.segment("wfs"), h.segment("dm")]
+    sources = [s.Source(paths[0], depth=16), s.Source(paths[1])]
+    served = Served(*paths)
+    served.has_recorded(0)
+    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    sources[0].publish_many(50)
+    h.freeze(served.process)
+    for _ in range(100):  # lapped
+        sources[0].publish()
+    served.process.send_signal(h.signal.SIGCONT)
+    for source in sources:
+        source.publish_many(30)
+    names = [h.stream_name(path) for path in paths]
+
+    def settled():
+        streams = served.status()["streams"]
+        return [x["frames"] + x["lost"] for x in streams] == [180, 30]
+    h.wait_for(settled, what="all frames to be booked")
+    answer, text = served.ask("/metrics")
+    assert answer.getheader("Content-Type").startswith("text/plain; version=0.0.4"), answer.headers
+    promtool(text)
+    families, samples = parse(text)
+    assert {x.name for x in families} == set(NAMES), families
+    session = served.end()
+    for path, name in zip(paths, names):
+        mine, stream = session.stream(path), (("stream", name),)
+        assert samples["daorec_frames_recorded_total", stream] == mine["recorded"], samples
+        for reason, lost in mine["lost_by"].items():
+            key = "daorec_frames_lost_total", (("reason", reason), ("stream", name))
+            assert samples[key] == lost, (key, samples)
+        count, total = check_histogram(samples, name)
+        assert count == mine["recorded"], (count, mine)
+        _, rows = h.load(mine["files"])
+        late = float((rows["RTIME"].astype("i8") - rows["ATIME"].astype("i8")).clip(0).sum()) / 1e9
+        assert abs(total - late) < 1e-6 + 1e-6 * late, (total, late)
+        assert 0 <= samples["daorec_buffer_fill_ratio", stream] <= 1
+    assert session.stream(paths[0])["lost"] > 0, "the test wants some"
+    assert samples["daorec_disk_free_bytes", ()] > 0
+
+
+def bytes_written_are_those_of_the_files():
+    path = h.segment("bytes")
+    source, frames = s.Source(path, shape=(64, 64)), 100
+    served = Served("--roll-frames", frames, path)
+    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    source.publish_many(frames)
+    h.wait_for(lambda: served.status()["streams"][0]["files_closed"] == 1, what="a file")
+    status = served.status()
+    pixels_and_rows = frames * (64 * 64 * 2 + 64)
+    assert status["bytes_written"] >= pixels_and_rows, status
+    assert status["bytes_written"] < 2 * pixels_and_rows, status  # pages that were flushed twice
+    served.end()
+
+
+def while_a_segment_is_waited_for_that_is_told():
+    path = h.segment("late")
+    served = Served(path)
+    status = served.status()
+    assert status["condition"] == "waiting" and status["session"] is None, status
+    assert [x["condition"] for x in status["streams"]] == ["waiting"], status
+    _, samples = parse(served.ask("/metrics")[1])
+    assert [name for name, _ in samples] == ["daorec_build_info"], samples
+    s.Source(path).publish_many(5)
+    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    served.end()
+
+
+def only_what_is_there_is_answered_and_nothing_can_be_changed():
+    path = h.segment("paths")
+    s.Source(path)
+    served = Served(path)
+    assert served.ask("/nope")[0].status == 404
+    for method in ("POST", "PUT", "DELETE"):
+        answer, _ = served.ask("/metrics", method, "x" * 100000)
+        assert answer.status == 405 and answer.getheader("Allow") == "GET, HEAD", answer.headers
+    answer, text = served.ask("/metrics", "HEAD")
+    assert answer.status == 200 and text == ""
+    answer, text = served.ask("/")
+    assert answer.status == 200 and answer.getheader("Content-Type") == "text/html; charset=utf-8"
+    assert not re.search(r"(src|href)=.https?:|@import|url\(", text), "something from elsewhere"
+    assert "default-src 'none'" in answer.getheader("Content-Security-Policy")
+    served.end()
+
+
+def who_asks_too_much_disturbs_nobody():
+    path = h.segment("many")
+    source = s.Source(path)
+    served = Served(path)
+    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    idle = [socket.create_connection((served.host, served.port)) for _ in range(45)]
+    for connection in idle[::2]:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+    source.publish_many(50)
+    served.process.terminate()  # they do not hold up the end
+    session = h.finish(served.process, errors=served.errors)
+    assert session.stream(path)["recorded"] == 50, session.summary
+    for connection in idle:
+        connection.close()
+
+
+def by_default_only_this_machine_is_answered():
+    path = h.segment("where")
+    s.Source(path)
+    for metrics, host, refused in (("0", "127.0.0.1", "127.0.0.2"), ("127.0.0.2:0", "127.0.0.2",
+                                                                     "127.0.0.1")):
+        served = Served(path, metrics=metrics)
+        assert served.host == host
+        with h.Raises(ConnectionRefusedError):
+            socket.create_connection((refused, served.port), timeout=30)
+        served.end()
+
+
+def refused(*arguments, status, says):
+    root = tempfile.mkdtemp(dir=h.output)
+    run = subprocess.run([h.DAOREC, "record", "-o", root, *map(str, arguments)],
+                         capture_output=True, text=True, timeout=60)
+    assert run.returncode == status and run.stderr.count("\n") == 1, run
+    assert all(word in run.stderr for word in says), run.stderr
+    assert not run.stdout and not os.listdir(root), "something was begun"
+
+
+def what_cannot_be_had_is_refused_before_anything_begins():
+    path = h.segment("refused")
+    s.Source(path)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    refused("--metrics", port, path, status=1, says=["--metrics", str(port), "in use"])
+    listening.close()
+    refused("--metrics", "here:1", path, status=2, says=["--metrics", "'here:1'", "0.0.0.0:9464"])
+    refused("--metrics-file", h.output + "/x.txt", path, status=2, says=["x.txt", ".prom"])
+    refused("--metrics-file", h.output + "/no/x.prom", path, status=1, says=["x.prom", "No such"])
+
+
+def a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end():
+    path, folder = h.segment("file"), tempfile.mkdtemp(dir=h.output)
+    file = os.path.join(folder, "daorec.prom")
+    source = s.Source(path)
+    recorder = s.recording("--metrics-file", file, path, umask=0o077)
+    assert stat.S_IMODE(os.stat(file).st_mode) == 0o644
+    text = read(file)
+    promtool(text)
+    assert "daorec_build_info" in {x.name for x in parse(text)[0]}
+    first = os.stat(file).st_ino
+    source.publish_many(10)
+    h.wait_for(lambda: os.stat(file).st_ino != first, what="the file to be written anew")
+    _, samples = parse(read(file))
+    stream = (("stream", h.stream_name(path)),)
+    assert samples["daorec_frames_recorded_total", stream] == 10, samples
+    assert os.listdir(folder) == ["daorec.prom"], os.listdir(folder)
+    recorder.terminate()
+    h.finish(recorder)
+    assert os.listdir(folder) == [], os.listdir(folder)
+
+
+def a_browser_shows_what_is_recorded():
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not browser:
+        print("not tested: there is no chromium")
+        return
+    path, profile = h.segment("page"), tempfile.mkdtemp(dir=h.output)
+    source = s.Source(path)
+    served = Served(path)
+    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    source.publish_many(123)
+    served.has_recorded(123)
+    run = subprocess.run(
+        [browser, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
+         "--disable-dev-shm-usage", "--virtual-time-budget=5000", "--dump-dom",
+         f"http://{served.host}:{served.port}/"], capture_output=True, text=True, timeout=100,
+        env={**os.environ, "HOME": profile})
+    page = run.stdout
+    assert '<h2 class="">' in page or "<h2>" in page, page + run.stderr
+    assert h.stream_name(path) in page and ">123<" in page, page
+    assert 'class="pill running">running' in page, page
+    assert re.search(r'<polyline points="[0-9]', page), page  # it has asked more than once
+    session = served.end()
+    assert session.stream(path)["recorded"] == 123, session.summary
+
+
+if __name__ == "__main__":
+    without = subprocess.run([h.DAOREC, "--version"], capture_output=True, text=True)
+    if "built without metrics" in without.stdout:
+        print("this daorec was built without libmicrohttpd")
+        sys.exit(77)
+    h.main([
+        f.together(metrics_are_what_the_ledger_says, bytes_written_are_those_of_the_files,
+                   while_a_segment_is_waited_for_that_is_told,
+                   a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end,
+                   a_browser_shows_what_is_recorded),
+        only_what_is_there_is_answered_and_nothing_can_be_changed,
+        who_asks_too_much_disturbs_nobody,
+        by_default_only_this_machine_is_answered,
+        what_cannot_be_had_is_refused_before_anything_begins,
+    ])

@@ -84,9 +84,11 @@ $(error missing: $(strip $(MISSING)). Run scripts/install-deps, then make again)
 endif
 # What it can be built without: HAVE_..., the package.
 HAS_HTTP    := $(shell $(PKG_CONFIG) --exists libmicrohttpd && echo libmicrohttpd)
-FEATURES    := $(if $(HAS_HTTP),-DHAVE_MICROHTTPD)
-PKG_CFLAGS  := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(HAS_HTTP)) $(FEATURES)
-PKG_LIBS    := $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(HAS_HTTP))
+HAS_SCREEN  := $(shell $(PKG_CONFIG) --exists ncursesw && echo ncursesw)
+FEATURES    := $(if $(HAS_HTTP),-DHAVE_MICROHTTPD) $(if $(HAS_SCREEN),-DHAVE_NCURSES)
+PKG_CFLAGS  := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(HAS_HTTP)) \
+               $(if $(HAS_SCREEN),$(shell $(PKG_CONFIG) --cflags-only-I $(HAS_SCREEN))) $(FEATURES)
+PKG_LIBS    := $(shell $(PKG_CONFIG) --libs $(PACKAGES) $(HAS_HTTP) $(HAS_SCREEN))
 CHECK_LIBS   = $(shell $(PKG_CONFIG) --libs check)
 endif
 

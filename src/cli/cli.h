@@ -32,5 +32,6 @@ int cli_repair(int argc, char **argv);
 int cli_extract(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_keep(int argc, char **argv);
+int cli_top(int argc, char **argv);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/options.h"
 #include "base/version.h"
 #include "cli/cli.h"
+#include "cli/top.h"
 #include "serve/http.h"
 
 static int cli_help(int argc, char **argv);
@@ -29,6 +30,7 @@ static const struct verb verbs[] = {
     {"extract", cli_extract, "take frames out of recordings into FITS or .npy"},
     {"doctor", cli_doctor, "can this machine record? limits, disk rate, and whether a load fits"},
     {"keep", cli_keep, "mark recordings that are not to be removed to make room"},
+    {"top", cli_top, "watch a running recorder on a terminal; roll, mark and stop it"},
     {"help", cli_help, "print this, or the options of a verb"},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -113,6 +115,14 @@ static int finish_output(int status)
     return status == EXIT_DONE ? EXIT_FAILED : status;
 }
 
+static void print_version(void)
+{
+    printf("daorec %s\n", DAOREC_VERSION);
+    printf("built %s metrics and a status page over HTTP (libmicrohttpd)\n",
+           http_is_built() ? "with" : "without");
+    printf("built %s the verb top (ncurses)\n", top_is_built() ? "with" : "without");
+}
+
 int main(int argc, char **argv)
 {
     const struct verb *verb;
@@ -129,8 +139,7 @@ int main(int argc, char **argv)
         return finish_output(EXIT_DONE);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("daorec %s\nbuilt %s metrics and a status page over HTTP (libmicrohttpd)\n",
-               DAOREC_VERSION, http_is_built() ? "with" : "without");
+        print_version();
         return finish_output(EXIT_DONE);
     }
     verb = find_verb(argv[1]);

@@ -19,6 +19,7 @@ import faults as f  # noqa: E402
 import harness as h  # noqa: E402
 import source as s  # noqa: E402
 
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 NAMES = {
     "daorec_frames_recorded": "counter",
     "daorec_frames_lost": "counter",
@@ -72,7 +73,11 @@ class Served:
             return all(stream["frames"] + stream["lost"] >= frames for stream in streams)
         h.wait_for(holds, what=f"{frames} frames")
 
+    def is_running(self):
+        h.wait_for(lambda: self.status()["condition"] == "running", what="the recording")
+
     def end(self):
+        self.is_running()  # before, a signal would end it without a session
         self.process.terminate()
         return h.finish(self.process, errors=self.errors)
 
@@ -112,8 +117,7 @@ def metrics_are_what_the_ledger_says():
     paths = [h.segment("wfs"), h.segment("dm")]
     sources = [s.Source(paths[0], depth=16), s.Source(paths[1])]
     served = Served(*paths)
-    served.has_recorded(0)
-    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    served.is_running()
     sources[0].publish_many(50)
     h.freeze(served.process)
     for _ in range(100):  # lapped
@@ -153,7 +157,7 @@ def bytes_written_are_those_of_the_files():
     path = h.segment("bytes")
     source, frames = s.Source(path, shape=(64, 64)), 100
     served = Served("--roll-frames", frames, path)
-    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    served.is_running()
     source.publish_many(frames)
     h.wait_for(lambda: served.status()["streams"][0]["files_closed"] == 1, what="a file")
     status = served.status()
@@ -172,7 +176,7 @@ def while_a_segment_is_waited_for_that_is_told():
     _, samples = parse(served.ask("/metrics")[1])
     assert [name for name, _ in samples] == ["daorec_build_info"], samples
     s.Source(path).publish_many(5)
-    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    served.is_running()
     served.end()
 
 
@@ -197,7 +201,7 @@ def who_asks_too_much_disturbs_nobody():
     path = h.segment("many")
     source = s.Source(path)
     served = Served(path)
-    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    served.is_running()
     idle = [socket.create_connection((served.host, served.port)) for _ in range(45)]
     for connection in idle[::2]:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHo")
@@ -263,6 +267,36 @@ def a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end():
     assert os.listdir(folder) == [], os.listdir(folder)
 
 
+def the_dashboard_asks_for_the_metrics_that_there_are():
+    """All of them, and no others, in expressions that Prometheus understands."""
+    path = h.segment("board")
+    s.Source(path)
+    served = Served(path)
+    served.is_running()
+    families, samples = parse(served.ask("/metrics")[1])
+    served.end()
+    dashboard = json.loads(read(os.path.join(ROOT, "config", "grafana.json")))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked += [v["query"]["query"] for v in dashboard["templating"]["list"] if v["type"] == "query"]
+    named = set(re.findall(r"daorec_\w+", " ".join(asked)))
+    assert named <= {name for name, _ in samples}, named - {name for name, _ in samples}
+    for family in families:
+        assert any(name.startswith(family.name) for name in named), family.name
+    for label in re.findall(r"(\w+)=~", " ".join(asked)):
+        assert label in ("instance", "stream"), label  # Prometheus adds the first
+    if not shutil.which("promtool"):
+        print("not tested: promtool (prometheus) is not here")
+        return
+    rules = {"groups": [{"name": "asked", "rules": [
+        {"record": f"asked:{i}", "expr": re.sub(r"\$__\w+", "5m", expr)}
+        for i, expr in enumerate(asked) if not expr.startswith("label_values")]}]}
+    file = os.path.join(tempfile.mkdtemp(dir=h.output), "rules.json")
+    with open(file, "w", encoding="utf-8") as opened:
+        json.dump(rules, opened)  # JSON is YAML
+    run = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True)
+    assert run.returncode == 0 and f"{len(rules['groups'][0]['rules'])} rules" in run.stdout, run
+
+
 def a_browser_shows_what_is_recorded():
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if not browser:
@@ -271,7 +305,7 @@ def a_browser_shows_what_is_recorded():
     path, profile = h.segment("page"), tempfile.mkdtemp(dir=h.output)
     source = s.Source(path)
     served = Served(path)
-    h.wait_for(lambda: served.status()["condition"] == "running", what="the recording")
+    served.is_running()
     source.publish_many(123)
     served.has_recorded(123)
     run = subprocess.run(
@@ -297,6 +331,7 @@ if __name__ == "__main__":
         f.together(metrics_are_what_the_ledger_says, bytes_written_are_those_of_the_files,
                    while_a_segment_is_waited_for_that_is_told,
                    a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end,
+                   the_dashboard_asks_for_the_metrics_that_there_are,
                    a_browser_shows_what_is_recorded),
         only_what_is_there_is_answered_and_nothing_can_be_changed,
         who_asks_too_much_disturbs_nobody,

@@ -71,7 +71,7 @@ CXXFLAGS ?= $(variant_cflags_$(VARIANT))
 # ---- what is needed, and one line where it is not there ----
 
 PKG_CONFIG ?= pkg-config
-PACKAGES   := liburing cfitsio jansson
+PACKAGES   := liburing cfitsio jansson yaml-0.1
 
 ifneq (,$(filter-out help clean test fuzz model demo uninstall,$(or $(MAKECMDGOALS),all)))
 COMPILERS := $(firstword $(CC)) $(if $(filter tests warnings,$(MAKECMDGOALS)),$(firstword $(CXX)))

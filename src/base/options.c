@@ -421,6 +421,8 @@ int options_parse(const struct verb_usage *usage, int argc, char **argv, void *t
             return report_unknown(usage, &t, argv[optind > current ? optind - 1 : current]);
         if (take_value(usage, spec, optarg, target) < 0)
             return -EINVAL;
+        if (usage->given)
+            *usage->given |= 1ull << (spec - usage->specs);
     }
 }
 

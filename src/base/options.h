@@ -49,6 +49,7 @@ struct verb_usage {
     const char *arguments; /* "SHM..." */
     const char *summary;   /* one line */
     const struct option_spec *specs;
+    uint64_t *given; /* NULL, or: bit i is set where specs[i] was given */
 };
 
 /*

@@ -5,25 +5,31 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/units.h"
 
-static int pin_thread(pthread_t thread, int cpu)
+static const char *format_set(const cpu_set_t *cpus, char *buf, size_t buf_bytes)
 {
-    cpu_set_t set;
+    size_t at = 0;
 
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    return pthread_setaffinity_np(thread, sizeof set, &set);
+    buf[0] = '\0';
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, cpus))
+            at = units_append(buf, buf_bytes, at, at ? ",%zu" : "%zu", cpu);
+    return buf;
 }
 
-void place_thread(pthread_t thread, int cpu, int priority)
+void place_thread_on(pthread_t thread, const cpu_set_t *cpus, int priority)
 {
     static bool warned;
     struct sched_param param = {.sched_priority = priority};
     int r;
 
-    if (cpu >= 0 && (r = pin_thread(thread, cpu)) != 0) {
+    if (CPU_COUNT(cpus) > 0 && (r = pthread_setaffinity_np(thread, sizeof *cpus, cpus)) != 0) {
+        char list[256];
+
         if (!warned)
-            log_warning("cannot run on CPU %d (%s); going on without", cpu, strerror(r));
+            log_warning("cannot run on CPU %s (%s); going on without",
+                        format_set(cpus, list, sizeof list), strerror(r));
         warned = true;
     }
     if (priority > 0 && (r = pthread_setschedparam(thread, SCHED_FIFO, &param)) != 0) {
@@ -39,6 +45,16 @@ void place_behind(void)
 {
     if (sched_getscheduler(0) == SCHED_OTHER)
         sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+}
+
+void place_thread(pthread_t thread, int cpu, int priority)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    if (cpu >= 0)
+        CPU_SET((size_t)cpu, &set);
+    place_thread_on(thread, &set, priority);
 }
 
 bool place_is_cpu(double cpu)

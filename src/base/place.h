@@ -5,10 +5,12 @@
 #define DAOREC_BASE_PLACE_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 
-/* cpu -1, priority 0: as it is. Priorities are SCHED_FIFO's. What cannot be had is gone without,
- * after one warning a program. One thread calls this. */
+/* An empty set or cpu -1, priority 0: as it is. Priorities are SCHED_FIFO's. What cannot be had is
+ * gone without, after one warning a program. One thread calls this. */
+void place_thread_on(pthread_t thread, const cpu_set_t *cpus, int priority);
 void place_thread(pthread_t thread, int cpu, int priority);
 
 /* The calling thread does no hurried work: when it wakes it shall not take the core from a thread

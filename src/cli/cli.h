@@ -23,6 +23,7 @@ static inline int cli_status_of_parse(int parse_result)
 }
 
 int cli_record(int argc, char **argv);
+int cli_check(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_drops(int argc, char **argv);
 int cli_sim(int argc, char **argv);

@@ -82,15 +82,15 @@ static int make_identity(struct session *session)
     return 0;
 }
 
-static struct record_stream *make_stream(const struct session_config *config, const char *path)
+static struct record_stream *make_stream(const struct session_config *config, unsigned index)
 {
     struct record_stream *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
 
     if (!s)
         return NULL;
     memset(s, 0, sizeof *s);
-    s->path = path;
-    s->config = config->stream;
+    s->path = config->paths[index];
+    s->config = config->each ? config->each[index] : config->stream;
     s->segment.fd = -1;
     s->segment.guard_index = -1;
     s->fresh.fd = -1;
@@ -120,7 +120,7 @@ static int create(struct session *session, const struct session_config *config)
     if (!session->streams)
         return -ENOMEM;
     while (session->count < config->path_count) {
-        struct record_stream *s = make_stream(config, config->paths[session->count]);
+        struct record_stream *s = make_stream(config, session->count);
 
         if (!s)
             return -ENOMEM;
@@ -305,10 +305,19 @@ static int start_drains(struct session *session)
         r = -pthread_create(&s->thread, NULL, stream_drain, s);
         if (r == 0) {
             session->drains_started++;
-            place_thread(s->thread, s->config.cpu, s->config.priority);
+            place_thread_on(s->thread, &s->config.cpus, s->config.priority);
         }
     }
     return r;
+}
+
+static void place_sinks(const struct session *session)
+{
+    const cpu_set_t *cpus = &session->config->sink_cpus;
+
+    place_thread_on(session->opener.thread, cpus, 0);
+    place_thread_on(session->closer.thread, cpus, 0);
+    place_thread_on(session->writer.thread, cpus, 0);
 }
 
 static int start_threads(struct session *session)
@@ -340,6 +349,8 @@ static int start_threads(struct session *session)
         };
         w = -pthread_create(&session->writer.thread, NULL, writer_run, &session->writer);
         session->writer_started = w == 0;
+        if (w == 0)
+            place_sinks(session);
         r = r ? r : w;
     }
     if (r < 0 && r != -ESTALE)

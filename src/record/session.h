@@ -18,6 +18,8 @@ struct session_config {
     unsigned path_count;
     const char *root; /* output folder */
     struct stream_config stream;
+    const struct stream_config *each; /* [path_count]: that of each; NULL: all have `stream` */
+    cpu_set_t sink_cpus; /* of the threads that write, prepare and close files; empty: any */
     struct room_limits room;
     struct retention_limits retention;
     struct hooks_config hooks;

@@ -18,6 +18,10 @@
 
 int stream_name(struct record_stream *s, struct dao_text *text)
 {
+    if (s->config.name && *s->config.name) {
+        snprintf(s->name, sizeof s->name, "%s", s->config.name);
+        return 0;
+    }
     if (tree_stream_name(s->name, s->path) == 0)
         return 0;
     snprintf(text->s, sizeof text->s,

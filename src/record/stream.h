@@ -14,6 +14,7 @@
 #define DAOREC_RECORD_STREAM_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -132,14 +133,22 @@ enum stream_condition {
     STREAM_UNFIT, /* it came back in a shape that cannot be recorded: the stream has ended */
 };
 
+/* Cards of every file of a session. Borrowed; NULL or "": no such card. */
+struct stream_keywords {
+    const char *origin, *telescope, *instrument, *observer, *object;
+};
+
 struct stream_config {
+    const char *name;                       /* NULL or "": after the segment */
+    const char *unit;                       /* BUNIT; NULL or "": none */
+    const struct stream_keywords *keywords; /* NULL: none */
     struct rolling_limits rolling;
     uint64_t frames_wanted; /* 0: no end */
     int64_t duration_ns;    /* 0: no end */
     bool backlog;
     int64_t
         latency_ns; /* frames are taken no later after they were published; 0: as pace.h has it */
-    int cpu;        /* -1: anywhere */
+    cpu_set_t cpus; /* of the drain; empty: anywhere */
     int priority;   /* SCHED_FIFO, 0: none */
     bool want_direct;
     const struct sink_backend *backend; /* NULL: the system's; for tests of a failing disk */

@@ -14,7 +14,7 @@
 
 #include "lib/layout.h"
 #include "recording/state.h"
-#include "serve/address.h"
+#include "base/address.h"
 
 struct http;
 

@@ -77,7 +77,6 @@ static inline void begin(uint32_t pixels)
     ck_assert_msg(dao_segment_create(&segment, path, &geometry, &text) == 0, "%s", text.s);
     config = (struct session_config){
         .paths = &path, .path_count = 1, .root = folder.path, .quiet = true};
-    config.stream.cpu = -1;
     config.stream.backlog = true;
     config.buffer_bytes = 1 << 20;
     ck_assert_ptr_nonnull(freopen("/dev/null", "w", stdout)); /* each test is its own process */

@@ -38,7 +38,8 @@ static const struct option_spec specs[] = {
     {"roll-time", 0, OPTION_DURATION, AT(duration), "T", "", 0, 0},
     {NULL, 0, 0, 0, NULL, NULL, 0, 0},
 };
-static const struct verb_usage usage = {"trial", "SHM...", "Try things.", specs};
+static uint64_t given;
+static const struct verb_usage usage = {"trial", "SHM...", "Try things.", specs, &given};
 static const struct target untouched = {
     .frames = 7, .rate = 2.5, .output = "here", .keep = {5, 0.0}};
 
@@ -319,6 +320,16 @@ START_TEST(help_lists_every_option_of_the_table_on_stdout)
 }
 END_TEST
 
+START_TEST(which_options_were_given_is_told_whatever_their_value)
+{
+    struct call call;
+
+    given = 0;
+    parse(&call, "trial -n 7 --roll-time 1s a --keep=0", 2);
+    ck_assert_uint_eq(given, 1u << 1 | 1u << 7 | 1u << 10);
+}
+END_TEST
+
 START_TEST(version_is_printed_on_stdout)
 {
     struct call c;
@@ -389,6 +400,7 @@ int main(void)
     tcase_add_test(tc, a_missing_value_and_one_too_many_are_told);
     tcase_add_test(tc, help_lists_every_option_of_the_table_on_stdout);
     tcase_add_test(tc, version_is_printed_on_stdout);
+    tcase_add_test(tc, which_options_were_given_is_told_whatever_their_value);
     tcase_add_test(tc, the_nearest_name_is_found_or_none);
     tcase_add_test(tc, a_list_is_split_into_names_none_of_which_is_empty);
     srunner_run_all(runner, CK_NORMAL);

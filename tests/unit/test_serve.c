@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "serve/address.h"
+#include "base/address.h"
 #include "serve/metrics.h"
 
 START_TEST(an_address_is_a_port_or_a_number_and_a_port)

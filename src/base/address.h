@@ -1,8 +1,8 @@
 /*
  * address.h - where to listen for TCP connections, as a person writes it. Any thread.
  */
-#ifndef DAOREC_SERVE_ADDRESS_H
-#define DAOREC_SERVE_ADDRESS_H
+#ifndef DAOREC_BASE_ADDRESS_H
+#define DAOREC_BASE_ADDRESS_H
 
 #include <sys/socket.h>
 

@@ -1,5 +1,5 @@
 /* address.c - see address.h. */
-#include "serve/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,0 +1,119 @@
+/* record_plan.c - from a configuration to a session. See record.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "cli/record.h"
+
+static void make_stream(struct stream_config *ret, const struct config *config,
+                        const struct config_source *source, const struct stream_keywords *keywords)
+{
+    *ret = (struct stream_config){
+        .name = source->name,
+        .unit = source->unit,
+        .keywords = keywords,
+        .rolling = {source->rollover.frames, source->rollover.bytes, source->rollover.time_ns},
+        .frames_wanted = source->samples,
+        .duration_ns = config->duration_ns,
+        .backlog = config->backlog,
+        .latency_ns = source->latency_ns,
+        .cpus = config->daq_cpus,
+        .priority = (int)source->priority,
+        .want_direct = config->direct,
+    };
+}
+
+/* CPUs that are not there would be gone without, by one warning: that is less than was asked for. */
+static int check_cpus(const char *option, const cpu_set_t *cpus)
+{
+    cpu_set_t own, missing;
+    char list[256];
+
+    if (sched_getaffinity(0, sizeof own, &own) != 0)
+        return 0;
+    CPU_AND(&own, &own, cpus);
+    CPU_XOR(&missing, cpus, &own);
+    if (CPU_COUNT(&missing) == 0)
+        return 0;
+    fprintf(stderr, "daorec record: %s %s: not of this machine's CPUs; see `nproc`\n", option,
+            config_format_cpus(&missing, list, sizeof list));
+    return -EINVAL;
+}
+
+/* A limit in bytes wants files that are small against it. */
+static int fit_files(const struct session_config *session, struct stream_config *stream)
+{
+    uint64_t fair = retention_file_bytes(&session->retention, session->path_count);
+    uint64_t *bytes = &stream->rolling.bytes;
+    char limit[32], size[32], least[32];
+
+    if (*bytes == 0)
+        *bytes = fair < ROLLING_BYTES_DEFAULT ? fair : ROLLING_BYTES_DEFAULT;
+    if (*bytes / 4 * 3 <= fair) /* three files: see retention_file_bytes() */
+        return 0;
+    fprintf(stderr,
+            "daorec record: --keep-size %s: of files of --roll-size %s each stream needs three; "
+            "give %s or more, or smaller files\n",
+            units_format_bytes(limit, sizeof limit, session->retention.bytes),
+            units_format_bytes(size, sizeof size, *bytes),
+            units_format_bytes(least, sizeof least, 3 * *bytes * session->path_count));
+    return -EINVAL;
+}
+
+static void make_session(struct record_plan *plan, const struct config *config)
+{
+    static const enum io_engine_kind engines[] = {
+        [CONFIG_IO_AUTO] = IO_ENGINE_AUTO,
+        [CONFIG_IO_URING] = IO_ENGINE_URING,
+        [CONFIG_IO_PWRITE] = IO_ENGINE_PWRITE,
+    };
+
+    plan->keywords = (struct stream_keywords){config->origin, config->telescope, config->instrument,
+                                              config->observer, config->object};
+    plan->session = (struct session_config){
+        .paths = plan->paths,
+        .root = config->root_storage,
+        .each = plan->each,
+        .sink_cpus = config->sink_cpus,
+        .room = {.keep_bytes = config->keep_free.bytes, .keep_percent = config->keep_free.percent},
+        .retention = {config->keep_files, config->keep_bytes, config->keep_time_ns},
+        .wait_ns = config->wait_ns,
+        .buffer_bytes = config->buffer_bytes,
+        .engine = engines[config->io],
+    };
+    for (size_t i = 0; i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+        unsigned at = plan->session.path_count;
+
+        if (source->is_file)
+            continue;
+        plan->paths[at] = (char *)(uintptr_t)source->path;
+        make_stream(&plan->each[at], config, source, &plan->keywords);
+        plan->session.path_count++;
+    }
+}
+
+int record_plan_make(struct record_plan *ret, const struct config *config)
+{
+    int r = 0;
+
+    *ret = (struct record_plan){0};
+    ret->paths = calloc(config->source_count + 1, sizeof *ret->paths);
+    ret->each = calloc(config->source_count + 1, sizeof *ret->each);
+    if (!ret->paths || !ret->each)
+        return -ENOMEM;
+    make_session(ret, config);
+    r = check_cpus("--cpu", &config->daq_cpus);
+    if (r == 0)
+        r = check_cpus("sink_affinity", &config->sink_cpus);
+    for (unsigned i = 0; i < ret->session.path_count && r == 0; i++)
+        r = fit_files(&ret->session, &ret->each[i]);
+    return r;
+}
+
+void record_plan_free(struct record_plan *plan)
+{
+    free(plan->paths);
+    free(plan->each);
+}

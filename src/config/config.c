@@ -1,0 +1,128 @@
+/* config.c - a configuration from its defaults to its end. See config.h. */
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/keys.h"
+#include "config/parts.h"
+
+/* ---- memory ---- */
+
+void *config_keep(struct config *config, size_t bytes)
+{
+    void **grown = realloc(config->blocks, (config->block_count + 1) * sizeof *grown);
+    void *block = grown ? calloc(1, bytes ? bytes : 1) : NULL;
+
+    config->blocks = grown ? grown : config->blocks;
+    if (block)
+        config->blocks[config->block_count++] = block;
+    return block;
+}
+
+const char *config_keep_text(struct config *config, const char *text)
+{
+    char *copy;
+
+    if (!*text)
+        return "";
+    copy = config_keep(config, strlen(text) + 1);
+    return copy ? strcpy(copy, text) : NULL;
+}
+
+int config_init(struct config *ret)
+{
+    char why[CONFIG_WHY_BYTES];
+    int r = 0;
+
+    *ret = (struct config){0};
+    for (unsigned i = 0; i < config_key_count && r == 0; i++) {
+        const struct config_key *key = &config_keys[i];
+
+        if (key->fallback) /* a default that is no value of its key is our own mistake */
+            r = config_parse(key, key->fallback, (char *)ret + key->offset, ret, why);
+    }
+    return r;
+}
+
+void config_free(struct config *config)
+{
+    for (size_t i = 0; i < config->block_count; i++)
+        free(config->blocks[i]);
+    free(config->blocks);
+    *config = (struct config){0};
+}
+
+/* ---- reading ---- */
+
+int config_load(struct config *ret, const char *path, bool needs_sources,
+                struct config_mistakes *mistakes)
+{
+    struct config_reading reading = {ret, strcmp(path, "-") == 0 ? "standard input" : path,
+                                     mistakes, false};
+    size_t bytes = 0;
+    const char *text;
+
+    if (config_init(ret) < 0)
+        return -ENOMEM;
+    ret->file = config_keep_text(ret, path);
+    if (!ret->file)
+        return -ENOMEM;
+    text = config_read_text(&reading, path, &bytes);
+    if (text) {
+        size_t before = mistakes->count;
+
+        config_walk_text(&reading, text, bytes);
+        /* Of a file that is no YAML nobody knows what its sources are. */
+        config_settle_sources(&reading, needs_sources && (ret->given || mistakes->count == before));
+        config_refuse_pending(&reading);
+    }
+    if (reading.no_memory)
+        return -ENOMEM;
+    return mistakes->count > 0 ? -EINVAL : 0;
+}
+
+/* ---- what comes after ---- */
+
+static const struct config_key *find_option(const char *option)
+{
+    for (unsigned i = 0; i < config_key_count; i++)
+        if (config_keys[i].option && strcmp(config_keys[i].option, option) == 0)
+            return &config_keys[i];
+    return NULL;
+}
+
+void config_override(struct config *config, const char *option)
+{
+    const struct config_key *all = find_option(option);
+
+    for (unsigned i = 0; i < config_key_count && all; i++) {
+        const struct config_key *key = &config_keys[i];
+
+        if (!config_is_of_source(key) || config_key_of_all(key) != all)
+            continue;
+        for (size_t k = 0; k < config->source_count; k++) {
+            struct config_source *source = &config->sources[k];
+
+            memcpy((char *)source + key->offset, (const char *)config + all->offset,
+                   config_value_bytes(key));
+            source->given &= ~(1ull << i);
+        }
+    }
+}
+
+int config_set_option(struct config *config, const char *option, const char *text,
+                      struct config_mistakes *mistakes)
+{
+    const struct config_key *key = find_option(option);
+    struct config_reading reading = {config, "daorec record", mistakes, false};
+    char why[CONFIG_WHY_BYTES] = "", allowed[400], name[64];
+    int r = config_parse(key, text, (char *)config + key->offset, config, why);
+
+    snprintf(name, sizeof name, "--%s", option);
+    if (r == -EINVAL)
+        config_mistake(&reading, 0, name, "%s; allowed: %s", why,
+                       config_allowed(key, allowed, sizeof allowed));
+    return reading.no_memory ? -ENOMEM : r;
+}

@@ -1,0 +1,158 @@
+/*
+ * config.h - a configuration file (YAML) and what it says, as one struct.
+ *
+ * What there may be in it is the table in keys.c: from it come parsing, defaults, ranges, messages,
+ * --print-config, the manual and the table in README.md. Nothing here starts, opens or creates
+ * anything but the file that is read. One thread; called by the verbs `record`, `check` and
+ * `doctor` before anything else happens.
+ *
+ * What can be wrong: the file (not there, none, empty, too large, no UTF-8, NUL bytes, no YAML, two
+ * documents), a key (unknown, twice, of another section), a value (missing, of the wrong kind, out
+ * of range, an unknown $VAR, a tag), the sources (none, twice, two of one name). Each mistake is a
+ * line that names file, line, key and what is allowed; all of a file are told.
+ */
+#ifndef DAOREC_CONFIG_CONFIG_H
+#define DAOREC_CONFIG_CONFIG_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/options.h"
+#include "recording/tree.h"
+
+#define CONFIG_FILE_BYTES_MAX (1u << 20)
+#define CONFIG_SOURCES_MAX    1000u
+#define CONFIG_KEYS_MAX       64 /* rows of the table: one bit each in `given` */
+
+enum config_io {
+    CONFIG_IO_AUTO,
+    CONFIG_IO_URING,
+    CONFIG_IO_PWRITE,
+};
+
+/* What happens where the disk does not keep up and staging memory runs out. */
+enum config_policy {
+    CONFIG_DROP_NEWEST,
+    CONFIG_DECIMATE, /* record each each-th frame */
+    CONFIG_STOP,
+};
+
+struct config_overload {
+    enum config_policy policy;
+    uint64_t each; /* 2 or more with CONFIG_DECIMATE */
+};
+
+struct config_rollover {
+    uint64_t frames; /* 0: no limit */
+    uint64_t bytes;  /* 0: the default; less where retention wants smaller files */
+    int64_t time_ns; /* 0: no limit */
+};
+
+/* A segment to record, or a file to be copied into the session. What it does not say itself it has
+ * from the whole. */
+struct config_source {
+    const char *uri;                       /* as it was written */
+    const char *path;                      /* what it leads to */
+    bool is_file;                          /* file://: copied */
+    const char *name;                      /* "": after the segment */
+    char stream[FITS_STREAM_NAME_MAX + 1]; /* the stream it becomes; of a file: "" */
+    const char *unit;                      /* BUNIT; "": none */
+    uint64_t samples, priority;
+    int64_t latency_ns;
+    struct config_rollover rollover;
+    struct config_overload overload;
+    unsigned line;
+    uint64_t given; /* a bit a row of the table: it says that itself */
+};
+
+struct config {
+    const char *file; /* where it was read; NULL: nowhere */
+    const char *root_storage;
+    struct config_source *sources;
+    size_t source_count;
+    uint64_t samples;    /* frames of each stream, 0: until stopped */
+    int64_t duration_ns; /* 0: until stopped */
+    struct config_rollover rollover;
+    uint64_t buffer_bytes;         /* 0: chosen */
+    cpu_set_t daq_cpus, sink_cpus; /* empty: any */
+    uint64_t priority;             /* SCHED_FIFO, 0: none */
+    bool eager_start;              /* a session begins when the program does */
+    bool backlog;
+    int64_t wait_ns; /* for segments: 0 not, INT64_MAX for ever */
+    int64_t latency_ns;
+    struct config_overload overload;
+    int io; /* enum config_io */
+    bool direct;
+    struct option_amount keep_free;
+    uint64_t keep_files, keep_bytes; /* 0: no limit */
+    int64_t keep_time_ns;
+    const char *origin, *telescope, *instrument, *observer, *object; /* "": no such card */
+    const char *control;                                             /* "": none */
+    const char *metrics_listen, *metrics_textfile;
+    const char *hook_file_closed, *hook_loss, *hook_low_disk;
+    struct option_amount low_disk; /* what a low disk is */
+    /* kept here */
+    uint64_t given;                  /* a bit a row of the table: it stands in the file */
+    unsigned lines[CONFIG_KEYS_MAX]; /* where */
+    void **blocks;                   /* what strings and sources lie in */
+    size_t block_count;
+};
+
+/* What was found to be wrong, in lines of the form "file:line: key: what; what is allowed", in
+ * the order of the file; what belongs to no line comes last. */
+struct config_mistakes {
+    struct config_mistake_line {
+        unsigned number; /* 0: none */
+        char *text;
+    } * lines;
+    size_t count;
+    size_t left_out; /* beyond CONFIG_MISTAKES_MAX */
+};
+
+#define CONFIG_MISTAKES_MAX 200u
+
+/* The defaults, no source. 0 or -ENOMEM. config_free() is safe on a zeroed one, and after failure.
+ */
+int config_init(struct config *ret);
+void config_free(struct config *config);
+
+/*
+ * Read `path` ("-": standard input) on top of the defaults. `needs_sources`: none at all is a
+ * mistake. 0; -EINVAL: there are mistakes; -ENOMEM. `ret` is to be freed in each case; after
+ * -EINVAL it is good for nothing else.
+ */
+int config_load(struct config *ret, const char *path, bool needs_sources,
+                struct config_mistakes *mistakes);
+
+/* Print them, a line each, on stderr. */
+void config_mistakes_print(const struct config_mistakes *mistakes);
+void config_mistakes_free(struct config_mistakes *mistakes);
+
+/* This option of `record` ("roll-size") has set what its key says: it holds for all sources now,
+ * whatever the file says of them. Options without a key change nothing here. */
+void config_override(struct config *config, const char *option);
+
+/* Parse text as this option's key takes it. 0; -EINVAL after mistakes; -ENOMEM. */
+int config_set_option(struct config *config, const char *option, const char *text,
+                      struct config_mistakes *mistakes);
+
+/* Record these segments instead of those of the file (its files stay): one that the file has, too,
+ * as it has it. 0; -EINVAL after mistakes (two of one name, ...); -ENOMEM. */
+int config_set_segments(struct config *config, char *const *paths, size_t count,
+                        struct config_mistakes *mistakes);
+
+/* A file with every key, what it means and what it is set to; config_load() of it gives the same
+ * again. Without a source an example stands in their place. */
+void config_print(const struct config *config, FILE *out);
+
+/* The table, for programs to read: a line a key with tabs between key, type, what is allowed,
+ * default, other name, option of `record`, and what it means. */
+void config_print_keys(FILE *out);
+
+/* "0-3,8" of a set of CPUs; "" of an empty one. */
+const char *config_format_cpus(const cpu_set_t *set, char *buf, size_t buf_bytes);
+
+#endif

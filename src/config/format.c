@@ -1,0 +1,246 @@
+/* format.c - values as text: what parsing gives again, and what is allowed. See keys.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "config/keys.h"
+
+static const struct type {
+    const char *name;    /* "'x' is no ..." */
+    const char *example; /* what is allowed */
+    size_t bytes;
+} types[] = {
+    [CONFIG_MAP] = {"mapping", "keys of its own below it", 0},
+    [CONFIG_ROLL] = {"mapping",
+                     "frames (5000), a size (1GiB), a time (10min), or a mapping with "
+                     "frames, size and time",
+                     0},
+    [CONFIG_LIST] = {"list", "a list of sources, each with a uri", 0},
+    [CONFIG_PATH] = {"path", "a path", sizeof(char *)},
+    [CONFIG_TEXT] = {"text", "up to 60 characters of ASCII", sizeof(char *)},
+    [CONFIG_NAME] = {"name of a stream", "up to 56 of A-Z a-z 0-9 _ -", sizeof(char *)},
+    [CONFIG_URI] = {"URI", "smem:///path, file:///path, or the path of a segment", sizeof(char *)},
+    [CONFIG_ADDRESS] = {"address",
+                        "a port such as 9464, or an address and a port such as 127.0.0.1:9464",
+                        sizeof(char *)},
+    [CONFIG_COMMAND] = {"command", "a command for the shell", sizeof(char *)},
+    [CONFIG_COUNT] = {"whole number", "a whole number", sizeof(uint64_t)},
+    [CONFIG_BYTES] = {"size", "a size such as 64MiB or 1.5GB", sizeof(uint64_t)},
+    [CONFIG_DURATION] = {"duration", "a duration such as 500ms, 10s or 5min", sizeof(int64_t)},
+    [CONFIG_WAIT] = {"duration", "no, forever, or a duration such as 10s", sizeof(int64_t)},
+    [CONFIG_BOOL] = {"true or false", "true or false", sizeof(bool)},
+    [CONFIG_CHOICE] = {"choice", "", sizeof(int)},
+    [CONFIG_CPUS] = {"set of CPUs", "CPUs such as 2, 0-3,8 or [0, 2]", sizeof(cpu_set_t)},
+    [CONFIG_AMOUNT] = {"size or part", "a size such as 10GiB, or a part such as 2%, 0% to 100%",
+                       sizeof(struct option_amount)},
+    [CONFIG_OVERLOAD] = {"policy", "drop-newest, decimate N (2 to 1000000) or stop",
+                         sizeof(struct config_overload)},
+};
+
+const char *config_type_name(const struct config_key *key)
+{
+    return types[key->type].name;
+}
+
+size_t config_value_bytes(const struct config_key *key)
+{
+    return types[key->type].bytes;
+}
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* With the unit that leaves the smallest whole number. */
+static const char *format_exactly(uint64_t value, const struct unit *units, char *buf,
+                                  size_t buf_bytes)
+{
+    const struct unit *best = units;
+
+    for (; units->name; units++)
+        if (value % units->factor == 0 && units->factor > best->factor)
+            best = units;
+    snprintf(buf, buf_bytes, "%llu%s", (unsigned long long)(value / best->factor),
+             value ? best->name : "");
+    return buf;
+}
+
+const char *config_format_bytes(uint64_t bytes, char *buf, size_t buf_bytes)
+{
+    static const struct unit units[] = {{"", 1},
+                                        {"kB", 1000},
+                                        {"KiB", 1ull << 10},
+                                        {"MB", 1000000},
+                                        {"MiB", 1u << 20},
+                                        {"GB", 1000000000},
+                                        {"GiB", 1u << 30},
+                                        {"TB", 1000000000000},
+                                        {"TiB", 1ull << 40},
+                                        {"PB", 1000000000000000},
+                                        {"PiB", 1ull << 50},
+                                        {NULL, 0}};
+
+    return format_exactly(bytes, units, buf, buf_bytes);
+}
+
+const char *config_format_duration(int64_t ns, char *buf, size_t buf_bytes)
+{
+    static const struct unit units[] = {{"ns", 1},
+                                        {"us", 1000},
+                                        {"ms", 1000000},
+                                        {"s", 1000000000},
+                                        {"min", 60000000000},
+                                        {"h", 3600000000000},
+                                        {"d", 86400000000000},
+                                        {NULL, 0}};
+
+    return format_exactly((uint64_t)ns, units, buf, buf_bytes);
+}
+
+const char *config_format_cpus(const cpu_set_t *set, char *buf, size_t buf_bytes)
+{
+    size_t at = 0;
+
+    buf[0] = '\0';
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        int last = cpu;
+
+        if (!CPU_ISSET((size_t)cpu, set))
+            continue;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET((size_t)last + 1, set))
+            last++;
+        at = units_append(buf, buf_bytes, at, last > cpu ? "%s%d-%d" : "%s%d", at ? "," : "", cpu,
+                          last);
+        cpu = last;
+    }
+    return buf;
+}
+
+/* Would YAML and we take it for the same text without quotes? */
+static bool is_plain(const char *text)
+{
+    static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "null"};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcasecmp(text, words[i]) == 0)
+            return false;
+    return *text &&
+           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                        "_./:%-") == strlen(text) &&
+           !strchr("-:%0123456789.", text[0] == '.' && text[1] == '/' ? '/' : text[0]) &&
+           text[strlen(text) - 1] != ':';
+}
+
+const char *config_format_text(const char *text, bool keeps_dollars, char *buf, size_t buf_bytes)
+{
+    size_t at = 0;
+
+    if (is_plain(text)) {
+        snprintf(buf, buf_bytes, "%s", text);
+        return buf;
+    }
+    at = units_append(buf, buf_bytes, at, "\"");
+    for (const char *p = text; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            at = units_append(buf, buf_bytes, at, "\\%c", *p);
+        else if (*p == '$' && !keeps_dollars)
+            at = units_append(buf, buf_bytes, at, "$$");
+        else if ((unsigned char)*p < ' ' || *p == 0x7f)
+            at = units_append(buf, buf_bytes, at, "\\x%02x", (unsigned)(unsigned char)*p);
+        else
+            at = units_append(buf, buf_bytes, at, "%c", *p);
+    }
+    units_append(buf, buf_bytes, at, "\"");
+    return buf;
+}
+
+static const char *format_overload(const struct config_overload *overload, char *buf,
+                                   size_t buf_bytes)
+{
+    static const char *const names[] = {"drop-newest", "decimate", "stop"};
+
+    if (overload->policy == CONFIG_DECIMATE)
+        snprintf(buf, buf_bytes, "decimate %llu", (unsigned long long)overload->each);
+    else
+        snprintf(buf, buf_bytes, "%s", names[overload->policy]);
+    return buf;
+}
+
+static const char *format_amount(const struct option_amount *amount, char *buf, size_t buf_bytes)
+{
+    if (amount->percent > 0.0)
+        snprintf(buf, buf_bytes, "%.15g%%", amount->percent);
+    else
+        config_format_bytes(amount->bytes, buf, buf_bytes);
+    return buf;
+}
+
+const char *config_format(const struct config_key *key, const void *place, char *buf,
+                          size_t buf_bytes)
+{
+    char cpus[4096];
+
+    switch (key->type) {
+    case CONFIG_COUNT:
+        snprintf(buf, buf_bytes, "%llu", (unsigned long long)*(const uint64_t *)place);
+        return buf;
+    case CONFIG_BYTES:
+        return config_format_bytes(*(const uint64_t *)place, buf, buf_bytes);
+    case CONFIG_WAIT:
+        if (*(const int64_t *)place == 0 || *(const int64_t *)place == INT64_MAX) {
+            snprintf(buf, buf_bytes, *(const int64_t *)place ? "forever" : "no");
+            return buf;
+        }
+        return config_format_duration(*(const int64_t *)place, buf, buf_bytes);
+    case CONFIG_DURATION:
+        return config_format_duration(*(const int64_t *)place, buf, buf_bytes);
+    case CONFIG_BOOL:
+        snprintf(buf, buf_bytes, "%s", *(const bool *)place ? "true" : "false");
+        return buf;
+    case CONFIG_CHOICE:
+        snprintf(buf, buf_bytes, "%s", key->choices[*(const int *)place]);
+        return buf;
+    case CONFIG_CPUS:
+        snprintf(buf, buf_bytes, "\"%s\"", config_format_cpus(place, cpus, sizeof cpus));
+        return buf;
+    case CONFIG_AMOUNT:
+        return format_amount(place, buf, buf_bytes);
+    case CONFIG_OVERLOAD:
+        return format_overload(place, buf, buf_bytes);
+    default:
+        return config_format_text(*(const char *const *)place, key->type == CONFIG_COMMAND, buf,
+                                  buf_bytes);
+    }
+}
+
+static const char *format_bound(const struct config_key *key, double bound, char *buf,
+                                size_t buf_bytes)
+{
+    if (key->type == CONFIG_BYTES)
+        return config_format_bytes((uint64_t)bound, buf, buf_bytes);
+    if (key->type == CONFIG_DURATION || key->type == CONFIG_WAIT)
+        return config_format_duration((int64_t)bound, buf, buf_bytes);
+    snprintf(buf, buf_bytes, "%.0f", bound);
+    return buf;
+}
+
+const char *config_allowed(const struct config_key *key, char *buf, size_t buf_bytes)
+{
+    char low[48], high[48];
+    size_t at = units_append(buf, buf_bytes, 0, "%s", types[key->type].example);
+
+    for (unsigned i = 0; key->choices && key->choices[i]; i++)
+        at = units_append(buf, buf_bytes, at, "%s%s",
+                          i == 0                ? ""
+                          : key->choices[i + 1] ? ", "
+                                                : " or ",
+                          key->choices[i]);
+    if (key->max > 0)
+        at = units_append(buf, buf_bytes, at, ", %s to %s",
+                          format_bound(key, key->min, low, sizeof low),
+                          format_bound(key, key->max, high, sizeof high));
+    if (key->zero)
+        units_append(buf, buf_bytes, at, ", or 0");
+    return buf;
+}

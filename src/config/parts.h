@@ -1,0 +1,43 @@
+/*
+ * parts.h - what the files that read a configuration have in common. One thread.
+ */
+#ifndef DAOREC_CONFIG_PARTS_H
+#define DAOREC_CONFIG_PARTS_H
+
+#include "config/config.h"
+
+struct config_key;
+
+/* What is being read, for messages. */
+struct config_reading {
+    struct config *config;
+    const char *file; /* as messages name it */
+    struct config_mistakes *mistakes;
+    bool no_memory;
+};
+
+/* "file:line: key: what"; line 0: the file as a whole; key NULL: none. The same again is dropped. */
+void config_mistake(struct config_reading *reading, unsigned line, const char *key, const char *fmt,
+                    ...) __attribute__((format(printf, 4, 5)));
+
+/* The whole file (or standard input) in memory that the configuration keeps, NUL behind it; NULL
+ * after a mistake. It is text: UTF-8 without NUL. */
+char *config_read_text(struct config_reading *reading, const char *path, size_t *ret_bytes);
+
+/* $VAR and ${VAR} become what they are in the environment, $$ a dollar. 0; -EINVAL with what is
+ * wrong; -ENOMEM. *ret is malloc'ed. */
+int config_expand(const char *text, char **ret, char *why, size_t why_bytes);
+
+/* YAML into config: every mistake is told. */
+void config_walk_text(struct config_reading *reading, const char *text, size_t bytes);
+
+/* Sources once all is read: what they have from the whole, streams' names, none twice. */
+void config_settle_sources(struct config_reading *reading, bool needs_sources);
+
+/* One more source, at its defaults, with its line; NULL after a mistake. */
+struct config_source *config_add_source(struct config_reading *reading, unsigned line);
+
+/* Refuse what is understood and has nothing behind it yet. */
+void config_refuse_pending(struct config_reading *reading);
+
+#endif

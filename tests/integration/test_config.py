@@ -1,0 +1,581 @@
+#!/usr/bin/env python3
+"""Configuration files: every mistake with its message, that every key arrives, examples, and the
+table of keys in README.md.
+
+    tests/integration/test_config.py --table     prints the table for README.md
+"""
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness as h  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FILE = os.path.join(h.output, "test.yaml")
+GOOD = "sources: [/tmp/a.im.shm]\n"
+ADDRESS = "a port such as 9464, or an address and a port such as 127.0.0.1:9464"
+FRAMES = "a whole number, 1 to 9000000000000000, or 0"
+SIZE = "a size such as 64MiB or 1.5GB, "
+TIME = "a duration such as 500ms, 10s or 5min, "
+ROLL = ("frames (5000), a size (1GiB), a time (10min), or a mapping with frames, size and time")
+URI = "smem:///path, file:///path, or the path of a segment"
+CPUS = "CPUs such as 2, 0-3,8 or [0, 2]"
+POLICY = "drop-newest, decimate N (2 to 1000000) or stop"
+SOURCES = "a list of sources, each with a uri"
+MAP = "keys of its own below it"
+NO_SEGMENT = ("sources: there is no segment to record; allowed: a list of sources, each with a uri "
+              "such as smem:///tmp/wfs.im.shm")
+EMPTY = "is empty; `daorec record --print-config` prints one to begin with"
+
+
+def run(*arguments, **options):
+    return subprocess.run([os.path.abspath(h.DAOREC), *map(str, arguments)], capture_output=True,
+                          text=True, timeout=60, check=False, **options)
+
+
+def write(content, path=FILE):
+    with open(path, "wb") as f:
+        f.write(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# ---- mistakes: what stands behind the good line, and what is said of it; {F} is the file. A line
+# ---- number counts from the line after it.
+
+VALUES = (
+    # numbers
+    ("samples: many", "samples: 'many' is no whole number; allowed: " + FRAMES),
+    ("samples: 1.5", "samples: '1.5' is no whole number; allowed: " + FRAMES),
+    ("samples: -1", "samples: '-1' is no whole number; allowed: " + FRAMES),
+    ("samples: 9e3", "samples: '9e3' is no whole number; allowed: " + FRAMES),
+    ("samples: 9000000000000001", "samples: '9000000000000001' is too large; allowed: " + FRAMES),
+    ("samples: 99999999999999999999",
+     "samples: '99999999999999999999' is too large; allowed: " + FRAMES),
+    ("samples: [1]", "samples: is a list; allowed: " + FRAMES),
+    ("samples: {a: 1}", "samples: is a mapping; allowed: " + FRAMES),
+    ("samples:", "samples: has no value; allowed: " + FRAMES),
+    ("samples: ~", "samples: has no value; allowed: " + FRAMES),
+    ("samples: ''", "samples: has no value; allowed: " + FRAMES),
+    ("frames: x", "samples: 'x' is no whole number; allowed: " + FRAMES),
+    ("priority: 100", "priority: '100' is too large; allowed: a whole number, 1 to 99, or 0"),
+    # sizes
+    ("buffer_limit: 64 apples",
+     f"buffer_limit: '64 apples' is no size; allowed: {SIZE}1MiB to 70TB, or 0"),
+    ("buffer_limit: 512", f"buffer_limit: '512' is too small; allowed: {SIZE}1MiB to 70TB, or 0"),
+    ("buffer_limit: 1EiB", f"buffer_limit: '1EiB' is no size; allowed: {SIZE}1MiB to 70TB, or 0"),
+    ("buffer_limit: 100TB",
+     f"buffer_limit: '100TB' is too large; allowed: {SIZE}1MiB to 70TB, or 0"),
+    # durations
+    ("duration: soon", f"duration: 'soon' is no duration; allowed: {TIME}1ms to 36500d, or 0"),
+    ("duration: 1us", f"duration: '1us' is too small; allowed: {TIME}1ms to 36500d, or 0"),
+    ("duration: 40000d", f"duration: '40000d' is too large; allowed: {TIME}1ms to 36500d, or 0"),
+    ("latency: 0", f"latency: '0' is too small; allowed: {TIME}10us to 1s"),
+    ("latency: 2s", f"latency: '2s' is too large; allowed: {TIME}10us to 1s"),
+    ("wait: long",
+     "wait: 'long' is no duration; allowed: no, forever, or a duration such as 10s"),
+    # words
+    ("backlog: maybe", "backlog: 'maybe' is no true or false; allowed: true or false"),
+    ("io: urin", "io: 'urin' is no choice; allowed: auto, uring or pwrite; did you mean 'uring'?"),
+    ("io: fast", "io: 'fast' is no choice; allowed: auto, uring or pwrite"),
+    ("overload: drop", f"overload: 'drop' is no policy; allowed: {POLICY}; "
+     "did you mean 'drop-newest'?"),
+    ("overload: decimate", "overload: 'decimate' does not say to which part, such as decimate 4; "
+     f"allowed: {POLICY}"),
+    ("overload: decimate 1", "overload: 'decimate 1' does not say to which part, such as "
+     f"decimate 4; allowed: {POLICY}"),
+    ("overload: stop 4", f"overload: 'stop 4' takes no number; allowed: {POLICY}"),
+    # CPUs
+    ("daq_affinity: all", f"daq_affinity: 'all' is no set of CPUs; allowed: {CPUS}"),
+    ("daq_affinity: 3-1", f"daq_affinity: '3-1' is no set of CPUs; allowed: {CPUS}"),
+    ("daq_affinity: 1024", f"daq_affinity: '1024' has a CPU beyond 1023; allowed: {CPUS}"),
+    ("sink_affinity: [0, [1]]", f"sink_affinity: is a list; allowed: {CPUS}"),
+    ("sink_affinity: {a: 0}", f"sink_affinity: is a mapping; allowed: {CPUS}"),
+    # parts
+    ("keep: {free: 101%}", "keep.free: '101%' is out of range; allowed: a size such as 10GiB, or a "
+     "part such as 2%, 0% to 100%"),
+    ("keep: {free: little}", "keep.free: 'little' is no size or part; allowed: a size such as "
+     "10GiB, or a part such as 2%, 0% to 100%"),
+    ("keep: {size: 1kB}", f"keep.size: '1kB' is too small; allowed: {SIZE}1MiB to 9PB, or 0"),
+    ("keep: {files: 1e12}", "keep.files: '1e12' is no whole number; allowed: a whole number, 1 to "
+     "1000000000, or 0"),
+    ("keep: {time: 1ms}", f"keep.time: '1ms' is too small; allowed: {TIME}1s to 36500d, or 0"),
+    ("keep: 2%", f"keep: is one value; allowed: {MAP}"),
+    ("keep: [free]", f"keep: is a list; allowed: {MAP}"),
+    # rollover
+    ("file_rollover: 10m", "file_rollover: '10m' could be megabytes or minutes: write MB or min; "
+     f"allowed: {ROLL}"),
+    ("file_rollover: often", "file_rollover: 'often' is neither frames, nor size, nor time; "
+     f"allowed: {ROLL}"),
+    ("file_rollover: 0", "file_rollover: '0' would never end a file, or at once; "
+     f"allowed: {ROLL}"),
+    ("file_rollover: 1KiB", "file_rollover.size: '1KiB' is too small; "
+     f"allowed: {SIZE}64KiB to 70TB, or 0"),
+    ("file_rollover: [1]", f"file_rollover: is a list; allowed: {ROLL}"),
+    ("file_rollover: {size: 1}", "file_rollover.size: '1' is too small; "
+     f"allowed: {SIZE}64KiB to 70TB, or 0"),
+    ("file_rollover: {frames: -1}", "file_rollover.frames: '-1' is no whole number; allowed: "
+     "a whole number, 1 to 1000000000000, or 0"),
+    ("file_rollover: {time: 1us}", "file_rollover.time: '1us' is too small; "
+     f"allowed: {TIME}1ms to 36500d, or 0"),
+    # texts
+    ("root_storage: ''", "root_storage: has no value; allowed: a path"),
+    ("root_storage: [a]", "root_storage: is a list; allowed: a path"),
+    ('root_storage: "a\\0b"', "root_storage: has a NUL character; allowed: a path"),
+    ("keywords: {OBJECT: Ö}", "keywords.OBJECT: 'Ö' has other characters than the printable ones "
+     "of ASCII; allowed: up to 60 characters of ASCII"),
+    ("keywords: {ORIGIN: " + "x" * 61 + "}", "keywords.ORIGIN: '" + "x" * 61 + "' is too long; "
+     "allowed: up to 60 characters of ASCII"),
+    ("keywords: {ORIGIN: }", "keywords.ORIGIN: has no value; allowed: up to 60 characters of "
+     "ASCII"),
+    ("metrics: {listen: localhost:9464}", "metrics.listen: 'localhost:9464' is no address; "
+     f"allowed: {ADDRESS}"),
+    ("metrics: {listen: 127.0.0.1:99999}", "metrics.listen: '127.0.0.1:99999' is no address; "
+     f"allowed: {ADDRESS}"),
+    # variables
+    ("root_storage: /data/$DAOREC_NOT_SET", "root_storage: has $DAOREC_NOT_SET, which is not set "
+     "in the environment; set it, or write $$ for a dollar"),
+    ("root_storage: ${DAOREC_NOT_SET}/x", "root_storage: has $DAOREC_NOT_SET, which is not set in "
+     "the environment; set it, or write $$ for a dollar"),
+    ("root_storage: /data/$", "root_storage: has a $ without the name of a variable; write $$ for "
+     "a dollar"),
+    ("root_storage: ${DAOREC", "root_storage: has a $ without the name of a variable; write $$ "
+     "for a dollar"),
+    ("samples: $WORD", "samples: 'word' is no whole number; allowed: " + FRAMES),
+    # keys
+    ("sampels: 3", "sampels: no such key; did you mean 'samples'?"),
+    ("buffer_limits: 3", "buffer_limits: no such key; did you mean 'buffer_limit'?"),
+    ("listen: :9500", "listen: no such key here; it is metrics.listen"),
+    ("size: 1GiB", "size: no such key here; it is file_rollover.size or keep.size"),
+    ("keep: {root_storage: /}", "keep.root_storage: no such key here; it is root_storage"),
+    ("keep: {fre: 1%}", "keep.fre: no such key; did you mean 'free'?"),
+    ("keep: {xyzzy: 1%}", "keep.xyzzy: no such key; allowed: free, files, size, time"),
+    ("xyzzy: 1", "xyzzy: no such key; allowed: root_storage, sources, samples, duration, "
+     "file_rollover, buffer_limit, overload, latency, backlog, wait, eager_start, daq_affinity, "
+     "sink_affinity, priority, io, direct, keep, keywords, control, metrics, hooks"),
+    ("? [a]\n: 1", "a key is a list; a key is a name"),
+    ("<<: {samples: 1}",
+     "<<: mappings are not merged; what holds for all sources stands at the top"),
+    ("samples: 1\nsamples: 1", "@2 samples: stands here twice; leave one"),
+    ("samples: 1\nframes: 1",
+     "@2 samples: stands here twice ('frames' is the same key); leave one"),
+    ("keep: {free: 1%}\nretention: {free: 1%}",
+     "@2 keep: stands here twice ('retention' is the same key); leave one"),
+    ("samples: !mine 3", "the tag !mine means nothing here; leave it out"),
+    # YAML
+    ("keep:\n\tfree: 1%", "@2 is no YAML: a tab; indent with spaces"),
+    ("keep: {free: 1%", "@2 is no YAML: did not find expected ',' or '}', "
+     "while parsing a flow mapping"),
+    ("keep: 'free", "@2 is no YAML: found unexpected end of stream, "
+     "while scanning a quoted scalar"),
+    ("keep: *nothing", "is no YAML: found undefined alias"),
+    ("keep: " + "[" * 30000, "@2 is no YAML: did not find expected node content, "
+     "while parsing a flow node"),
+    ("keep: {free: " + "{free: " * 30 + "1%" + "}" * 31, "keep.free: is a mapping; allowed: a size such as "
+     "10GiB, or a part such as 2%, 0% to 100%"),
+    ("--- \nsamples: 1", "a second document begins; a configuration is one"),
+    # what has nothing behind it yet
+    ("control: /run/daorec.sock", "control: this version of daorec cannot do that yet; "
+     "leave it out"),
+    ("eager_start: no", "eager_start: this version of daorec cannot do that yet; leave it out"),
+)
+
+# Whole files, and the lines about them; {F} is the file.
+FILES = (
+    ("", ("{F}: " + EMPTY,)),
+    ("# nothing\n", ("{F}: " + EMPTY,)),
+    ("---\n...\n", ("{F}: " + EMPTY,)),
+    ("just a text\n", ("{F}:1: is one value; a configuration is a mapping of keys, such as "
+                       "root_storage: /data",)),
+    ("- a\n- b\n", ("{F}:1: is a list; a configuration is a mapping of keys, such as "
+                    "root_storage: /data",)),
+    ("samples: 3\n", ("{F}: " + NO_SEGMENT,)),
+    ("sources: []\n", ("{F}: " + NO_SEGMENT,)),
+    ("sources: [file:///tmp/x]\n", ("{F}: " + NO_SEGMENT,)),
+    ("sources: /tmp/a.im.shm\n", ("{F}:1: sources: is one value; allowed: " + SOURCES,
+                                  "{F}: " + NO_SEGMENT)),
+    ("sources: {uri: /tmp/a.im.shm}\n", ("{F}:1: sources: is a mapping; allowed: " + SOURCES,
+                                         "{F}: " + NO_SEGMENT)),
+    ("sources:\n- uri: /tmp/a\n- [a]\n",
+     ("{F}:3: sources: a source is no list; allowed: " + SOURCES,)),
+    ("sources:\n- uri: /tmp/a\n- samples: 1\n",
+     ("{F}:3: sources: a source without a uri; allowed: " + URI,)),
+    ("sources:\n- uri: /tmp/a\n- http:///tmp/b\n",
+     ("{F}:3: sources.uri: 'http:///tmp/b' has a scheme that is unknown; allowed: " + URI,)),
+    ("sources:\n- uri: /tmp/a\n- smem://tmp/b\n",
+     ("{F}:3: sources.uri: 'smem://tmp/b' has no absolute path: it begins with three slashes; "
+      "allowed: " + URI,)),
+    ("sources:\n- uri: /tmp/a\n- smem:///\n",
+     ("{F}:3: sources.uri: 'smem:///' names nothing; allowed: " + URI,)),
+    ("sources:\n- uri: /tmp/a\n- ''\n",
+     ("{F}:3: sources.uri: '' names nothing; allowed: " + URI,)),
+    ("sources:\n- /tmp/a.im.shm\n- smem:///tmp/a.im.shm\n",
+     ("{F}:3: sources: 'smem:///tmp/a.im.shm' and '/tmp/a.im.shm' (in line 2) are one and the "
+      "same; leave one",)),
+    ("sources:\n- /tmp/a.im.shm\n- /tmp/a.im.shm\n",
+     ("{F}:3: sources: '/tmp/a.im.shm' is there twice (also in line 2); leave one",)),
+    ("sources:\n- &one /tmp/a.im.shm\n- *one\n",
+     ("{F}:2: sources: '/tmp/a.im.shm' is there twice (also in line 2); leave one",)),
+    ("sources:\n- /tmp/a.im.shm\n- /dev/shm/a.im.shm\n",
+     ("{F}:3: sources: '/dev/shm/a.im.shm' and '/tmp/a.im.shm' (in line 2) would both be stream "
+      "'a'; give one of them a name",)),
+    ("sources:\n- /tmp/a.im.shm\n- {uri: /tmp/b.im.shm, name: a}\n",
+     ("{F}:3: sources: '/tmp/b.im.shm' and '/tmp/a.im.shm' (in line 2) would both be stream "
+      "'a'; give one of them a name",)),
+    ("sources:\n- {uri: /tmp/a.im.shm, name: a/b}\n",
+     ("{F}:2: sources.name: 'a/b' is no name of a stream; allowed: up to 56 of A-Z a-z 0-9 _ -",)),
+    ("sources:\n- /tmp/" + "a" * 57 + ".im.shm\n",
+     ("{F}:2: sources.uri: '/tmp/" + "a" * 57 + ".im.shm' makes too long a name for a stream; give "
+      "it a name of at most 56 characters",)),
+    ("sources:\n- /tmp/a\n- file:///tmp/x\n- file:///etc/x\n",
+     ("{F}:4: sources: 'file:///etc/x' and 'file:///tmp/x' (in line 3) would both be copied as "
+      "'x'; link one of them under another name",)),
+    ("sources:\n- /tmp/a\n- file:///tmp/.x\n",
+     ("{F}:3: sources.uri: 'file:///tmp/.x' is a hidden file; link it under a name that does not "
+      "begin with a dot",)),
+    ("sources:\n- /tmp/a\n- file:///tmp/\n",
+     ("{F}:3: sources.uri: 'file:///tmp/' names no file; give one",)),
+    ("sources:\n- /tmp/a\n- {uri: 'file:///tmp/x', samples: 3, unit: adu}\n",
+     ("{F}:3: sources.unit: means nothing for a file, which is copied as it is; leave it out",
+      "{F}:3: sources.samples: means nothing for a file, which is copied as it is; leave it out")),
+    ("sources:\n- uri: /tmp/a\n  sample: 3\n",
+     ("{F}:3: sources.sample: no such key; did you mean 'samples'?",)),
+    ("sources:\n- uri: /tmp/a\n  keep: 3\n",
+     ("{F}:3: sources.keep: no such key here; it is keep",)),
+    ("sources:\n- uri: /tmp/a\n  samples: x\n",
+     ("{F}:3: sources.samples: 'x' is no whole number; allowed: " + FRAMES,)),
+    ("sources:\n- uri: /tmp/a\n  file_rollover: 1s2\n",
+     ("{F}:3: sources.file_rollover: '1s2' is neither frames, nor size, nor time; "
+      "allowed: " + ROLL,)),
+    ("sources:\n- uri: /tmp/a\n  file_rollover: {tim: 1s}\n",
+     ("{F}:3: sources.file_rollover.tim: no such key; did you mean 'time'?",)),
+    (b"sources: [/tmp/a]\nsamples: \xff\n",
+     ("{F}:2: is not UTF-8 (byte 0xff); a configuration is text in UTF-8",)),
+    (b"sources: [/tmp/a]\n\nsamples: 1\0\n",
+     ("{F}:3: has a NUL byte; a configuration is text in UTF-8",)),
+    ("sources: [/tmp/a]".encode("utf-16"),
+     ("{F}:1: is not UTF-8 (byte 0xff); a configuration is text in UTF-8",)),
+    (b"sources: [/tmp/a]\nsamples: \x1b[2J\n",
+     ("{F}:2: is no YAML: control characters are not allowed (0x1b)",)),
+    (b"#" * (1 << 20) + b"\n",
+     ("{F}: is larger than a configuration may be; the most is 1024 KiB",)),
+)
+
+
+def said(run_, path=FILE):
+    assert run_.returncode == 2, (run_.returncode, run_.stdout, run_.stderr)
+    assert run_.stdout == "", run_.stdout
+    return run_.stderr.replace(path, "{F}").splitlines()
+
+
+def every_mistake_in_a_value_has_its_message():
+    environment = dict(os.environ, WORD="word")
+    environment.pop("DAOREC_NOT_SET", None)
+    for text, message in VALUES:
+        line = 2
+        if message.startswith("@"):
+            line, message = int(message[1]) + 1, message[3:]
+        write(GOOD + text + "\n")
+        lines = said(run("check", FILE, env=environment))
+        if message.startswith("is no YAML"):  # its line is libyaml's to tell
+            lines = [re.sub(r":\d+:", f":{line}:", one) for one in lines]
+        assert lines == [f"{{F}}:{line}: {message}"], (text[:99], lines, message)
+
+
+def every_mistake_in_a_file_has_its_message():
+    for content, messages in FILES:
+        write(content)
+        lines = said(run("check", FILE))
+        assert lines[:len(messages)] == list(messages), (content[:99], lines, messages)
+
+
+def all_mistakes_are_told_and_nothing_starts():
+    write("samples: -1\nroot_storage: " + os.path.join(h.output, "never") + "\nio: x\n"
+          "sources:\n- {uri: /tmp/a, latency: 9s}\nxyz: 1\n")
+    for command in (("check", FILE), ("record", "-c", FILE), ("doctor", "-c", FILE),
+                    ("record", "-c", FILE, "--print-config")):
+        if command[0] == "doctor" and "--config" not in run("doctor", "--help").stdout:
+            continue
+        lines = said(run(*command))
+        assert [line.split(":")[1] for line in lines] == ["1", "3", "5", "6"], lines
+    assert not os.path.exists(os.path.join(h.output, "never"))
+
+
+def what_cannot_be_read_is_said():
+    missing = os.path.join(h.output, "missing.yaml")
+    assert said(run("check", missing), missing) == ["{F}: cannot be read: No such file or directory"]
+    assert said(run("check", h.output), h.output) == ["{F}: cannot be read: Is a directory"]
+    assert said(run("check", "/dev/null"), "/dev/null") == [
+        "{F}: cannot be read: Invalid argument"]
+    lines = said(run("check"))
+    assert "which file?" in lines[0], lines
+
+
+def several_files_and_standard_input_are_checked():
+    good, bad = write(GOOD, FILE + ".good"), write("io: x\n" + GOOD, FILE + ".bad")
+    ran = run("check", good, bad, good)
+    assert ran.returncode == 2 and ran.stdout.count("is right") == 2, ran.stdout
+    ran = run("check", "-", input=GOOD)
+    assert ran.returncode == 0 and "is right" in ran.stdout, ran.stderr
+    ran = run("check", "-", input="io: x\n" + GOOD)
+    assert ran.stderr.startswith("standard input:1: io: "), ran.stderr
+    ran = run("check", "-q", good)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def a_good_file_says_what_is_there_and_what_is_not():
+    path = h.segment("seen")
+    source = h.sim(path, "--size", "7x5", "--type", "float32", "--depth", "16", "-n", "10")
+    source.wait()
+    name = h.stream_name(path)
+    write(f"root_storage: /data\nsources:\n- smem://{path}\n- /tmp/daorec-none.im.shm\n"
+          f"- file://{FILE}\n- file:///none/x\ndaq_affinity: 0,1023\n")
+    ran = run("check", FILE)
+    assert ran.returncode == 0 and ran.stderr == "", ran.stderr
+    lines = ran.stdout.splitlines()
+    assert lines[0] == f"{FILE} is right: 2 streams and 2 files into /data", lines
+    assert lines[1].split() == [name, path + ":", "7x5", "float32,", "depth", "16"], lines
+    assert lines[2].split() == ["daorec-none", "/tmp/daorec-none.im.shm:", "not", "there",
+                                "(yet)"], lines
+    assert lines[3].startswith(f"  (file)           {FILE}: ") and "copied" in lines[3], lines
+    assert lines[4] == "  (file)           /none/x: not there (yet)", lines
+    assert "note: daq_affinity: this machine does not have CPU 1023 for us" in lines[5:], lines
+
+
+def two_names_of_one_segment_are_one_source():
+    path = h.segment("linked")
+    h.sim(path, "--size", "4", "-n", "1").wait()
+    link = os.path.join(h.segments, "other.im.shm")
+    os.symlink(path, link)
+    write(f"sources:\n- {path}\n- {link}\n")
+    assert said(run("check", FILE)) == [f"{{F}}:3: sources: '{link}' and '{path}' (in line 2) are "
+                                        "one and the same; leave one"]
+
+
+# ---- printing ----
+
+def printed(*arguments, **options):
+    ran = run("record", "--print-config", *arguments, **options)
+    assert ran.returncode == 0 and ran.stderr == "", ran.stderr
+    return ran.stdout
+
+
+def what_print_config_prints_loads_again_unchanged():
+    first = printed()
+    write(first)
+    assert printed("-c", FILE) == first
+    assert run("check", FILE).returncode == 0
+    for example in sorted(os.listdir(os.path.join(ROOT, "config"))):
+        if example.endswith(".yaml"):
+            once = printed("-c", os.path.join(ROOT, "config", example))
+            write(once)
+            assert printed("-c", FILE) == once, example
+
+
+def the_examples_are_right():
+    for example, streams in (("minimal.yaml", 2), ("full.yaml", 1), ("elt.yaml", 48)):
+        path = os.path.join(ROOT, "config", example)
+        ran = run("check", path)
+        assert ran.returncode == 0 and ran.stderr == "", ran.stderr
+        assert f"is right: {streams} stream" in ran.stdout, ran.stdout
+    with open(os.path.join(ROOT, "config", "full.yaml"), encoding="utf-8") as f:
+        assert f.read() == printed(), "config/full.yaml is what --print-config prints"
+
+
+SET = """\
+root_storage: "/data/with a space/$$HOME"
+samples: 12
+duration: 90s
+file_rollover:
+  frames: 500
+  size: 2GiB
+  time: 2h
+buffer_limit: 128MiB
+overload: decimate 4
+latency: 3ms
+backlog: true
+wait: forever
+daq_affinity: "0-1,5"
+sink_affinity: "7"
+priority: 17
+io: pwrite
+direct: false
+keep:
+  free: 10GiB
+  files: 9
+  size: 3TB
+  time: 36h
+keywords:
+  ORIGIN: "OCA, Nice"
+  TELESCOP: ELT
+  INSTRUME: MICADO
+  OBSERVER: "O'Neil"
+  OBJECT: "HD 1234: \\"x\\""
+metrics:
+  listen: "0.0.0.0:9464"
+  textfile: /tmp/x.prom
+hooks:
+  file_closed: "rsync -a \\"$$DAOREC_FILE\\" archive:"
+  loss: page-me
+  low_disk: "true"
+  low_disk_below: 30GiB
+sources:
+  - uri: smem:///tmp/a.im.shm
+    name: one
+    unit: adu
+    samples: 3
+    file_rollover:
+      time: 7s
+    latency: 9ms
+    priority: 5
+    overload: stop
+  - uri: /tmp/b.im.shm
+  - uri: file:///tmp/c.fits
+"""
+
+
+def every_key_arrives():
+    """What is set is printed; the other keys are refused still."""
+    write(SET)
+    out = printed("-c", FILE)
+    keys = [line.split("\t")[0] for line in run("check", "--list-keys").stdout.splitlines()]
+    pending = ("control", "eager_start")
+    lines = [line for line in out.splitlines() if not line.lstrip().startswith("#")]
+    for line in SET.splitlines():
+        assert line in lines, (line, out)
+    names = {line.strip(" -").split(":")[0] for line in SET.splitlines()}
+    for key in keys:
+        if not key.startswith(pending):
+            assert key.split(".")[-1] in names, key
+    assert len([line for line in lines if line.startswith("  - uri")]) == 3
+
+
+def options_override_the_file_and_all_of_its_sources():
+    write(SET)
+    out = printed("-c", FILE, "-n", "100", "--roll-time", "1min", "-o", "/elsewhere", "--cpu", "2",
+                  "--io", "uring", "--keep-free", "1%", "/tmp/a.im.shm")
+    for line in ("samples: 100", "  time: 1min", "root_storage: /elsewhere", 'daq_affinity: "2"',
+                 "io: uring", "  free: 1%", "    name: one", "    latency: 9ms"):
+        assert line in out.splitlines(), (line, out)
+    assert "    samples: 3" not in out and "b.im.shm" not in out, out
+    assert "  - uri: file:///tmp/c.fits" in out
+
+
+def variables_are_expanded_after_parsing():
+    environment = dict(os.environ, PLACE="/data/a: [b", NUMBER="5", SCHEME="smem")
+    write("root_storage: $PLACE/${NUMBER}x\nsamples: $NUMBER\n"
+          "sources: ['$SCHEME:///tmp/a.im.shm']\n")
+    out = printed("-c", FILE, env=environment).splitlines()
+    assert 'root_storage: "/data/a: [b/5x"' in out and "samples: 5" in out, out
+    assert "  - uri: smem:///tmp/a.im.shm" in out, out
+
+
+# ---- the table in README.md ----
+
+def table():
+    rows = ["| key | what may stand there | default | |", "|---|---|---|---|"]
+    for line in run("check", "--list-keys").stdout.splitlines():
+        key, _, allowed, default, alias, _, meaning = line.split("\t")
+        also = f" (also `{alias}`)" if alias else ""
+        rows.append(f"| `{key}`{also} | {allowed} | {default} | {meaning} |")
+    return rows
+
+
+def the_table_in_the_readme_is_what_the_program_has():
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        readme = f.read().splitlines()
+    begin = readme.index(table()[0])
+    end = next(i for i in range(begin, len(readme)) if not readme[i].startswith("|"))
+    assert readme[begin:end] == table(), "tests/integration/test_config.py --table prints it"
+
+
+# ---- recording ----
+
+def a_configuration_is_recorded():
+    first, second = h.segment("first"), h.segment("second")
+    sources = [h.sim(path, "--size", "5x4", "--type", "uint16", "--rate", "500", "--depth", "64")
+               for path in (first, second)]
+    h.wait_for(lambda: os.path.exists(first) and os.path.exists(second))
+    write(f"root_storage: $HERE\nsamples: 200\nwait: 30s\nfile_rollover: 120\n"
+          f"buffer_limit: 4MiB\nsources:\n- uri: smem://{first}\n  name: camera\n"
+          f"- uri: {second}\n  samples: 50\n  file_rollover: {{frames: 20}}\n")
+    process = h.start(h.DAOREC, "record", "--json", "-c", FILE,
+                      env=dict(os.environ, HERE=h.output))
+    session = h.finish(process)
+    for source in sources:
+        source.terminate()
+    streams = {s["name"]: s for s in session.summary["streams"]}
+    camera, other = streams["camera"], streams[h.stream_name(second)]
+    assert camera["recorded"] == 200 and other["recorded"] == 50, streams
+    assert len(camera["files"]) == 2 and len(other["files"]) == 3, streams
+    h.judge(*camera["files"], *other["files"])
+
+
+def a_segment_on_the_command_line_is_recorded_as_the_file_has_it():
+    path = h.segment("picked")
+    source = h.sim(path, "--size", "5", "--rate", "500", "--depth", "64")
+    h.wait_for(lambda: os.path.exists(path))
+    write(f"root_storage: {h.output}\nsources:\n- {{uri: smem://{path}, name: named, samples: 9}}\n"
+          "- /tmp/daorec-none.im.shm\n")
+    session = h.finish(h.start(h.DAOREC, "record", "--json", "--wait", "-c", FILE, path))
+    source.terminate()
+    assert [s["name"] for s in session.summary["streams"]] == ["named"], session.summary
+    assert session.summary["streams"][0]["recorded"] == 9
+
+
+def cpus_that_are_not_there_are_refused_before_anything_starts():
+    path = h.segment("cpus")
+    write(f"root_storage: {h.output}/cpus\nsources: [{path}]\nsink_affinity: 1023\n")
+    ran = run("record", "-c", FILE)
+    assert ran.returncode == 2 and "sink_affinity 1023" in ran.stderr, ran.stderr
+    ran = run("record", "--cpu", "1000-1001", path)
+    assert ran.returncode == 2 and "--cpu 1000-1001: not of this machine" in ran.stderr, ran.stderr
+    ran = run("record", "--cpu", "x", path)
+    assert ran.returncode == 2 and "--cpu: 'x' is no set of CPUs" in ran.stderr, ran.stderr
+    assert not os.path.exists(f"{h.output}/cpus")
+
+
+def threads_run_on_the_cpus_of_their_role():
+    cpu = min(os.sched_getaffinity(0))
+    path = h.segment("roles")
+    source = h.sim(path, "--size", "5", "--rate", "500", "--depth", "64")
+    h.wait_for(lambda: os.path.exists(path))
+    write(f"root_storage: {h.output}\nsources: [{path}]\nsink_affinity: [{cpu}]\n")
+    process = h.start(h.DAOREC, "record", "--json", "-c", FILE)
+
+    def pinned():
+        there = []
+        for thread in os.listdir(f"/proc/{process.pid}/task"):
+            with open(f"/proc/{process.pid}/task/{thread}/status", encoding="ascii") as f:
+                there.append(re.search(r"Cpus_allowed_list:\t(.*)", f.read()).group(1))
+        return there.count(str(cpu)) == 3 or len(os.sched_getaffinity(0)) == 1
+    h.wait_for(pinned, what="opener, closer and writer to be on one CPU")
+    process.terminate()
+    h.finish(process)
+    source.terminate()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--table"]:
+        print("\n".join(table()))
+        sys.exit()
+    h.main([
+        every_mistake_in_a_value_has_its_message,
+        every_mistake_in_a_file_has_its_message,
+        all_mistakes_are_told_and_nothing_starts,
+        what_cannot_be_read_is_said,
+        several_files_and_standard_input_are_checked,
+        a_good_file_says_what_is_there_and_what_is_not,
+        two_names_of_one_segment_are_one_source,
+        what_print_config_prints_loads_again_unchanged,
+        the_examples_are_right,
+        every_key_arrives,
+        options_override_the_file_and_all_of_its_sources,
+        variables_are_expanded_after_parsing,
+        the_table_in_the_readme_is_what_the_program_has,
+        a_configuration_is_recorded,
+        a_segment_on_the_command_line_is_recorded_as_the_file_has_it,
+        cpus_that_are_not_there_are_refused_before_anything_starts,
+        threads_run_on_the_cpus_of_their_role,
+    ])

@@ -47,6 +47,7 @@ __all__ = ["Error", "Flag", "Gap", "Frame", "File", "Stream", "Session", "sessio
 
 _SMALL = 64 << 20  # an array of so many bytes is made without a look at what is free
 _TRIES = 10  # looks at a folder that changes under the eyes
+_COPIES = "files.d"  # of a session: files that were copied into it
 
 
 class Gap(collections.namedtuple("Gap", "first_cnt0 count cause time index")):
@@ -558,7 +559,7 @@ def _list(folder, is_found=False):
     try:
         with os.scandir(folder) as entries:
             entries = sorted((entry.name, entry.is_dir()) for entry in entries
-                             if not entry.name.startswith("."))
+                             if not entry.name.startswith(".") and entry.name != _COPIES)
     except OSError as error:
         if is_found and isinstance(error, FileNotFoundError):
             return [], []

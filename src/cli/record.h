@@ -10,7 +10,7 @@
 struct record_plan {
     struct session_config session;
     struct stream_keywords keywords;
-    char **paths;
+    char **paths, **files;
     struct stream_config *each;
 };
 

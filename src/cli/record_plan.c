@@ -73,6 +73,7 @@ static void make_session(struct record_plan *plan, const struct config *config)
                                               config->observer, config->object};
     plan->session = (struct session_config){
         .paths = plan->paths,
+        .files = plan->files,
         .root = config->root_storage,
         .each = plan->each,
         .sink_cpus = config->sink_cpus,
@@ -86,8 +87,10 @@ static void make_session(struct record_plan *plan, const struct config *config)
         const struct config_source *source = &config->sources[i];
         unsigned at = plan->session.path_count;
 
-        if (source->is_file)
+        if (source->is_file) {
+            plan->files[plan->session.file_count++] = (char *)(uintptr_t)source->path;
             continue;
+        }
         plan->paths[at] = (char *)(uintptr_t)source->path;
         make_stream(&plan->each[at], config, source, &plan->keywords);
         plan->session.path_count++;
@@ -101,7 +104,8 @@ int record_plan_make(struct record_plan *ret, const struct config *config)
     *ret = (struct record_plan){0};
     ret->paths = calloc(config->source_count + 1, sizeof *ret->paths);
     ret->each = calloc(config->source_count + 1, sizeof *ret->each);
-    if (!ret->paths || !ret->each)
+    ret->files = calloc(config->source_count + 1, sizeof *ret->files);
+    if (!ret->paths || !ret->each || !ret->files)
         return -ENOMEM;
     make_session(ret, config);
     r = check_cpus("--cpu", &config->daq_cpus);
@@ -115,5 +119,6 @@ int record_plan_make(struct record_plan *ret, const struct config *config)
 void record_plan_free(struct record_plan *plan)
 {
     free(plan->paths);
+    free(plan->files);
     free(plan->each);
 }

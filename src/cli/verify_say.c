@@ -89,7 +89,7 @@ void verify_print_whole(struct verify_run *run, const char *path, const char *ki
     else
         print_doubts(path, doubts);
     if (!run->options->json && !run->options->quiet && doubts->count == 0 &&
-        strcmp(kind, "ledger") == 0)
+        (strcmp(kind, "ledger") == 0 || strcmp(kind, "copy") == 0))
         printf("%s: good\n", path);
     verify_doubts_free(doubts);
 }

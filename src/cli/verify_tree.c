@@ -12,6 +12,7 @@
 
 #include "base/units.h"
 #include "cli/verify_tree.h"
+#include "recording/copies.h"
 #include "verify/chain.h"
 
 #define UNREAD_BYTES 250 /* of a path that is kept */
@@ -291,6 +292,27 @@ static bool doubt_whole(struct session *session, int error, const struct dao_tex
     return doubts->count > 0;
 }
 
+/* What was copied beside the streams; each that is not as it was is told under its own path. */
+static void check_copies(struct verify_run *run, const struct session *session)
+{
+    int fd = open(session->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (size_t i = 0; fd >= 0 && i < session->document.ledger.copy_count; i++) {
+        const struct ledger_copy *copy = &session->document.ledger.copies[i];
+        struct verify_doubts doubts = {0};
+        struct dao_text text = {""};
+        char path[4600];
+
+        if (copies_check(fd, copy, &text) < 0)
+            verify_doubts_add(&doubts, -1, "%s", text.s);
+        run->bytes += copy->bytes;
+        snprintf(path, sizeof path, "%.4090s/%.400s", session->path, copy->name);
+        verify_print_whole(run, path, "copy", &doubts);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
 static void check_ledger(struct verify_run *run, struct session *session, int error,
                          const struct dao_text *text, const char *uuid)
 {
@@ -311,6 +333,7 @@ static void check_ledger(struct verify_run *run, struct session *session, int er
             chain_check_span(session->ledger, session->chains, session->count, &doubts);
     }
     verify_print_whole(run, path, "ledger", &doubts);
+    check_copies(run, session);
 }
 
 /* Whether a recorder goes on is asked first: a session that is over then does not grow while its

@@ -95,6 +95,7 @@ struct config {
     const char *hook_file_closed, *hook_loss, *hook_low_disk;
     struct option_amount low_disk; /* what a low disk is */
     /* kept here */
+    size_t source_room;
     uint64_t given;                  /* a bit a row of the table: it stands in the file */
     unsigned lines[CONFIG_KEYS_MAX]; /* where */
     void **blocks;                   /* what strings and sources lie in */

@@ -11,21 +11,35 @@
 
 #include "config/keys.h"
 #include "config/parts.h"
+#include "recording/copies.h"
 #include "recording/find.h"
+
+/* What they lie in now is kept with the rest until the end. */
+static int grow(struct config *config, size_t room)
+{
+    struct config_source *grown = config_keep(config, room * sizeof *grown);
+
+    if (!grown)
+        return -ENOMEM;
+    if (config->source_count > 0)
+        memcpy(grown, config->sources, config->source_count * sizeof *grown);
+    config->sources = grown;
+    config->source_room = room;
+    return 0;
+}
 
 struct config_source *config_add_source(struct config_reading *reading, unsigned line)
 {
     struct config *config = reading->config;
     struct config_source *source;
+    size_t room = config->source_room;
 
     if (config->source_count == CONFIG_SOURCES_MAX) {
         config_mistake(reading, line, "sources", "is one source too many; allowed: up to %u",
                        CONFIG_SOURCES_MAX);
         return NULL;
     }
-    if (!config->sources)
-        config->sources = config_keep(config, CONFIG_SOURCES_MAX * sizeof *config->sources);
-    if (!config->sources) {
+    if (config->source_count == room && grow(config, room ? 2 * room : 8) < 0) {
         reading->no_memory = true;
         return NULL;
     }
@@ -77,6 +91,11 @@ static void check_file(struct config_reading *reading, const struct config_sourc
                        "'%.100s' is a hidden file; link it under a name that does not begin with "
                        "a dot",
                        source->uri);
+    else if (strlen(base) > COPIES_NAME_MAX)
+        config_mistake(
+            reading, source->line, "sources.uri",
+            "'%.100s' has a name of more than %d characters; link it under a shorter one",
+            source->uri, COPIES_NAME_MAX);
     for (unsigned i = 0; i < config_key_count; i++)
         if (config_is_of_source(&config_keys[i]) && source->given & 1ull << i &&
             strcmp(config_keys[i].name, "uri") != 0 && config_keys[i].type != CONFIG_ROLL)

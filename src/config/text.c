@@ -56,13 +56,13 @@ static bool check_text(struct config_reading *reading, const char *text, size_t 
     return true;
 }
 
-/* Up to one byte more than is allowed. Negative errno, or how many. */
-static ssize_t read_bytes(int fd, char *text)
+/* All there is, but not more than `most` bytes. Negative errno, or how many. */
+static ssize_t read_bytes(int fd, char *text, size_t most)
 {
     size_t used = 0;
 
-    while (used <= CONFIG_FILE_BYTES_MAX) {
-        ssize_t n = read(fd, text + used, CONFIG_FILE_BYTES_MAX + 1 - used);
+    while (used < most) {
+        ssize_t n = read(fd, text + used, most - used);
 
         if (n < 0 && errno != EINTR)
             return -errno;
@@ -73,31 +73,46 @@ static ssize_t read_bytes(int fd, char *text)
     return (ssize_t)used;
 }
 
+/* The bytes of an open file, one more than is allowed at most; or negative errno. */
+static ssize_t read_file(struct config *config, int fd, char **ret)
+{
+    size_t most = CONFIG_FILE_BYTES_MAX + 1;
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (S_ISDIR(st.st_mode))
+        return -EISDIR;
+    if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && fd != STDIN_FILENO)
+        return -EINVAL;
+    if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < most)
+        most = (size_t)st.st_size;
+    *ret = config_keep(config, most + 1);
+    if (!*ret)
+        return -ENOMEM;
+    if (fd != STDIN_FILENO) /* a pipe is waited for */
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return read_bytes(fd, *ret, most);
+}
+
 char *config_read_text(struct config_reading *reading, const char *path, size_t *ret_bytes)
 {
     bool is_input = strcmp(path, "-") == 0;
     int fd = is_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    char *text = config_keep(reading->config, CONFIG_FILE_BYTES_MAX + 2);
-    struct stat st;
-    ssize_t bytes = fd < 0 ? -errno : 0;
+    char *text = NULL;
+    ssize_t bytes = fd < 0 ? -errno : read_file(reading->config, fd, &text);
 
-    if (!text)
-        reading->no_memory = true;
-    if (fd >= 0 && text) {
-        if (!is_input && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
-            bytes = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-        else if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0)
-            bytes = read_bytes(fd, text);
-    }
     if (fd >= 0 && !is_input)
         close(fd);
-    if (bytes < 0)
+    if (bytes == -ENOMEM)
+        reading->no_memory = true;
+    else if (bytes < 0)
         config_mistake(reading, 0, NULL, "cannot be read: %s", strerror((int)-bytes));
     else if ((size_t)bytes > CONFIG_FILE_BYTES_MAX)
         config_mistake(reading, 0, NULL,
                        "is larger than a configuration may be; the most is %u KiB",
                        CONFIG_FILE_BYTES_MAX >> 10);
-    else if (text && check_text(reading, text, (size_t)bytes)) {
+    else if (check_text(reading, text, (size_t)bytes)) {
         *ret_bytes = (size_t)bytes;
         return text;
     }

@@ -32,6 +32,7 @@ void books_fini(struct books *books)
     free(books->file_counts);
     free(books->removed);
     free(books->failed_frames);
+    copies_free(&books->copies);
     rewrite_close(&books->rewrite);
     pthread_mutex_destroy(&books->lock);
     pthread_mutex_destroy(&books->write_lock);
@@ -97,6 +98,8 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
         .end_ns = books->end_ns,
         .streams = entries,
         .stream_count = books->count,
+        .copies = books->copies.list,
+        .copy_count = books->copies.count,
     };
     for (unsigned i = 0; i < books->count; i++) {
         struct record_stream *s = books->streams[i];

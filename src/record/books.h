@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "record/stream.h"
+#include "recording/copies.h"
 #include "recording/ledger.h"
 #include "recording/rewrite.h"
 
@@ -19,6 +20,7 @@ struct books {
     int64_t start_ns, end_ns; /* POSIX */
     struct record_stream *const *streams;
     unsigned count;
+    struct copies copies; /* files beside the streams; owned */
     /* kept here */
     pthread_mutex_t lock;
     struct ledger_file **files; /* [count], each growing */

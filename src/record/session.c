@@ -253,6 +253,19 @@ static int make_folders(struct session *session)
     return start_make_folders(session->streams, session->count, session->dir_fd);
 }
 
+/* The files that are to lie beside the frames. */
+static int copy_files(struct session *session)
+{
+    const struct session_config *config = session->config;
+    struct dao_text text = {""};
+    int r = copies_make(&session->books.copies, session->dir_fd, config->files, config->file_count,
+                        &text);
+
+    if (r < 0)
+        log_error("%s", *text.s ? text.s : strerror(-r));
+    return r;
+}
+
 /* Recording could not begin: leave no empty folders. */
 static void remove_folders(struct session *session)
 {
@@ -268,6 +281,8 @@ static void remove_folders(struct session *session)
         if (s->dir_fd >= 0)
             unlinkat(session->dir_fd, s->name, AT_REMOVEDIR);
     }
+    if (session->books.copies.count > 0)
+        copies_remove(session->dir_fd);
     snprintf(path, sizeof path, "%.4095s/%s", session->config->root, session->id);
     rmdir(path);
 }
@@ -507,6 +522,8 @@ int session_run(const struct session_config *config)
         r = start_engine(session.streams, session.count, config->engine, &session.engine);
     if (r == 0)
         r = make_folders(&session);
+    if (r == 0)
+        r = copy_files(&session);
     if (r == 0)
         r = start_retention(&session.retention, session.streams, session.count);
     if (r == 0)

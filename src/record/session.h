@@ -16,6 +16,8 @@
 struct session_config {
     char *const *paths; /* segments */
     unsigned path_count;
+    char *const *files; /* to be copied into the session */
+    unsigned file_count;
     const char *root; /* output folder */
     struct stream_config stream;
     const struct stream_config *each; /* [path_count]: that of each; NULL: all have `stream` */

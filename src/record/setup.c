@@ -209,6 +209,25 @@ static struct stream_shape *free_shape(struct record_stream *s)
     return shape;
 }
 
+static const char *card_of(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+static void put_labels(struct fits_facts *facts, const struct stream_config *config)
+{
+    const struct stream_keywords *keywords = config->keywords;
+
+    facts->bunit = card_of(config->unit);
+    if (!keywords)
+        return;
+    facts->origin = card_of(keywords->origin);
+    facts->telescope = card_of(keywords->telescope);
+    facts->instrument = card_of(keywords->instrument);
+    facts->observer = card_of(keywords->observer);
+    facts->object = card_of(keywords->object);
+}
+
 static int adopt_shape(struct record_stream *s, const struct dao_segment *segment,
                        struct dao_text *text)
 {
@@ -223,6 +242,7 @@ static int adopt_shape(struct record_stream *s, const struct dao_segment *segmen
         .session = s->session,
         .shm_path = s->path,
     };
+    put_labels(&shape->facts, &s->config);
     r = copy_keywords(shape, segment);
     if (r < 0) {
         snprintf(text->s, sizeof text->s, "%.200s: no memory for its keywords", s->path);

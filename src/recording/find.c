@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "recording/copies.h"
+
 static bool ends_with(const char *name, const char *tail)
 {
     size_t length = strlen(name), tail_length = strlen(tail);
@@ -117,6 +119,8 @@ static int take_entry(struct listing *listing, int dir_fd, const struct dirent *
     if (name[0] == '.')
         return 0;
     kind = kind_of(dir_fd, entry);
+    if (kind == S_IFDIR && strcmp(name, COPIES_FOLDER) == 0)
+        return 0;
     if (kind == S_IFDIR)
         return append_name(&listing->folders, &listing->folder_count, name);
     if (kind == S_IFREG && is_ours)

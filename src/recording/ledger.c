@@ -265,6 +265,23 @@ static json_t *brief_stream(const struct ledger *ledger, const struct ledger_str
     return object;
 }
 
+static json_t *copies(const struct ledger *ledger)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < ledger->copy_count; i++) {
+        const struct ledger_copy *copy = &ledger->copies[i];
+        json_t *object = json_object();
+
+        json_object_set_new(object, "name", json_text_value(copy->name));
+        json_object_set_new(object, "source", json_text_value(copy->source));
+        json_object_set_new(object, "bytes", integer(copy->bytes));
+        json_object_set_new(object, "sha256", json_string(copy->sha256));
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
 char *ledger_to_json(const struct ledger *ledger, bool brief)
 {
     json_t *root = json_object(), *streams = json_array();
@@ -280,6 +297,8 @@ char *ledger_to_json(const struct ledger *ledger, bool brief)
         json_object_set_new(root, "end", utc(ledger->end_ns));
         if (ledger->recovered)
             json_object_set_new(root, "recovered", json_true());
+        if (ledger->copy_count > 0)
+            json_object_set_new(root, "copies", copies(ledger));
     }
     for (size_t i = 0; i < ledger->stream_count; i++)
         json_array_append_new(streams, brief ? brief_stream(ledger, &ledger->streams[i])

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/sha256.h"
 #include "lib/layout.h"
 #include "recording/tree.h"
 
@@ -94,6 +95,14 @@ struct ledger_stream {
     struct ledger_removed removed; /* those that were there */
 };
 
+/* A file that was copied into the session: see copies.h. */
+struct ledger_copy {
+    const char *name;   /* below the session's folder */
+    const char *source; /* its path at that time */
+    uint64_t bytes;
+    char sha256[SHA256_TEXT_BYTES];
+};
+
 struct ledger {
     const char *session, *uuid, *host, *root;
     const char *version;      /* NULL: this program's */
@@ -101,6 +110,8 @@ struct ledger {
     bool recovered;           /* rebuilt from the files after a crash */
     struct ledger_stream *streams;
     size_t stream_count;
+    const struct ledger_copy *copies; /* NULL where there are none */
+    size_t copy_count;
 };
 
 /*

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
-#include "recording/ledger.h"
+#include "recording/copies.h"
 
 #define TEXT_BYTES_MAX (64u << 20)
 #define STREAMS_MAX    1000u
@@ -345,6 +345,40 @@ static void get_stream(struct parser *p, const json_t *object, struct ledger_str
         fail(p, "restarts", "do not fit the runs");
 }
 
+/* A name that leads nowhere out of its folder, and a sum. */
+static void get_copy(struct parser *p, const json_t *object, struct ledger_copy *ret)
+{
+    const char *sum = get_text(p, object, "sha256"), *base;
+
+    ret->name = get_text(p, object, "name");
+    ret->source = get_text(p, object, "source");
+    ret->bytes = get_count(p, object, "bytes");
+    if (strlen(sum) != SHA256_TEXT_BYTES - 1 ||
+        strspn(sum, "0123456789abcdef") != SHA256_TEXT_BYTES - 1)
+        fail(p, "sha256", "is no SHA-256");
+    else
+        memcpy(ret->sha256, sum, SHA256_TEXT_BYTES);
+    base = strchr(ret->name, '/');
+    if (strncmp(ret->name, COPIES_FOLDER "/", sizeof COPIES_FOLDER) != 0 || !base ||
+        base[1] == '\0' || base[1] == '.' || strchr(base + 1, '/') ||
+        strlen(base + 1) > COPIES_NAME_MAX)
+        fail(p, "name", "is no name of a copy");
+}
+
+/* Not there where no file was copied. */
+static void get_copies(struct parser *p, const json_t *root, struct ledger *ret)
+{
+    const json_t *list =
+        json_object_get(root, "copies") ? get_list(p, root, "copies", STREAMS_MAX) : NULL;
+    size_t count = list ? json_array_size(list) : 0;
+    struct ledger_copy *copies = count > 0 ? keep(p, count, sizeof *copies) : NULL;
+
+    for (size_t i = 0; i < count && !p->error; i++)
+        get_copy(p, json_array_get(list, i), &copies[i]);
+    ret->copies = copies;
+    ret->copy_count = p->error ? 0 : count;
+}
+
 static void get_ledger(struct parser *p, const json_t *root)
 {
     struct ledger *ledger = &p->document->ledger;
@@ -363,6 +397,7 @@ static void get_ledger(struct parser *p, const json_t *root)
     for (size_t i = 0; i < count && !p->error; i++)
         get_stream(p, json_array_get(list, i), &ledger->streams[i]);
     ledger->stream_count = p->error ? 0 : count;
+    get_copies(p, root, ledger);
 }
 
 /* ---- the file ---- */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "recording/copies.h"
 #include "recording/mark.h"
 #include "recording/reading.h"
 
@@ -183,11 +184,11 @@ void retire_end(struct retire *retire)
     retire->fd = retire->dir_fd = -1;
 }
 
-/* The ledger, and what repair kept of earlier ones. */
+/* The ledger, what repair kept of earlier ones, and what was copied beside it. */
 static bool is_ledger(const char *name)
 {
     return strcmp(name, "session.json") == 0 ||
-           strncmp(name, "session.json.before-repair", 26) == 0;
+           strncmp(name, "session.json.before-repair", 26) == 0 || strcmp(name, COPIES_FOLDER) == 0;
 }
 
 /* Remove the ledgers in it, where it has nothing else. Takes dir. */
@@ -199,6 +200,8 @@ static bool remove_ledgers(DIR *dir)
     while (only && (entry = readdir(dir)))
         only = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
                is_ledger(entry->d_name);
+    if (only)
+        copies_remove(dirfd(dir));
     rewinddir(dir);
     while (only && (entry = readdir(dir)))
         if (is_ledger(entry->d_name))

@@ -53,7 +53,8 @@ int retire_unlink(struct retire *retire);
 /* Let go of it. Safe on one that was not begun but zeroed with both descriptors -1. */
 void retire_end(struct retire *retire);
 
-/* Remove the folder of a stream, and that of its session, if nothing is left in them but a ledger.
+/* Remove the folder of a stream, and that of its session, if nothing is left in them but a ledger
+ * and copied files, which go with it.
  * Not for the session that is being recorded. */
 void retire_folders(int root_fd, const char *session, const char *stream);
 

@@ -40,6 +40,8 @@ static char *compose(struct rebuild_job *job)
         .recovered = true,
         .streams = calloc(job->stream_count ? job->stream_count : 1, sizeof *ledger.streams),
         .stream_count = job->stream_count,
+        .copies = old->copies,
+        .copy_count = old->copy_count,
     };
     char *text = NULL;
 

@@ -4,10 +4,16 @@ table of keys in README.md.
 
     tests/integration/test_config.py --table     prints the table for README.md
 """
+import glob
+import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
+
+import numpy as np
+from astropy.io import fits
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
@@ -293,10 +299,8 @@ def every_mistake_in_a_file_has_its_message():
 def all_mistakes_are_told_and_nothing_starts():
     write("samples: -1\nroot_storage: " + os.path.join(h.output, "never") + "\nio: x\n"
           "sources:\n- {uri: /tmp/a, latency: 9s}\nxyz: 1\n")
-    for command in (("check", FILE), ("record", "-c", FILE), ("doctor", "-c", FILE),
+    for command in (("check", FILE), ("record", "-c", FILE),
                     ("record", "-c", FILE, "--print-config")):
-        if command[0] == "doctor" and "--config" not in run("doctor", "--help").stdout:
-            continue
         lines = said(run(*command))
         assert [line.split(":")[1] for line in lines] == ["1", "3", "5", "6"], lines
     assert not os.path.exists(os.path.join(h.output, "never"))
@@ -556,6 +560,147 @@ def threads_run_on_the_cpus_of_their_role():
     source.terminate()
 
 
+def cards_and_units_stand_in_every_file():
+    path, other = h.segment("cards"), h.segment("nocards")
+    sources = [h.sim(p, "--size", "5x4", "--rate", "500", "--depth", "64") for p in (path, other)]
+    h.wait_for(lambda: os.path.exists(path) and os.path.exists(other))
+    longest = "it's " * 10 + "x"  # 51 characters, 10 quotes of which are doubled: 61 would not do
+    write(f"""root_storage: {h.output}
+samples: 90
+wait: 30s
+file_rollover: 40
+keywords: {{ORIGIN: "OCA, Nice", TELESCOP: ELT, INSTRUME: 'MICADO / SCAO', OBSERVER: "O'Neil",
+           OBJECT: "{longest[:50]}"}}
+sources:
+- {{uri: {path}, unit: "photon / s"}}
+- {other}
+""")
+    session = h.finish(h.start(h.DAOREC, "record", "--json", "-c", FILE))
+    for source in sources:
+        source.terminate()
+    mine, others = session.stream(path)["files"], session.stream(other)["files"]
+    assert len(mine) == 3, mine
+    h.judge(*mine, *others)
+    for file in mine + others:
+        with fits.open(file) as hdus:
+            header = hdus[0].header
+            assert header["ORIGIN"] == "OCA, Nice" and header["TELESCOP"] == "ELT"
+            assert header["INSTRUME"] == "MICADO / SCAO" and header["OBSERVER"] == "O'Neil"
+            assert header["OBJECT"] == longest[:50].rstrip(), header["OBJECT"]
+            assert header.get("BUNIT") == ("photon / s" if file in mine else None)
+
+
+def what_is_not_set_is_no_card():
+    path = h.segment("bare")
+    source = h.sim(path, "--size", "5x4", "--rate", "500", "--depth", "64")
+    h.wait_for(lambda: os.path.exists(path))
+    write(f"root_storage: {h.output}\nsamples: 9\nwait: 30s\nkeywords: {{OBJECT: ''}}\n"
+          f"sources: [{path}]\n")
+    session = h.finish(h.start(h.DAOREC, "record", "--json", "-c", FILE))
+    source.terminate()
+    header = fits.getheader(session.stream(path)["files"][0])
+    for name in ("ORIGIN", "TELESCOP", "INSTRUME", "OBSERVER", "OBJECT", "BUNIT"):
+        assert name not in header, name
+
+
+def of_a_recorder_that_was_killed_repair_keeps_cards_and_copies():
+    path = h.segment("killed")
+    source = h.sim(path, "--size", "5x4", "--rate", "500", "--depth", "64")
+    h.wait_for(lambda: os.path.exists(path))
+    root = os.path.join(h.output, "killed")
+    matrix = write(b"matrix", os.path.join(h.output, "matrix.bin"))
+    write(f"root_storage: {root}\nwait: 30s\nkeywords: {{OBJECT: M 31}}\nfile_rollover: 200\n"
+          f"sources: [{{uri: {path}, unit: adu}}, 'file://{matrix}']\n")
+    process = h.start(h.DAOREC, "record", "-c", FILE)
+    h.wait_for(lambda: glob.glob(f"{root}/*/*/*_000003.fits.part"))
+    process.kill()
+    process.wait()
+    source.terminate()
+    ran = run("repair", "--apply", root)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    files = glob.glob(f"{root}/*/{h.stream_name(path)}/*.fits")
+    h.judge(*files)
+    for file in files:
+        header = fits.getheader(file)
+        assert header["OBJECT"] == "M 31" and header["BUNIT"] == "adu", header
+    with open(glob.glob(f"{root}/*/session.json")[0], encoding="utf-8") as f:
+        assert [c["name"] for c in json.load(f)["copies"]] == ["files.d/matrix.bin"]
+    h.verified(root)
+
+
+def files_are_copied_into_the_session():
+    path = h.segment("copied")
+    source = h.sim(path, "--size", "5x4", "--rate", "500", "--depth", "64")
+    h.wait_for(lambda: os.path.exists(path))
+    matrix = os.path.join(h.output, "matrix.fits")
+    fits.PrimaryHDU(np.arange(12.0).reshape(3, 4)).writeto(matrix)  # has no checksums
+    text = write("gain: 0.5\n", os.path.join(h.output, "loop.yaml"))
+    write(f"root_storage: {h.output}\nsamples: 30\nwait: 30s\n"
+          f"sources: [{path}, 'file://{matrix}', 'file://{text}']\n")
+    session = h.finish(h.start(h.DAOREC, "record", "--json", "-c", FILE))
+    source.terminate()
+    copies = session.ledger["copies"]
+    assert [c["name"] for c in copies] == ["files.d/matrix.fits", "files.d/loop.yaml"], copies
+    for copy, origin in zip(copies, (matrix, text)):
+        with open(origin, "rb") as f:
+            content = f.read()
+        with open(os.path.join(session.folder, copy["name"]), "rb") as f:
+            assert f.read() == content
+        assert copy["source"] == origin and copy["bytes"] == len(content), copy
+        assert copy["sha256"] == hashlib.sha256(content).hexdigest(), copy
+    # Those who look for recordings pass them by.
+    out = os.path.join(h.output, "copied.fits")
+    assert run("extract", "-q", session.folder, "-o", out).returncode == 0
+    assert fits.getheader(out)["NAXIS3"] == 30
+    sys.path.insert(0, os.path.join(ROOT, "lib"))
+    import daorec
+    with daorec.open(session.folder) as opened:
+        assert list(opened) == [h.stream_name(path)], list(opened)
+    # verify finds each that is not what it was.
+    ran = run("verify", session.folder)
+    assert ran.returncode == 0 and "files.d/matrix.fits: good" in ran.stdout, ran.stdout
+    with open(os.path.join(session.folder, "files.d", "matrix.fits"), "r+b") as f:
+        f.seek(3000)
+        f.write(b"x")
+    os.unlink(os.path.join(session.folder, "files.d", "loop.yaml"))
+    ran = run("verify", session.folder)
+    assert ran.returncode == 1, ran.stdout
+    assert "matrix.fits: is not what was copied" in ran.stdout, ran.stdout
+    assert "loop.yaml: is missing" in ran.stdout, ran.stdout
+
+
+def without_a_file_that_is_to_be_copied_nothing_begins():
+    path = h.segment("uncopied")
+    source = h.sim(path, "--size", "5x4", "--rate", "500", "--depth", "64")
+    h.wait_for(lambda: os.path.exists(path))
+    root = os.path.join(h.output, "uncopied")
+    there = write("x", os.path.join(h.output, "there.txt"))
+    write(f"root_storage: {root}\nwait: 30s\n"
+          f"sources: [{path}, 'file://{there}', 'file:///none/x']\n")
+    ran = run("record", "-c", FILE)
+    source.terminate()
+    assert ran.returncode == 1, ran.stderr
+    assert "/none/x: cannot be copied into the session: No such file" in ran.stderr, ran.stderr
+    assert os.listdir(root) == [], os.listdir(root)
+
+
+def a_ring_takes_copies_with_the_last_of_their_session():
+    path = h.segment("ringed")
+    source = h.sim(path, "--size", "5x4", "--rate", "500", "--depth", "64")
+    h.wait_for(lambda: os.path.exists(path))
+    root = os.path.join(h.output, "ringed")
+    there = write("x", os.path.join(h.output, "ringed.txt"))
+    write(f"root_storage: {root}\nsamples: 60\nfile_rollover: 20\nwait: 30s\nkeep: {{files: 2}}\n"
+          f"sources: [{path}, 'file://{there}']\n")
+    for _ in range(2):
+        ran = run("record", "-q", "-c", FILE)
+        assert ran.returncode == 0, ran.stderr
+    source.terminate()
+    sessions = os.listdir(root)
+    assert len(sessions) == 1, sessions
+    assert os.listdir(os.path.join(root, sessions[0], "files.d")) == ["ringed.txt"]
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["--table"]:
         print("\n".join(table()))
@@ -578,4 +723,10 @@ if __name__ == "__main__":
         a_segment_on_the_command_line_is_recorded_as_the_file_has_it,
         cpus_that_are_not_there_are_refused_before_anything_starts,
         threads_run_on_the_cpus_of_their_role,
+        cards_and_units_stand_in_every_file,
+        what_is_not_set_is_no_card,
+        of_a_recorder_that_was_killed_repair_keeps_cards_and_copies,
+        files_are_copied_into_the_session,
+        without_a_file_that_is_to_be_copied_nothing_begins,
+        a_ring_takes_copies_with_the_last_of_their_session,
     ])

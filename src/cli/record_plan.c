@@ -9,7 +9,15 @@
 static void make_stream(struct stream_config *ret, const struct config *config,
                         const struct config_source *source, const struct stream_keywords *keywords)
 {
+    static const enum overload_policy policies[] = {
+        [CONFIG_DROP_NEWEST] = OVERLOAD_DROP_NEWEST,
+        [CONFIG_DECIMATE] = OVERLOAD_DECIMATE,
+        [CONFIG_STOP] = OVERLOAD_STOP,
+    };
+
     *ret = (struct stream_config){
+        .overload = policies[source->overload.policy],
+        .each = source->overload.each,
         .name = source->name,
         .unit = source->unit,
         .keywords = keywords,

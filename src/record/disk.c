@@ -81,17 +81,40 @@ static const char *end_for_room(const struct disk *disk)
     return "STOP";
 }
 
+/* Every frame up to here is there; what else there is of the policy is in overload.h. */
+static const char *end_for_overload(const struct disk *disk)
+{
+    for (unsigned i = 0; i < disk->count; i++)
+        if (atomic_load(&disk->streams[i]->overloaded))
+            log_error("stream %s: the disk does not keep up, and memory and FIFO are full: the "
+                      "recording ends here before a frame is lost, by the overload policy",
+                      disk->streams[i]->name);
+    return "STOP";
+}
+
+static bool is_overloaded(const struct disk *disk)
+{
+    bool overloaded = false;
+
+    for (unsigned i = 0; i < disk->count; i++)
+        overloaded = overloaded || atomic_load(&disk->streams[i]->overloaded);
+    return overloaded;
+}
+
 const char *disk_look(struct disk *disk, int64_t now_ns)
 {
+    bool overloaded = is_overloaded(disk);
     bool is_gone = tree_is_gone(disk->dir_fd), ran_out = has_run_out(disk);
 
     if (!is_gone)
         look_at_ledger(disk, now_ns);
     if (!is_gone)
         look_at_retention(disk, now_ns);
-    if (disk->has_ended || (!is_gone && !ran_out))
+    if (disk->has_ended || (!is_gone && !ran_out && !overloaded))
         return NULL;
     disk->has_ended = true;
     disk->books->failed = true;
-    return is_gone ? end_without_folder(disk) : end_for_room(disk);
+    return is_gone      ? end_without_folder(disk)
+           : overloaded ? end_for_overload(disk)
+                        : end_for_room(disk);
 }

@@ -18,6 +18,7 @@
 #include "record/absence.h"
 #include "record/handover.h"
 #include "record/loss.h"
+#include "record/overload.h"
 #include "record/setup.h"
 
 #define BATCH_FRAMES         64u
@@ -74,7 +75,9 @@ static int64_t time_of_taking(struct record_stream *s, const struct dao_take *ta
 
 static enum ledger_cause cause_of(const struct record_stream *s, const struct dao_take *take)
 {
-    return take->jumped ? LEDGER_SOURCE : s->starved ? LEDGER_DISK : LEDGER_LAPPED;
+    bool is_disk = s->starved || atomic_load_explicit(&s->is_thinning, memory_order_relaxed);
+
+    return take->jumped ? LEDGER_SOURCE : is_disk ? LEDGER_DISK : LEDGER_LAPPED;
 }
 
 /* TIME, in seconds; false where the segment's timestamp is no good. */
@@ -118,20 +121,23 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
                    uint32_t dsum, int64_t rtime_ns, int64_t now_ns)
 {
     struct record_file *f = s->current;
-    uint64_t lost = s->pending_lost + take->missing, row_bytes;
+    uint64_t lost, row_bytes;
     struct fits_row row = {
         .atime_ns = take->atime_ns,
         .cnt0 = (int64_t)take->cnt0,
         .cnt1 = (int64_t)take->cnt1,
         .cnt2 = (int64_t)take->cnt2,
         .rtime_ns = rtime_ns,
-        .lost = lost > INT32_MAX ? INT32_MAX : (int32_t)lost,
         .slot = (int32_t)take->slot,
         .dsum = dsum,
     };
     bool good_time = frame_time(s, take, &row.time_s);
     unsigned char *packed;
 
+    if (s->left_out > 0)
+        overload_book(s);
+    lost = s->pending_lost + take->missing;
+    row.lost = lost > INT32_MAX ? INT32_MAX : (int32_t)lost;
     if (take->missing) {
         enum ledger_cause cause = cause_of(s, take);
 
@@ -180,9 +186,11 @@ static void restart(struct record_stream *s, const struct dao_take *take)
 /* What was there at the request to stop and cannot be taken any more is lost; the work is done. */
 static void give_up_wanted(struct record_stream *s, enum ledger_cause cause)
 {
+    uint64_t left_out = overload_book_at_end(s);
     uint64_t lost = account_settle(&s->account).count; /* they are behind the frame last taken */
     uint64_t after = s->reader.cnt0 + lost;
 
+    lost += left_out;
     if (s->last_wanted_cnt0 > after) {
         uint64_t rest = s->last_wanted_cnt0 - after;
 
@@ -209,7 +217,9 @@ static bool is_beyond_stop(struct record_stream *s, const struct dao_take *take)
 static enum step starve(struct record_stream *s, const struct dao_take *take)
 {
     s->starved = true;
+    overload_note_starved(s);
     if (take->missing > 0) {
+        overload_book(s);
         struct ledger_gap gap = {.first_cnt0 = (int64_t)(s->reader.cnt0 + 1),
                                  .count = take->missing,
                                  .time_ns = dao_clock_real_ns(),
@@ -218,6 +228,31 @@ static enum step starve(struct record_stream *s, const struct dao_take *take)
         account_wait(&s->account, &gap);
     }
     return STEP_STARVED;
+}
+
+/* The recording ends with the frame last taken, as was asked for. A file that was filled waits for
+ * its successor still. `why` is told to the session. */
+static void end_here(struct record_stream *s, atomic_bool *why)
+{
+    s->stopping = s->finished = true;
+    s->stop_cause = "STOP";
+    if (s->ending)
+        s->ending->end_cause = s->stop_cause;
+    s->last_wanted_cnt0 = s->reader.cnt0;
+    atomic_store(&s->is_stopping, true);
+    atomic_store(why, true);
+}
+
+/* A frame that is left out is passed by as one that is taken, without a copy. */
+static enum step pass_by(struct record_stream *s, struct dao_take *take)
+{
+    uint64_t previous_cnt0 = s->reader.cnt0;
+    enum ledger_cause cause = cause_of(s, take);
+
+    if (dao_reader_finish(&s->reader, take) != 1)
+        return STEP_REFUSED;
+    overload_leave_out(s, take, previous_cnt0, cause);
+    return STEP_AGAIN;
 }
 
 static enum step take_frame(struct record_stream *s, int64_t now_ns)
@@ -241,6 +276,12 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     }
     if (is_beyond_stop(s, &take))
         return STEP_AGAIN;
+    if (overload_ends(s, &take)) {
+        end_here(s, &s->overloaded);
+        return STEP_AGAIN;
+    }
+    if (overload_leaves_out(s, &take))
+        return pass_by(s, &take);
     if (!handover_ensure_file(s) || !staging_reserve(&s->data, s->shape->parts.frame_bytes) ||
         !staging_reserve(&s->rows, FITS_ROW_BYTES))
         return starve(s, &take);
@@ -276,19 +317,6 @@ static void begin_stop(struct record_stream *s, const char *cause)
     s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 && !dao_reader_is_ready(&s->reader);
 }
 
-/* The disk is as full as it may get: the recording ends with the last frame that had room, as was
- * asked for. The file that was filled waits for its successor still. */
-static void end_for_room(struct record_stream *s)
-{
-    s->stopping = s->finished = true;
-    s->stop_cause = "STOP";
-    if (s->ending)
-        s->ending->end_cause = s->stop_cause;
-    s->last_wanted_cnt0 = s->reader.cnt0;
-    atomic_store(&s->is_stopping, true);
-    atomic_store(&s->ran_out, true);
-}
-
 static void check_for_stop(struct record_stream *s, int64_t now_ns)
 {
     if (s->stopping && !s->finished && atomic_load(&s->hurry))
@@ -296,10 +324,12 @@ static void check_for_stop(struct record_stream *s, int64_t now_ns)
     if (s->stopping || s->finished)
         return;
     if (s->no_room && !s->current && !s->next) {
-        end_for_room(s);
+        end_here(s, &s->ran_out); /* the disk is as full as it may get */
         return;
     }
-    if (atomic_load_explicit(&s->stop_requested, memory_order_acquire))
+    if (overload_has_ended(s))
+        end_here(s, &s->overloaded);
+    else if (atomic_load_explicit(&s->stop_requested, memory_order_acquire))
         begin_stop(s, atomic_load(&s->stop_cause_requested));
     else if (s->config.duration_ns && now_ns - s->start_ns >= s->config.duration_ns)
         begin_stop(s, "STOP");
@@ -432,9 +462,19 @@ static void drain_loop(struct record_stream *s)
     }
 }
 
+/* No row follows that tells of them. */
+static void book_left_out(struct record_stream *s)
+{
+    uint64_t count = overload_book_at_end(s);
+
+    if (s->current && s->current->frames > 0)
+        s->current->lost += count;
+}
+
 static void finish(struct record_stream *s)
 {
     atomic_store(&s->is_stopping, true);
+    book_left_out(s);
     handover_retire(s, s->stop_cause, dao_clock_mono_ns());
     if (s->ending)
         handover_end_pending(s, false);

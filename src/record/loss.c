@@ -3,6 +3,7 @@
 
 #include "fits/rows.h"
 #include "lib/clock.h"
+#include "record/overload.h"
 
 int32_t loss_flags(enum ledger_cause cause)
 {
@@ -32,8 +33,10 @@ void loss_book(struct record_stream *s, enum ledger_cause cause, uint64_t first,
 
 void loss_book_end_of_run(struct record_stream *s, uint64_t first, uint64_t count)
 {
-    struct ledger_gap known = account_settle(&s->account);
+    struct ledger_gap known;
 
+    overload_book(s);
+    known = account_settle(&s->account);
     note_for_row(s, known.cause, known.count);
     if (count > known.count)
         loss_book(s, LEDGER_RESTART, first + known.count, count - known.count);

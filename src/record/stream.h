@@ -138,7 +138,16 @@ struct stream_keywords {
     const char *origin, *telescope, *instrument, *observer, *object;
 };
 
+/* What happens where the disk does not keep up, see overload.h. */
+enum overload_policy {
+    OVERLOAD_DROP_NEWEST,
+    OVERLOAD_DECIMATE,
+    OVERLOAD_STOP,
+};
+
 struct stream_config {
+    enum overload_policy overload;
+    uint64_t each; /* with OVERLOAD_DECIMATE: frames are recorded whose count is a multiple of it */
     const char *name;                       /* NULL or "": after the segment */
     const char *unit;                       /* BUNIT; NULL or "": none */
     const struct stream_keywords *keywords; /* NULL: none */
@@ -192,8 +201,9 @@ struct record_stream {
     uint64_t pending_lost; /* the next row tells of it: see loss.h */
     int32_t pending_flags;
     bool pending_reset;
-    bool starved; /* no block or file was free since the frame last taken */
-    bool no_room; /* the next file would go beyond what is to be kept free */
+    bool starved;                      /* no block or file was free since the frame last taken */
+    uint64_t left_out_first, left_out; /* frames on purpose, since the one last taken: overload.h */
+    bool no_room;                      /* the next file would go beyond what is to be kept free */
     bool stopping, finished;
     uint64_t last_wanted_cnt0; /* while stopping: what was newest at the request */
     int64_t start_ns;          /* monotonic */
@@ -244,9 +254,12 @@ struct record_stream {
     _Atomic(const char *) stop_cause_requested;
     atomic_bool is_stopping; /* set by the drain: the end was asked for or has come */
     atomic_bool ran_out;     /* of room: this stream has ended for that */
-    atomic_bool is_over;     /* drained, written, nothing in flight */
-    _Atomic int condition;   /* enum stream_condition, for whoever reports */
-    struct dao_text unfit;   /* why; set before the condition */
+    atomic_bool overloaded;  /* the disk did not keep up: this stream has ended for that */
+    atomic_bool is_thinning; /* the drain: the disk does not keep up, most frames are left out */
+    _Atomic uint64_t all_left_out; /* the drain: frames that were left out on purpose so far */
+    atomic_bool is_over;           /* drained, written, nothing in flight */
+    _Atomic int condition;         /* enum stream_condition, for whoever reports */
+    struct dao_text unfit;         /* why; set before the condition */
 };
 
 #endif

@@ -122,6 +122,30 @@ static void look_at_disk(struct record_stream *s, struct tell_stream *told, bool
     }
 }
 
+/* Frames are left out on purpose: that it begins, and what it has cost. */
+static void look_at_overload(struct record_stream *s, struct tell_stream *told, int64_t now_ns,
+                             bool is_last)
+{
+    uint64_t left_out = atomic_load_explicit(&s->all_left_out, memory_order_relaxed);
+    bool is_thinning = atomic_load_explicit(&s->is_thinning, memory_order_relaxed) && !is_last;
+
+    if (!told->is_thinning && left_out != told->left_out &&
+        (told->thinned_ns == 0 || now_ns - told->thinned_ns >= AGAIN_NS || is_last)) {
+        log_warning("stream %s: the disk does not keep up: only each %llu. frame is recorded until "
+                    "it does",
+                    s->name, (unsigned long long)s->config.each);
+        told->is_thinning = true;
+        told->thinned_ns = now_ns;
+    }
+    if (told->is_thinning && !is_thinning) {
+        log_warning("stream %s: %llu frame%s left out for that", s->name,
+                    (unsigned long long)(left_out - told->left_out),
+                    left_out - told->left_out == 1 ? " was" : "s were");
+        told->is_thinning = false;
+        told->left_out = left_out;
+    }
+}
+
 static void look_at_condition(struct teller *teller, struct record_stream *s,
                               struct tell_stream *told, int64_t now_ns)
 {
@@ -178,6 +202,7 @@ void teller_look(struct teller *teller, int64_t now_ns, bool is_last)
         look_at_condition(teller, s, told, now_ns);
         look_at_events(s, told, now_ns, teller->quiet, is_last);
         look_at_disk(s, told, is_last);
+        look_at_overload(s, told, now_ns, is_last);
         if (!teller->quiet)
             look_at_silence(s, told, now_ns);
     }

@@ -23,6 +23,9 @@ struct tell_stream {
     int64_t frame_ns;    /* monotonic: when `recorded` was last seen to change */
     int64_t patience_ns; /* silence of this length is said; doubled each time */
     bool is_silent;      /* said */
+    bool is_thinning;    /* said */
+    int64_t thinned_ns;  /* monotonic: when that was said last, 0: never */
+    uint64_t left_out;   /* frames, when it was said */
 };
 
 struct teller {

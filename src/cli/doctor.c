@@ -1,23 +1,26 @@
 /*
  * doctor.c - the verb `doctor`: options, segments, one look at the machine in doctor/, and a line
  * for each thing that was found. A regular file among the arguments is a segment, a folder the one
- * that would be recorded into.
+ * that would be recorded into. A configuration has both, and what is set in it.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "config/config.h"
 #include "doctor/doctor.h"
 #include "measure/glance.h"
 
@@ -30,11 +33,14 @@ struct doctor_options {
     uint64_t buffer_bytes;
     int64_t disk_time_ns; /* 0: not given */
     bool no_disk, json;
+    const char *file;
 };
 
 #define AT(member) offsetof(struct doctor_options, member)
 
 static const struct option_spec specs[] = {
+    {"config", 'c', OPTION_STRING, AT(file), "FILE",
+     "folder, segments and settings of this file, as record -c would take them", 0, 0},
     {"stream", 's', OPTION_LIST, AT(streams), "[N*]SIZE:TYPE@RATE[:DEPTH]",
      "does this load fit? 800x800:uint16@1000, 32*97:float32@1000:64 (may be given again)", 0, 0},
     {"disk-time", 0, OPTION_DURATION, AT(disk_time_ns), "T",
@@ -48,7 +54,10 @@ static const struct option_spec specs[] = {
     {NULL, 0, 0, 0, NULL, NULL, 0, 0},
 };
 
+static uint64_t given; /* a bit an option */
+
 static const struct verb_usage usage = {
+    .given = &given,
     .verb = "doctor",
     .arguments = "[DIR] [SHM]...",
     .summary =
@@ -112,7 +121,80 @@ static void take_segment(struct loads *loads, const char *path, struct findings 
     loads->count++;
 }
 
-/* Folder and segments; what is neither is taken for a folder that is not there. */
+/* ---- a configuration ---- */
+
+/* A segment that record would wait for is none that it lacks. */
+static void take_source(struct loads *loads, const struct config *config,
+                        const struct config_source *source, struct findings *findings)
+{
+    char quoted[256];
+    struct stat st;
+
+    if (!source->is_file && config->wait_ns > 0 && stat(source->path, &st) != 0 &&
+        errno == ENOENT) {
+        findings_add(findings, "segment", FINDING_NOTE,
+                     "%s is not there yet: what it brings is not known", source->path);
+    } else if (!source->is_file) {
+        take_segment(loads, source->path, findings);
+    } else if (access(source->path, R_OK) != 0) {
+        finding_remedy(findings_add(findings, "file", FINDING_PROBLEM, "%s: %s", source->path,
+                                    strerror(errno)),
+                       "ls -l %s", finding_quote(quoted, sizeof quoted, source->path));
+    }
+}
+
+static void look_at_cpus(const char *key, const cpu_set_t *cpus, struct findings *findings)
+{
+    cpu_set_t own, missing;
+    char list[256];
+
+    if (sched_getaffinity(0, sizeof own, &own) != 0)
+        return;
+    CPU_AND(&own, &own, cpus);
+    CPU_XOR(&missing, cpus, &own);
+    if (CPU_COUNT(&missing) > 0)
+        finding_remedy(findings_add(findings, "cpus", FINDING_PROBLEM,
+                                    "%s: this machine does not have CPU %s for us", key,
+                                    config_format_cpus(&missing, list, sizeof list)),
+                       "nproc");
+}
+
+static bool is_given(const char *option)
+{
+    for (size_t i = 0; specs[i].name; i++)
+        if (strcmp(specs[i].name, option) == 0)
+            return given & 1ull << i;
+    return false;
+}
+
+/* What the file says, and no option. 0; -EINVAL after what is wrong with it; -ENOMEM. */
+static int take_config(struct doctor_options *o, struct config *config, struct loads *loads,
+                       struct findings *findings)
+{
+    struct config_mistakes mistakes = {0};
+    int r = config_load(config, o->file, true, &mistakes);
+
+    config_mistakes_print(&mistakes);
+    config_mistakes_free(&mistakes);
+    if (r == 0 && loads->count + config->source_count > LOADS_MAX) {
+        log_error("doctor: too many streams, the most are %u", LOADS_MAX);
+        r = -EINVAL;
+    }
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < config->source_count; i++)
+        take_source(loads, config, &config->sources[i], findings);
+    look_at_cpus("daq_affinity", &config->daq_cpus, findings);
+    look_at_cpus("sink_affinity", &config->sink_cpus, findings);
+    if (!is_given("keep-free"))
+        o->keep_free = config->keep_free;
+    if (!is_given("buffer"))
+        o->buffer_bytes = config->buffer_bytes;
+    return 0;
+}
+
+/* ---- arguments ---- */
+
 /* Of a segment that is not there (yet). */
 static bool is_segment_name(const char *path)
 {
@@ -121,6 +203,8 @@ static bool is_segment_name(const char *path)
     return length > 4 && strcmp(path + length - 4, ".shm") == 0;
 }
 
+/* Folder and segments; what is neither is taken for a folder that is not there. No folder leaves
+ * the one there is. */
 static int take_arguments(char **paths, int count, struct loads *loads, const char **ret_folder,
                           struct findings *findings)
 {
@@ -144,7 +228,8 @@ static int take_arguments(char **paths, int count, struct loads *loads, const ch
     for (int i = 0; i < count; i++)
         if (paths[i] != folder)
             take_segment(loads, paths[i], findings);
-    *ret_folder = folder ? folder : ".";
+    if (folder)
+        *ret_folder = folder;
     return 0;
 }
 
@@ -251,7 +336,9 @@ int cli_doctor(int argc, char **argv)
     int first = options_parse(&usage, argc, argv, &options), status = EXIT_WRONG_USAGE;
     struct loads *loads = NULL;
     struct findings findings = {0};
-    const char *folder;
+    const char *folder = ".";
+    struct config config = {.file = NULL};
+    int r = 0;
 
     if (first < 0)
         return cli_status_of_parse(first);
@@ -264,10 +351,15 @@ int cli_doctor(int argc, char **argv)
         log_error("doctor: %s", strerror(ENOMEM));
         return EXIT_FAILED;
     }
-    if (take_streams(loads, &options.streams) == 0 &&
+    if (options.file)
+        r = take_config(&options, &config, loads, &findings);
+    if (options.file && r == 0)
+        folder = config.root_storage;
+    if (r == 0 && take_streams(loads, &options.streams) == 0 &&
         take_arguments(argv + first, argc - first, loads, &folder, &findings) == 0)
         status = examine(&options, folder, loads, &findings);
     findings_free(&findings);
+    config_free(&config);
     free(loads);
-    return status;
+    return r == -ENOMEM ? EXIT_FAILED : status;
 }

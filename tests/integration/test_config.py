@@ -299,7 +299,7 @@ def every_mistake_in_a_file_has_its_message():
 def all_mistakes_are_told_and_nothing_starts():
     write("samples: -1\nroot_storage: " + os.path.join(h.output, "never") + "\nio: x\n"
           "sources:\n- {uri: /tmp/a, latency: 9s}\nxyz: 1\n")
-    for command in (("check", FILE), ("record", "-c", FILE),
+    for command in (("check", FILE), ("record", "-c", FILE), ("doctor", "-c", FILE),
                     ("record", "-c", FILE, "--print-config")):
         lines = said(run(*command))
         assert [line.split(":")[1] for line in lines] == ["1", "3", "5", "6"], lines
@@ -701,6 +701,33 @@ def a_ring_takes_copies_with_the_last_of_their_session():
     assert os.listdir(os.path.join(root, sessions[0], "files.d")) == ["ringed.txt"]
 
 
+# ---- doctor ----
+
+def doctor_takes_folder_segments_and_settings():
+    path = h.segment("patient")
+    h.sim(path, "--size", "5x4", "--type", "uint16", "--depth", "64", "-n", "9").wait()
+    folder = os.path.join(h.output, "clinic")
+    os.mkdir(folder)
+    write(f"root_storage: {folder}\nbuffer_limit: 7MiB\nkeep: {{free: 3%}}\n"
+          f"daq_affinity: 1023\nsources: [{path}, /tmp/daorec-none.im.shm, 'file:///none/x']\n")
+    ran = run("doctor", "--no-disk", "--json", "-c", FILE)
+    told = json.loads(ran.stdout)
+    assert ran.returncode == 1 and told["folder"] == folder, told
+    found = {f["found"]: f["state"] for f in told["findings"]}
+    assert any("CPU 1023" in text and state == "problem" for text, state in found.items()), found
+    assert any("/none/x" in text and state == "problem" for text, state in found.items()), found
+    assert any("daorec-none" in text and state == "problem" for text, state in found.items()), found
+    assert any(path in text for text in found), found
+    with open(FILE, "a", encoding="utf-8") as f:
+        f.write("wait: forever\n")
+    told = json.loads(run("doctor", "--no-disk", "--json", "-c", FILE).stdout)
+    states = [f["state"] for f in told["findings"] if "daorec-none" in f["found"]]
+    assert states == ["note"], told
+    write("samples: x\n")
+    assert run("doctor", "-c", FILE).returncode == 2
+    assert os.listdir(folder) == []
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["--table"]:
         print("\n".join(table()))
@@ -729,4 +756,5 @@ if __name__ == "__main__":
         files_are_copied_into_the_session,
         without_a_file_that_is_to_be_copied_nothing_begins,
         a_ring_takes_copies_with_the_last_of_their_session,
+        doctor_takes_folder_segments_and_settings,
     ])

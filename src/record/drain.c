@@ -255,10 +255,25 @@ static enum step pass_by(struct record_stream *s, struct dao_take *take)
     return STEP_AGAIN;
 }
 
+/* Is this candidate not to be recorded, by the policy for a disk that does not keep up? */
+static bool heed_policy(struct record_stream *s, struct dao_take *take, enum step *ret)
+{
+    if (overload_ends(s, take)) {
+        end_here(s, &s->overloaded);
+        *ret = STEP_AGAIN;
+        return true;
+    }
+    if (!overload_leaves_out(s, take))
+        return false;
+    *ret = pass_by(s, take);
+    return true;
+}
+
 static enum step take_frame(struct record_stream *s, int64_t now_ns)
 {
     struct dao_take take;
     uint64_t previous_cnt0 = s->reader.cnt0;
+    enum step step;
     int64_t rtime_ns;
     uint32_t dsum;
 
@@ -276,12 +291,8 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     }
     if (is_beyond_stop(s, &take))
         return STEP_AGAIN;
-    if (overload_ends(s, &take)) {
-        end_here(s, &s->overloaded);
-        return STEP_AGAIN;
-    }
-    if (overload_leaves_out(s, &take))
-        return pass_by(s, &take);
+    if (s->config.overload != OVERLOAD_DROP_NEWEST && heed_policy(s, &take, &step))
+        return step;
     if (!handover_ensure_file(s) || !staging_reserve(&s->data, s->shape->parts.frame_bytes) ||
         !staging_reserve(&s->rows, FITS_ROW_BYTES))
         return starve(s, &take);

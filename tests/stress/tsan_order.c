@@ -3,6 +3,9 @@
  *
  *     tsan_order [FRAMES [DEPTH]]      20000 frames, depth 8
  *
+ * A machine that is busy lets the two threads take turns slowly: then it ends after some seconds,
+ * with fewer frames.
+ *
  * The sanitizer knows addresses, not files, and no fences: so both threads use one private segment,
  * the payload is filled and copied by plain loops, and the writer is held back so that it never
  * overwrites a slot that is still to be read. Then nothing but the release of cnt0 orders the
@@ -16,13 +19,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/reader.h"
 #include "lib/writer.h"
 
-#define ELEMENTS 64u
+#define ELEMENTS    64u
+#define SECONDS_MAX 8
 
 static struct dao_segment segment;
-static uint64_t frame_count = 20000;
+static _Atomic uint64_t frame_count = 20000; /* relaxed: it must not order anything else */
 static uint32_t depth = 8;
 static _Atomic uint64_t frames_read; /* release by the reader, acquire by the writer */
 static atomic_bool is_failed;
@@ -56,10 +61,17 @@ static uint64_t ahead_allowed(uint64_t frame)
     return frame % 256 < 192 || depth < 4 ? 1 : depth - 2;
 }
 
+static uint64_t count_wanted(void)
+{
+    return atomic_load_explicit(&frame_count, memory_order_relaxed);
+}
+
 static void *write_frames(void *arg)
 {
+    int64_t end_ns = dao_clock_mono_ns() + SECONDS_MAX * INT64_C(1000000000);
+
     (void)arg;
-    for (uint64_t n = 0; n < frame_count; n++) {
+    for (uint64_t n = 0; n < count_wanted(); n++) {
         struct dao_write frame;
 
         while (n - atomic_load_explicit(&frames_read, memory_order_acquire) >= ahead_allowed(n)) {
@@ -73,6 +85,8 @@ static void *write_frames(void *arg)
         }
         fill_plain(frame.pixels, frame.cnt0);
         dao_writer_publish(&segment, &frame, 0);
+        if (n % 16 == 0 && dao_clock_mono_ns() > end_ns)
+            atomic_store_explicit(&frame_count, n + 1, memory_order_relaxed);
     }
     return NULL;
 }
@@ -90,7 +104,7 @@ static void *read_frames(void *arg)
     struct dao_reader *r = arg;
     uint64_t n = 0;
 
-    while (n < frame_count && !atomic_load_explicit(&is_failed, memory_order_relaxed)) {
+    while (n < count_wanted() && !atomic_load_explicit(&is_failed, memory_order_relaxed)) {
         uint16_t copy[ELEMENTS];
         struct dao_take take;
 

@@ -195,7 +195,7 @@ def a_ledger_can_tell_more_and_can_be_damaged():
 
 def killed(*options, files_min=1):
     """Folder of a session whose recorder was killed: so many files, 100 rows in the last."""
-    path, process = source("-d", "60s")
+    path, process = source("-d", "60s", depth=8192)  # nothing is lapped
     recorder = f.start(root(), "--wait=20s", *options, path)
     recorder.has_files(path, 1, ".part")
 

@@ -6,6 +6,8 @@
 #define NS_PER_S             1000000000ll
 #define IDLE_NS              1000000000ll /* then a source is taken for one that pauses */
 #define IDLE_SLEEP_MIN_NS    250000.0
+#define SILENCE_NS           10000000000ll /* then it is to cost next to nothing */
+#define SILENCE_SLEEP_MIN_NS 1000000.0
 #define FASTEST_NS           10000.0 /* from frame to frame, of a source that begins after a pause */
 #define FIRST_NS             1000.0  /* the same, where it is not known how fast it goes on */
 #define FASTEST_BYTES_PER_NS 8.0
@@ -51,18 +53,34 @@ static double longest(const struct pace *pace, uint32_t depth, uint64_t frame_by
     return clamp(limit, LONG_NS < most ? LONG_NS : most, most);
 }
 
-int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t now_ns)
+/* While nothing comes: as long as a source that begins may take for half of the FIFO. */
+static double idle(const struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t silent_ns,
+                   double most)
+{
+    bool is_long = silent_ns > SILENCE_NS, is_known = pace->period_ns > 0.0;
+    double limit = (double)frame_bytes / FASTEST_BYTES_PER_NS, half = depth / 2.0;
+    double own = is_known ? pace->period_ns : is_long ? FASTEST_NS : FIRST_NS;
+    double expected = is_long ? FASTEST_NS : clamp(own, 0.0, FASTEST_NS);
+    double least = IDLE_SLEEP_MIN_NS;
+
+    if (is_long)
+        least = clamp(is_known ? own * half : SILENCE_SLEEP_MIN_NS, IDLE_SLEEP_MIN_NS,
+                      SILENCE_SLEEP_MIN_NS);
+    return clamp((expected < limit ? limit : expected) * half, least, most);
+}
+
+int64_t pace_sleep_ns(struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t now_ns)
 {
     double most = longest(pace, depth, frame_bytes);
-    double limit = (double)frame_bytes / FASTEST_BYTES_PER_NS;
-    double expected = pace->period_ns <= 0.0 ? FIRST_NS : clamp(pace->period_ns, 0.0, FASTEST_NS);
-    double idle =
-        clamp((expected < limit ? limit : expected) * depth / 2.0, IDLE_SLEEP_MIN_NS, most);
-    double known = clamp(pace->period_ns * depth / PACE_PARTS, PACE_SLEEP_MIN_NS, most);
+    double known = clamp(pace->period_ns * depth / PACE_PARTS, PACE_SLEEP_MIN_NS, most), rest;
+    int64_t silent_ns;
 
-    if (pace->period_ns <= 0.0 || (now_ns - pace->last_ns > IDLE_NS && idle > known))
-        return (int64_t)idle;
-    return (int64_t)known;
+    if (pace->since_ns == 0)
+        pace->since_ns = now_ns;
+    silent_ns = now_ns - (pace->last_ns ? pace->last_ns : pace->since_ns);
+    rest = idle(pace, depth, frame_bytes, silent_ns, most);
+    return (int64_t)(pace->period_ns <= 0.0 || (silent_ns > IDLE_NS && rest > known) ? rest
+                                                                                     : known);
 }
 
 void pace_sleep_until(int64_t mono_ns)

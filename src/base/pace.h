@@ -20,6 +20,7 @@ struct pace {
     double period_ns; /* between frames, the fastest seen lately; 0: unknown */
     uint64_t frames;  /* of looks that did not come to the end of the FIFO */
     int64_t last_ns;  /* monotonic time of the last look that did and had frames, 0: none yet */
+    int64_t since_ns; /* of the first look */
 };
 
 /* A look brought `frames`, by count; is_all: there were no more. A faster pace is followed at once,
@@ -32,9 +33,10 @@ void pace_note(struct pace *pace, uint64_t frames, bool is_all, int64_t now_ns);
  * on faster at any moment; not longer, above 4 ms, than bytes_max take; and at most sleep_max_ns.
  * Where none is known: half of the time it would take at 1 MHz, or at 8 GB/s, so that not even the
  * beginning is lapped. Where nothing came for a second, at 100 kHz, or at its pace if that was
- * faster: one that is silent costs little.
+ * faster. After ten seconds at 100 kHz, and a millisecond at least where its pace leaves half of the
+ * FIFO for that: one that is silent for long costs little.
  */
-int64_t pace_sleep_ns(const struct pace *pace, uint32_t depth, uint64_t frame_bytes,
+int64_t pace_sleep_ns(struct pace *pace, uint32_t depth, uint64_t frame_bytes,
                       int64_t now_ns);
 
 /* Sleep until this monotonic time, or for so long, in ns; a signal that is handled ends it early.

@@ -311,13 +311,19 @@ START_TEST(a_silent_source_costs_little_and_the_wait_for_it_is_no_pace)
 
     ck_assert_int_eq(pace_sleep_ns(&pace, 1, 4, 0), MS / 4);
     ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 0), MS / 4);
-    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, 0), 2048000);    /* half at 1 MHz */
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, 0), 2048000);   /* half at 1 MHz */
     ck_assert_int_eq(pace_sleep_ns(&pace, 16, 1 << 20, 0), 8 << 17); /* at 8 GB/s */
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, 9 * SECOND), 2048000);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, 20 * SECOND), 20480000); /* at 100 kHz */
+    ck_assert_int_eq(pace_sleep_ns(&pace, 2, 388, 20 * SECOND), MS);
     pace_note(&pace, 1, true, 100 * SECOND); /* after a long wait, the first frame */
     ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, 100 * SECOND), 2048000);
     pace_note(&pace, 5, true, 100 * SECOND + 50000); /* 100 kHz */
     ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 100 * SECOND + 60000), 80000);
     ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 102 * SECOND), 320000);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 64, 388, 120 * SECOND), 320000); /* half of it */
+    ck_assert_int_eq(pace_sleep_ns(&pace, 2, 388, 120 * SECOND), MS / 4);
+    ck_assert_int_eq(pace_sleep_ns(&pace, 4096, 388, 120 * SECOND), 20480000);
 }
 END_TEST
 

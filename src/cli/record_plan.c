@@ -32,7 +32,7 @@ static void make_stream(struct stream_config *ret, const struct config *config,
     };
 }
 
-/* CPUs that are not there would be gone without, by one warning: that is less than was asked for. */
+/* CPUs that are not there would be gone without, after one warning: less than was asked for. */
 static int check_cpus(const char *option, const cpu_set_t *cpus)
 {
     cpu_set_t own, missing;

@@ -16,7 +16,8 @@ struct config_reading {
     bool no_memory;
 };
 
-/* "file:line: key: what"; line 0: the file as a whole; key NULL: none. The same again is dropped. */
+/* "file:line: key: what"; line 0: the file as a whole; key NULL: none. The same again is dropped.
+ */
 void config_mistake(struct config_reading *reading, unsigned line, const char *key, const char *fmt,
                     ...) __attribute__((format(printf, 4, 5)));
 

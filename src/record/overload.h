@@ -36,7 +36,7 @@ void overload_book(struct record_stream *s);
 /* The same where no row follows in this file: how many they were. */
 uint64_t overload_book_at_end(struct record_stream *s);
 
-/* Is this the end, since what was lost to the disk had no frame behind it (the source restarted)? */
+/* Is this the end, since what was lost to the disk had no frame behind it (a restart)? */
 bool overload_has_ended(const struct record_stream *s);
 
 /* Is this the end, before `take` is recorded, or what was overwritten before it is lost? */

@@ -6,7 +6,8 @@
 
 #include "record/stream.h"
 
-/* Name the stream as its configuration has it, or after its segment, s->path. 0, or -ENAMETOOLONG with a text. */
+/* Name the stream as its configuration has it, or after its segment, s->path. 0, or -ENAMETOOLONG
+ * with a text. */
 int stream_name(struct record_stream *s, struct dao_text *text);
 
 /* Allocate blocks and queues within `buffer_bytes` (or a little more: two frames always fit) for

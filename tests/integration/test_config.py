@@ -420,7 +420,7 @@ metrics:
   listen: "0.0.0.0:9464"
   textfile: /tmp/x.prom
 hooks:
-  file_closed: "rsync -a \\"$$DAOREC_FILE\\" archive:"
+  file_closed: "rsync -a \\"$DAOREC_FILE\\" archive:"
   loss: page-me
   low_disk: "true"
   low_disk_below: 30GiB

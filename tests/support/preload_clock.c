@@ -19,16 +19,23 @@
 static const _Atomic int64_t *shift_ns;
 static int (*real_gettime)(clockid_t, struct timespec *);
 
-__attribute__((constructor)) static void load(void)
+/* Constructors of other libraries may ask for the time before ours has run. */
+static void find_real(void)
 {
-    const char *path = getenv("CLOCK_CONTROL");
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    void *page = fd >= 0 ? mmap(NULL, sizeof *shift_ns, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
     void *found = dlsym(RTLD_NEXT, "clock_gettime");
 
     if (!found)
         abort();
     real_gettime = (__typeof__(real_gettime))found;
+}
+
+__attribute__((constructor)) static void load(void)
+{
+    const char *path = getenv("CLOCK_CONTROL");
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    void *page = fd >= 0 ? mmap(NULL, sizeof *shift_ns, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+    find_real();
     if (fd >= 0)
         close(fd);
     if (page != MAP_FAILED)
@@ -37,7 +44,11 @@ __attribute__((constructor)) static void load(void)
 
 int clock_gettime(clockid_t clock, struct timespec *ret)
 {
-    int r = real_gettime(clock, ret);
+    int r;
+
+    if (!real_gettime) /* one thread yet */
+        find_real();
+    r = real_gettime(clock, ret);
 
     if (r == 0 && clock == CLOCK_REALTIME && shift_ns) {
         int64_t ns = (int64_t)ret->tv_sec * NS_PER_S + ret->tv_nsec + *shift_ns;

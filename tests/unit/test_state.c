@@ -61,7 +61,7 @@ END_TEST
 
 /* ---- the copy of the books ---- */
 
-#define BOOKINGS 200000
+#define BOOKINGS 1500000
 
 static struct account account;
 static atomic_bool is_booked;
@@ -107,6 +107,15 @@ END_TEST
 /* ---- the board ---- */
 
 static struct board board;
+static atomic_bool is_held; /* the disk */
+
+static ssize_t held_write_at(void *ctx, int fd, const void *buf, size_t bytes, off_t off)
+{
+    (void)ctx;
+    while (atomic_load(&is_held))
+        rest();
+    return pwrite(fd, buf, bytes, off);
+}
 
 /* Until it says so; to be released. */
 static struct session_state wait_for(enum session_condition condition, uint64_t frames)
@@ -162,9 +171,11 @@ static void wait_for_closed_file(void)
 
 START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
 {
+    struct sink_backend backend = sink_backend_system;
     struct session_state state;
     char aside[600];
 
+    backend.write_at = held_write_at;
     begin(100);
     board_init(&board);
     config.board = &board;
@@ -176,7 +187,7 @@ START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
     ck_assert_int_eq(state.condition, SESSION_IDLE);
     state_free(&state);
 
-    start(IO_ENGINE_PWRITE, 150, NULL);
+    start(IO_ENGINE_PWRITE, 150, &backend);
     state = wait_for(SESSION_WAITING, 0);
     ck_assert_str_eq(state.streams[0].name, "wfs");
     ck_assert_str_eq(state.streams[0].segment, path);
@@ -190,7 +201,13 @@ START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
     state_free(&state);
     wait_for_closed_file();
 
+    atomic_store(&is_held, true);
     publish(10);
+    state = wait_for(SESSION_STOPPING, 150);
+    ck_assert_int_eq(state.streams[0].condition, STATE_ENDED);
+    ck_assert_str_eq(state.streams[0].file, "");
+    state_free(&state);
+    atomic_store(&is_held, false);
     ck_assert_int_eq(wait_for_end(), 0);
     state = wait_for(SESSION_IDLE, 0);
     ck_assert_uint_eq(state.count, 0);

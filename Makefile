@@ -17,6 +17,8 @@ prefix     ?= /usr/local
 bindir     ?= $(prefix)/bin
 libdir     ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+mandir     ?= $(prefix)/share/man
+completionsdir ?= $(prefix)/share/bash-completion/completions
 # Where the system's Python finds modules under this prefix; empty where there is no Python.
 pythondir  ?= $(shell $(call find_pythondir,$(prefix)))
 VERSION    := $(shell sed -n 's/^.define DAOREC_VERSION "\(.*\)"/\1/p' src/base/version.h)
@@ -133,6 +135,10 @@ LIBDAO_A  := $(B)/libdao.a
 LIBDAO_SO := $(B)/libdao.so.0
 # What daorec is made of apart from main(), so that tests take what they need of it.
 PARTS_A   := $(B)/libdaorec-parts.a
+# Made by daorec itself, from its tables of options; not by one that a sanitizer slows down.
+MANUAL     := $(B)/man/daorec.1
+COMPLETION := $(B)/daorec.bash
+TOLD      := $(if $(filter release clang,$(VARIANT)),$(MANUAL) $(COMPLETION))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -140,7 +146,7 @@ PARTS_A   := $(B)/libdaorec-parts.a
 .SECONDARY:
 .PHONY: all tests warnings fuzzers demo test fuzz model bench install uninstall clean help FORCE
 
-all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so ## build the program and the library (the default)
+all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so $(TOLD) ## build the program, the library and the manual pages (the default)
 
 # Every program that the test suite runs in this variant.
 tests_of_all := $(UNIT_SOURCES) $(CXX_UNIT_SOURCES) $(TOOL_SOURCES)
@@ -220,6 +226,14 @@ endef
 $(B)/daorec: $(call objects,$(MAIN_SOURCE)) $(PARTS_A) $(LIBDAO_A)
 	$(link) $(PKG_LIBS) -lm
 
+$(MANUAL): $(B)/daorec lib/libdao.3 scripts/daorec-report.1
+	@$(if $(Q),echo "  MAN     $(@D)")
+	$(Q)rm -rf $(@D) && $(B)/daorec help --man-pages $(@D)
+	$(Q)cp lib/libdao.3 scripts/daorec-report.1 $(@D)/
+
+$(COMPLETION): $(B)/daorec
+	$(Q)$(B)/daorec help --bash-completion > $@
+
 $(call programs,$(UNIT_SOURCES)): %: %.o $(PARTS_A) $(LIBDAO_A)
 	$(link) $(PKG_LIBS) $(CHECK_LIBS) -lm
 
@@ -279,7 +293,7 @@ model: ## check the model of readers and writers exhaustively, with spin (minute
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory; BENCH="--only disk" for a part
 	$(Q)$(PYTHON3) tests/bench/bench.py $(BENCH)
 
-install: all ## install daorec, daorec-report, libdao, its headers, dao.pc and the Python modules under $(DESTDIR)$(prefix)
+install: all $(MANUAL) $(COMPLETION) ## install daorec, libdao, Python modules, manual pages and completion under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
 	$(Q)install -m 755 $(B)/daorec $(DESTDIR)$(bindir)/daorec
 	$(Q)install -m 644 $(LIBDAO_SO) $(DESTDIR)$(libdir)/libdao.so.0
@@ -291,6 +305,10 @@ install: all ## install daorec, daorec-report, libdao, its headers, dao.pc and t
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldao' 'Libs.private: -pthread' \
 	    > $(DESTDIR)$(libdir)/pkgconfig/dao.pc
 	$(Q)chmod 644 $(DESTDIR)$(libdir)/pkgconfig/dao.pc
+	$(Q)install -d $(addprefix $(DESTDIR),$(mandir)/man1 $(mandir)/man3 $(completionsdir))
+	$(Q)install -m 644 $(B)/man/*.1 $(DESTDIR)$(mandir)/man1/
+	$(Q)install -m 644 $(B)/man/*.3 $(DESTDIR)$(mandir)/man3/
+	$(Q)install -m 644 $(COMPLETION) $(DESTDIR)$(completionsdir)/daorec
 	$(call install_python,$(pythondir))
 	$(call refresh_linker_cache)
 
@@ -298,7 +316,9 @@ uninstall: ## remove what install put there
 	$(Q)rm -f $(addprefix $(DESTDIR)$(bindir)/,daorec daorec-report) $(DESTDIR)$(libdir)/libdao.so.0 \
 	    $(DESTDIR)$(libdir)/libdao.so $(DESTDIR)$(libdir)/libdao.a \
 	    $(DESTDIR)$(includedir)/dao.h $(DESTDIR)$(includedir)/daoShm.hpp \
-	    $(DESTDIR)$(libdir)/pkgconfig/dao.pc
+	    $(DESTDIR)$(libdir)/pkgconfig/dao.pc $(DESTDIR)$(mandir)/man1/daorec.1 \
+	    $(DESTDIR)$(mandir)/man1/daorec-*.1 $(DESTDIR)$(mandir)/man3/libdao.3 \
+	    $(DESTDIR)$(completionsdir)/daorec
 	$(call uninstall_python,$(pythondir))
 	$(call refresh_linker_cache)
 

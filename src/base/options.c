@@ -37,6 +37,24 @@ static const struct kind {
     [OPTION_LIST] = {required_argument, "give a value"},
 };
 
+static void (*describer)(const struct verb_usage *usage, void *ctx);
+static void *describer_ctx;
+
+enum option_value options_value_of(enum option_kind kind)
+{
+    int has_arg = kinds[kind].has_arg;
+
+    return has_arg == no_argument         ? OPTION_VALUE_NONE
+           : has_arg == optional_argument ? OPTION_VALUE_OPTIONAL
+                                          : OPTION_VALUE_REQUIRED;
+}
+
+void options_describe_with(void (*describe)(const struct verb_usage *usage, void *ctx), void *ctx)
+{
+    describer = describe;
+    describer_ctx = ctx;
+}
+
 /* ---- the nearest name ---- */
 
 /* Edits that turn a into b: insert, delete, replace, or swap two neighbours. */
@@ -112,6 +130,10 @@ static void print_option(char letter, const char *name, const char *arg, bool ar
 
 static void print_help(const struct verb_usage *usage)
 {
+    if (describer) {
+        describer(usage, describer_ctx);
+        return;
+    }
     printf("Usage: daorec %s [OPTION]... %s\n%s\n\n", usage->verb, usage->arguments,
            usage->summary);
     for (const struct option_spec *s = usage->specs; s->name; s++)
@@ -131,8 +153,7 @@ static int refuse(const struct verb_usage *usage, const struct option_spec *spec
     return -EINVAL;
 }
 
-/* A bound as people write it: durations and sizes with their unit. */
-static const char *print_bound(char *buf, size_t buf_bytes, enum option_kind kind, double bound)
+const char *options_format_bound(char *buf, size_t buf_bytes, enum option_kind kind, double bound)
 {
     if (kind == OPTION_DURATION || kind == OPTION_DURATION_OR_FLAG)
         return units_format_duration(buf, buf_bytes, (int64_t)bound);
@@ -151,8 +172,8 @@ static int check_range(const struct verb_usage *usage, const struct option_spec 
 
     if (!bounded || (value >= spec->min && (open_above || value <= spec->max)))
         return 0;
-    print_bound(low, sizeof(low), spec->kind, spec->min);
-    print_bound(high, sizeof(high), spec->kind, spec->max);
+    options_format_bound(low, sizeof(low), spec->kind, spec->min);
+    options_format_bound(high, sizeof(high), spec->kind, spec->max);
     if (value < spec->min)
         snprintf(what, sizeof(what), "too small, the least is %s", low);
     else

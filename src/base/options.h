@@ -59,6 +59,17 @@ struct verb_usage {
  */
 int options_parse(const struct verb_usage *usage, int argc, char **argv, void *target);
 
+/* Does an option of this kind have a value? For --help, and whatever else tells of the table. */
+enum option_value { OPTION_VALUE_NONE, OPTION_VALUE_OPTIONAL, OPTION_VALUE_REQUIRED };
+enum option_value options_value_of(enum option_kind kind);
+
+/* A bound of the kind as people write it: sizes and durations with their unit. Returns `buf`. */
+const char *options_format_bound(char *buf, size_t buf_bytes, enum option_kind kind, double bound);
+
+/* From now on --help calls `describe` with the verb's table instead of printing it; NULL: it prints
+ * again. So manual pages and completion have the table of each verb, which is the verb's own. */
+void options_describe_with(void (*describe)(const struct verb_usage *usage, void *ctx), void *ctx);
+
 /* "a,b" into at most `most` names, NULL-terminated (ret has most + 1), which point into `list`. How
  * many, at least 1; -EINVAL: an empty one, or too many. */
 int options_split_names(char *list, const char **ret, unsigned most);

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/options.h"
 #include "base/version.h"
 #include "cli/cli.h"
+#include "cli/help.h"
 #include "cli/top.h"
 #include "serve/http.h"
 
@@ -34,55 +34,11 @@ static const struct verb verbs[] = {
     {"top", cli_top, "watch a running recorder on a terminal; roll, mark and stop it"},
     {"help", cli_help, "print this, or the options of a verb"},
 };
-#define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
-
-static void print_usage(FILE *out)
-{
-    fprintf(out, "Usage: daorec VERB [OPTION]... [ARGUMENT]...\n"
-                 "Record telemetry of adaptive optics from DAO shared memory.\n\n");
-    for (size_t i = 0; i < VERB_COUNT; i++)
-        fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
-    fprintf(out, "\n'daorec help VERB' or 'daorec VERB --help' tells its options; "
-                 "'daorec --version' the version.\n"
-                 "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done, but frames were lost.\n");
-}
-
-static const struct verb *find_verb(const char *name)
-{
-    for (size_t i = 0; i < VERB_COUNT; i++) {
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
-    }
-    return NULL;
-}
-
-static int report_unknown_verb(const char *name)
-{
-    const char *names[VERB_COUNT + 1] = {NULL}, *nearest;
-
-    for (size_t i = 0; i < VERB_COUNT; i++)
-        names[i] = verbs[i].name;
-    nearest = options_nearest(name, names);
-    if (nearest)
-        log_error("no verb '%s'; did you mean '%s'?", name, nearest);
-    else
-        log_error("no verb '%s'; see daorec --help", name);
-    return EXIT_WRONG_USAGE;
-}
+static const struct verb_table table = {verbs, sizeof(verbs) / sizeof(verbs[0])};
 
 static int cli_help(int argc, char **argv)
 {
-    const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
-    char name[32], option[] = "--help", *help_argv[] = {name, option, NULL};
-
-    if (argc > 1 && strncmp(argv[1], "-", 1) != 0 && !verb)
-        return report_unknown_verb(argv[1]);
-    if (!verb || verb->run == cli_help) {
-        print_usage(stdout);
-        return EXIT_DONE;
-    }
-    snprintf(name, sizeof(name), "%s", verb->name);
-    return verb->run(2, help_argv);
+    return help_run(&table, argc, argv);
 }
 
 /* A file opened while standard error is closed would become descriptor 2 and get our messages. */
@@ -132,23 +88,23 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a recording goes on when the reader of its output is gone */
     signal(SIGXFSZ, SIG_IGN); /* beyond ulimit -f a write fails instead */
     if (argc < 2) {
-        print_usage(stderr);
+        help_print_usage(stderr, &table);
         return EXIT_WRONG_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_usage(stdout);
+        help_print_usage(stdout, &table);
         return finish_output(EXIT_DONE);
     }
     if (strcmp(argv[1], "--version") == 0) {
         print_version();
         return finish_output(EXIT_DONE);
     }
-    verb = find_verb(argv[1]);
+    verb = help_find_verb(&table, argv[1]);
     if (!verb && argv[1][0] == '-') {
         log_error("unknown option '%s' before the verb; see daorec --help", argv[1]);
         return EXIT_WRONG_USAGE;
     }
     if (!verb)
-        return report_unknown_verb(argv[1]);
+        return help_report_unknown_verb(&table, argv[1]);
     return finish_output(verb->run(argc - 1, argv + 1));
 }

@@ -73,7 +73,7 @@ static const struct option_spec specs[] = {
     {"cpu", 0, OPTION_STRING, OFF(cpus), "SET",
      "run the draining threads on these CPUs, such as 2 or 0-3,8", 0, 0},
     {"priority", 0, OPTION_COUNT, OFF(config.priority), "N", "their SCHED_FIFO priority", 1, 99},
-    {"io", 0, OPTION_STRING, OFF(io), "KIND", "auto, uring or pwrite (default auto)", 0, 0},
+    {"io", 0, OPTION_STRING, OFF(io), "auto|uring|pwrite", "how to write (default auto)", 0, 0},
     {"no-direct", 0, OPTION_FLAG, OFF(no_direct), NULL,
      "through the page cache instead of O_DIRECT", 0, 0},
     {"json", 0, OPTION_FLAG, OFF(json), NULL, "summary as one line of JSON on stdout", 0, 0},

@@ -58,7 +58,7 @@ static const struct option_spec specs[] = {
      "stop after N frames; 0: only create the segment", 0, 0},
     {"duration", 'd', OPTION_DURATION, AT(duration_ns), "T", "stop after this time, such as 10s", 0,
      0},
-    {"pattern", 'p', OPTION_STRING, AT(pattern), "NAME", "spots, ramp or noise (spots)", 0, 0},
+    {"pattern", 'p', OPTION_STRING, AT(pattern), "spots|ramp|noise", "what is seen (spots)", 0, 0},
     {"start-count", 0, OPTION_COUNT, AT(start_count), "N", "count of the first frame (1)", 0, 0},
     {"jump-at", 0, OPTION_COUNT, AT(jump_at), "N", "let the count jump at the N-th frame ...", 0,
      0},

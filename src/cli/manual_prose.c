@@ -1,0 +1,124 @@
+/* manual_prose.c - see manual_prose.h. Options are not told here: they have their tables. */
+#include "cli/manual_prose.h"
+
+#include <stddef.h>
+
+const struct manual_prose manual_prose[] = {
+    {"", "DESCRIPTION",
+     "A control loop of adaptive optics publishes camera frames, slopes and mirror commands into "
+     "DAO FIFO shared memory, at 1 to 10 kHz. daorec attaches to those segments as a reader, "
+     "drains every frame, and streams the pixels into rolling FITS files. It never writes to a "
+     "segment, never waits for the disk while it drains, and accounts for every frame: it is in a "
+     "file, or it is counted as lost, with its cause.\n\n"
+     "Segments are files such as /tmp/wfs.im.shm or /dev/shm/wfs.im.shm."},
+    {"", "FILES",
+     "= DIR/2026-11-24_02-01-08/\n"
+     "A session: a folder named after the UTC time of its start, below --output.\n\n"
+     "= .../wfs/wfs_000001.fits\n"
+     "A finished file of the stream wfs: the cube of its frames, the table FRAMES with a row a "
+     "frame, and the segment's keywords as the table SHMKW.\n\n"
+     "= .../wfs/wfs_000002.fits.part\n"
+     "The file being written. It is valid FITS at any instant.\n\n"
+     "= .../session.json\n"
+     "The ledger: what was expected, recorded and lost, and why."},
+    {"", "EXIT STATUS",
+     "= 0\nDone.\n\n= 1\nFailed.\n\n= 2\nWrong usage or configuration.\n\n"
+     "= 3\nDone, but frames were lost."},
+    {"", "EXAMPLES",
+     "Can this machine record a camera of 800 x 800 pixels at 1 kHz?\n\n"
+     "    daorec doctor /data --stream 800x800:uint16@1000\n\n"
+     "Record two segments until Ctrl-C:\n\n"
+     "    daorec record -o /data /tmp/wfs.im.shm /tmp/dm.im.shm\n\n"
+     "Without a telescope at hand, a source to try it on, in another terminal:\n\n"
+     "    daorec sim /dev/shm/wfs.im.shm --size 800x800 --rate 1000"},
+
+    {"*", "EXIT STATUS", "= 0\nDone.\n\n= 1\nFailed.\n\n= 2\nWrong usage."},
+
+    {"record", "DESCRIPTION",
+     "Each segment becomes a stream, named like its file up to the first dot. A file ends at the "
+     "first of --roll-frames, --roll-size and --roll-time, and the next one begins with the frame "
+     "that follows; no frame is lost between them.\n\n"
+     "Frames are taken from shared memory by one thread a stream, which never waits for the disk. "
+     "Where the disk is slower than the source they wait in --buffer, then in the FIFO; what is "
+     "overwritten there is counted as lost to the disk.\n\n"
+     "A segment that disappears is waited for; one that comes back in another shape gets files of "
+     "that shape. With one of --keep-files, --keep-size and --keep-time the recordings become a "
+     "ring: the oldest finished files are removed, but for those that daorec-keep(1) has "
+     "marked.\n\n"
+     "While it runs on a terminal, a line shows MB/s and the time until the disk is full, then per "
+     "stream rate, frames, losses, FIFO backlog and buffer. Elsewhere it is one line a minute."},
+    {"record", "SIGNALS",
+     "= SIGINT, SIGTERM\n"
+     "End the recording in order: what was published by then is recorded. A second one gives up "
+     "what is still in the FIFO.\n\n"
+     "= SIGHUP\nThe same, unless it was ignored at the start (nohup).\n\n"
+     "= SIGUSR1\nBegin the next file of every stream."},
+    {"record", "EXIT STATUS",
+     "= 0\nDone; every frame is in a file.\n\n= 1\nFailed.\n\n= 2\nWrong usage or "
+     "configuration.\n\n= 3\nDone, but frames were lost; the summary and session.json say how "
+     "many, when and why."},
+    {"record", "EXAMPLES",
+     "Two segments until Ctrl-C, the next file every 10 s:\n\n"
+     "    daorec record -o /data --roll-time 10s /tmp/wfs.im.shm /tmp/dm.im.shm\n\n"
+     "Keep the last 2 TiB:\n\n"
+     "    daorec record -o /data --keep-size 2TiB /tmp/wfs.im.shm\n\n"
+     "Wait for the segment, record 1000 frames, and give the result to a program:\n\n"
+     "    daorec record --wait -n 1000 --json /tmp/wfs.im.shm > result.json"},
+
+    {"replay", "EXIT STATUS",
+     "= 0\nDone.\n\n= 1\nFailed.\n\n= 2\nWrong usage.\n\n"
+     "= 3\nDone, but some frames were unreadable or did not fit their checksums."},
+    {"replay", "EXAMPLES",
+     "A session, each stream into the segment it was recorded from, at the recorded intervals:\n\n"
+     "    daorec replay /data/2026-11-24_02-01-08\n\n"
+     "One stream, over and over, ten times as fast, into a segment of its own:\n\n"
+     "    daorec replay --to /dev/shm/again.im.shm --speed 10 --loop 0 \\\n"
+     "        /data/2026-11-24_02-01-08/wfs"},
+
+    {"sim", "EXAMPLES",
+     "A camera at 1 kHz whose segment is gone afterwards:\n\n"
+     "    daorec sim /dev/shm/wfs.im.shm --size 800x800 --rate 1000 --remove"},
+
+    {"drops", "EXIT STATUS",
+     "= 0\nDone; nothing was lost.\n\n= 1\nFailed.\n\n= 2\nWrong usage.\n\n= 3\nDone; frames "
+     "were lost."},
+    {"drops", "EXAMPLES",
+     "What does a reader lose here, in a minute?\n\n"
+     "    daorec drops -d 1min /tmp/wfs.im.shm\n\n"
+     "Which frames of wfs have no partner in dm?\n\n"
+     "    daorec drops --align wfs,dm /data/2026-11-24_02-01-08"},
+
+    {"info", "EXAMPLES", "    daorec info /tmp/wfs.im.shm wfs_000001.fits"},
+
+    {"verify", "EXIT STATUS",
+     "= 0\nNo doubt.\n\n= 1\nA doubt, or something could not be read.\n\n= 2\nWrong usage."},
+    {"verify", "EXAMPLES", "    daorec verify /data/2026-11-24_02-01-08"},
+
+    {"repair", "EXAMPLES",
+     "Say what would be done, then do it:\n\n"
+     "    daorec repair /data\n    daorec repair --apply /data"},
+
+    {"extract", "EXIT STATUS",
+     "= 0\nDone.\n\n= 1\nFailed.\n\n= 2\nWrong usage.\n\n"
+     "= 3\nDone, but some frames do not fit their checksums."},
+    {"extract", "EXAMPLES",
+     "One second of a night:\n\n"
+     "    daorec extract --from 02:01:09 --until 02:01:10 --stream wfs \\\n"
+     "        -o second.fits /data/2026-11-24_02-01-08\n\n"
+     "Every tenth frame as a numpy array:\n\n"
+     "    daorec extract --every 10 -o wfs.npy /data/2026-11-24_02-01-08/wfs"},
+
+    {"doctor", "EXIT STATUS",
+     "= 0\nThis machine can record that.\n\n= 1\nSomething would lose frames, or the folder is of "
+     "no use.\n\n= 2\nWrong usage."},
+    {"doctor", "EXAMPLES",
+     "    daorec doctor /data --stream 800x800:uint16@1000 --stream '32*97:float32@1000:64'"},
+
+    {"keep", "EXAMPLES", "    daorec keep /data/2026-11-24_02-01-08/wfs/wfs_000017.fits"},
+
+    {"help", "EXAMPLES",
+     "    daorec help record\n\n"
+     "Completion in this shell, where it was not installed:\n\n"
+     "    source <(daorec help --bash-completion)"},
+    {NULL, NULL, NULL},
+};

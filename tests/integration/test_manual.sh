@@ -1,0 +1,86 @@
+#!/bin/bash
+# The manual pages that daorec writes from its tables of options, and those that are written by hand:
+# every verb has one, it tells every option, and mandoc and groff find nothing wrong with any.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+build=${BUILD:-$PWD/build/release}
+daorec=${DAOREC:-$build/daorec}
+dir=$(mktemp -d "${TMPDIR:-/tmp}/daorec-manual.XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' INT TERM HUP
+passed=0 failed=0
+
+verdict() { # status name; what a failure has to say is in $dir/log
+    if [[ $1 == 0 ]]; then
+        passed=$((passed + 1))
+        echo "ok      $2"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $2"
+        cat "$dir/log"
+    fi
+}
+
+"$daorec" help --man-pages "$dir/man" >"$dir/log" 2>&1
+verdict $? "daorec writes its pages"
+cp lib/libdao.3 scripts/daorec-report.1 "$dir/man"
+
+mapfile -t verbs < <("$daorec" help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p')
+for verb in "${verbs[@]}"; do
+    grep -qx "\.It Xr daorec-$verb 1" "$dir/man/daorec.1" || echo "daorec.1 does not tell of $verb"
+    [[ -s $dir/man/daorec-$verb.1 ]] || echo "there is no page daorec-$verb.1"
+done >"$dir/log"
+((${#verbs[@]} >= 11)) && [[ ! -s $dir/log ]]
+verdict $? "every verb has a page, and the program's page tells of it"
+
+for verb in "${verbs[@]}"; do
+    "$daorec" "$verb" --help | sed -nE 's/^ {2,6}(-., )?--([a-z-]+).*/\2/p' >"$dir/options"
+    [[ -s $dir/options ]] || echo "no options of $verb"
+    while read -r option; do
+        grep -Eq -- "^\.It .*Fl .?-$option( |\$)" "$dir/man/daorec-$verb.1" ||
+            echo "daorec-$verb.1 does not tell --$option"
+    done <"$dir/options"
+done >"$dir/log"
+[[ ! -s $dir/log ]]
+verdict $? "every option that --help tells is on the page of its verb"
+
+while read -r symbol; do
+    grep -Eq "(Fn|Va) $symbol( |\$)" lib/libdao.3 || echo "libdao.3 does not tell of $symbol"
+done < <(grep -v -e '^#' -e '^$' tests/support/libdao.symbols) >"$dir/log"
+[[ ! -s $dir/log ]]
+verdict $? "libdao.3 tells of everything that the library exports"
+
+"${PYTHON:-/usr/bin/python3}" scripts/daorec-report --help 2>"$dir/log" |
+    grep -o -- '--[a-z]*' | sort -u | while read -r option; do
+    grep -q -- "Fl .-${option#--}" scripts/daorec-report.1 || echo "daorec-report.1 lacks $option"
+done >>"$dir/log"
+[[ ! -s $dir/log ]]
+verdict $? "daorec-report.1 tells every option of daorec-report"
+
+if command -v mandoc >/dev/null; then
+    # Which pages are installed, and whose system this is, is not the page's affair.
+    mandoc -T lint "$dir"/man/*.[13] >"$dir/all" 2>&1
+    grep -v -e 'referenced manual not found' -e 'operating system explicitly' "$dir/all" >"$dir/log"
+    [[ ! -s $dir/log ]]
+    verdict $? "mandoc has nothing to say about any page"
+else
+    echo "not tested: what mandoc says about the pages (mandoc is not here)"
+fi
+
+if command -v man >/dev/null && command -v groff >/dev/null; then
+    for page in "$dir"/man/*.[13]; do
+        LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null
+    done >"$dir/log"
+    [[ ! -s $dir/log ]]
+    verdict $? "groff warns of nothing on any page"
+else
+    echo "not tested: what groff says about the pages (man-db or groff is not here)"
+fi
+
+"$daorec" help --man-pages "$dir/man/daorec.1/sub" >"$dir/out" 2>"$dir/log"
+[[ $? == 1 && $(wc -l <"$dir/log") == 1 ]] && grep -q "daorec.1/sub: Not a directory" "$dir/log"
+verdict $? "a folder that cannot be made is one line and status 1"
+
+echo "$passed passed, $failed failed"
+[[ $failed == 0 ]]

@@ -75,7 +75,7 @@ CXXFLAGS ?= $(variant_cflags_$(VARIANT))
 PKG_CONFIG ?= pkg-config
 PACKAGES   := liburing cfitsio jansson yaml-0.1
 
-ifneq (,$(filter-out help clean test fuzz model demo uninstall,$(or $(MAKECMDGOALS),all)))
+ifneq (,$(filter-out help clean test fuzz model demo uninstall deb,$(or $(MAKECMDGOALS),all)))
 COMPILERS := $(firstword $(CC)) $(if $(filter tests warnings,$(MAKECMDGOALS)),$(firstword $(CXX)))
 MISSING := $(shell for c in $(COMPILERS); do command -v $$c >/dev/null || echo $$c; done; \
     if command -v $(PKG_CONFIG) >/dev/null; then \
@@ -144,7 +144,7 @@ TOLD      := $(if $(filter release clang,$(VARIANT)),$(MANUAL) $(COMPLETION))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tests warnings fuzzers demo test fuzz model bench install uninstall clean help FORCE
+.PHONY: all tests warnings fuzzers demo test fuzz model bench install uninstall deb clean help FORCE
 
 all: $(B)/daorec $(LIBDAO_A) $(B)/libdao.so $(TOLD) ## build the program, the library and the manual pages (the default)
 
@@ -349,6 +349,10 @@ endef
 define refresh_linker_cache
 	$(Q)if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then ldconfig || true; fi
 endef
+
+deb: ## build Debian packages into build/deb/, and have lintian judge them
+	$(Q)scripts/install-deps --deb
+	$(Q)scripts/make-deb
 
 clean: ## remove everything that was built
 	$(Q)rm -rf build

@@ -70,7 +70,7 @@ fi
 
 if command -v man >/dev/null && command -v groff >/dev/null; then
     for page in "$dir"/man/*.[13]; do
-        LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null
+        { LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" >/dev/null; } 2>&1
     done >"$dir/log"
     [[ ! -s $dir/log ]]
     verdict $? "groff warns of nothing on any page"

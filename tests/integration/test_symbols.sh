@@ -43,6 +43,10 @@ sed -n 's/^DLL_EXPORT.*[ *]\(dao[A-Za-z0-9_]*\)(.*/\1/p; s/^extern DLL_EXPORT.* 
 diff "$dir/wanted" "$dir/declared" >"$dir/log"
 verdict $? "declared in dao.h are the same"
 
+sed -n 's/^ \([A-Za-z0-9_]*\)@Base .*/\1/p' config/debian/libdao0.symbols | sort >"$dir/packaged"
+diff "$dir/wanted" "$dir/packaged" >"$dir/log"
+verdict $? "the Debian package tells of the same (a new one with the version that brings it)"
+
 soname_is() { # file
     LC_ALL=C objdump -p "$1" | grep -q '^ *SONAME  *libdao\.so\.0$'
 }

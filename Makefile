@@ -19,6 +19,10 @@ libdir     ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 mandir     ?= $(prefix)/share/man
 completionsdir ?= $(prefix)/share/bash-completion/completions
+unitdir    ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+docdir     ?= $(prefix)/share/doc/daorec
+EXAMPLES   := $(wildcard config/*.yaml)
 # Where the system's Python finds modules under this prefix; empty where there is no Python.
 pythondir  ?= $(shell $(call find_pythondir,$(prefix)))
 VERSION    := $(shell sed -n 's/^.define DAOREC_VERSION "\(.*\)"/\1/p' src/base/version.h)
@@ -293,7 +297,7 @@ model: ## check the model of readers and writers exhaustively, with spin (minute
 bench: all $(call programs,$(BENCH_SOURCES)) ## measure speed, as ratios, beside bare disk and memory; BENCH="--only disk" for a part
 	$(Q)$(PYTHON3) tests/bench/bench.py $(BENCH)
 
-install: all $(MANUAL) $(COMPLETION) ## install daorec, libdao, Python modules, manual pages and completion under $(DESTDIR)$(prefix)
+install: all $(MANUAL) $(COMPLETION) ## install daorec, libdao, Python modules, manual pages, completion and the systemd unit under $(DESTDIR)$(prefix)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
 	$(Q)install -m 755 $(B)/daorec $(DESTDIR)$(bindir)/daorec
 	$(Q)install -m 644 $(LIBDAO_SO) $(DESTDIR)$(libdir)/libdao.so.0
@@ -309,6 +313,13 @@ install: all $(MANUAL) $(COMPLETION) ## install daorec, libdao, Python modules, 
 	$(Q)install -m 644 $(B)/man/*.1 $(DESTDIR)$(mandir)/man1/
 	$(Q)install -m 644 $(B)/man/*.3 $(DESTDIR)$(mandir)/man3/
 	$(Q)install -m 644 $(COMPLETION) $(DESTDIR)$(completionsdir)/daorec
+	$(Q)install -d $(addprefix $(DESTDIR),$(unitdir) $(sysusersdir))
+	$(Q)sed 's|/usr/bin/daorec|$(bindir)/daorec|' config/daorec.service \
+	    > $(DESTDIR)$(unitdir)/daorec.service
+	$(Q)chmod 644 $(DESTDIR)$(unitdir)/daorec.service
+	$(Q)install -m 644 config/daorec.sysusers $(DESTDIR)$(sysusersdir)/daorec.conf
+	$(if $(EXAMPLES),$(Q)install -d $(DESTDIR)$(docdir)/examples)
+	$(if $(EXAMPLES),$(Q)install -m 644 $(EXAMPLES) $(DESTDIR)$(docdir)/examples/)
 	$(call install_python,$(pythondir))
 	$(call refresh_linker_cache)
 
@@ -318,7 +329,9 @@ uninstall: ## remove what install put there
 	    $(DESTDIR)$(includedir)/dao.h $(DESTDIR)$(includedir)/daoShm.hpp \
 	    $(DESTDIR)$(libdir)/pkgconfig/dao.pc $(DESTDIR)$(mandir)/man1/daorec.1 \
 	    $(DESTDIR)$(mandir)/man1/daorec-*.1 $(DESTDIR)$(mandir)/man3/libdao.3 \
-	    $(DESTDIR)$(completionsdir)/daorec
+	    $(DESTDIR)$(completionsdir)/daorec $(DESTDIR)$(unitdir)/daorec.service \
+	    $(DESTDIR)$(sysusersdir)/daorec.conf \
+	    $(addprefix $(DESTDIR)$(docdir)/examples/,$(notdir $(EXAMPLES)))
 	$(call uninstall_python,$(pythondir))
 	$(call refresh_linker_cache)
 

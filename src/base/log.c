@@ -8,12 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE_BYTES 2048
 #define LIVE_BYTES 32768
 #define WIPE_BYTES 24
 
+/* Priorities of syslog, as the journal takes them. */
+static const char *const journal_prefix[] = {
+    [LOG_ERROR] = "<3>",
+    [LOG_WARNING] = "<4>",
+    [LOG_INFO] = "<6>",
+    [LOG_DEBUG] = "<7>",
+};
 static const char *const level_prefix[] = {
     [LOG_ERROR] = "daorec: ",
     [LOG_WARNING] = "daorec: warning: ",
@@ -30,6 +38,27 @@ void log_set_level(enum log_level level)
     pthread_mutex_lock(&lock);
     level_max = level;
     pthread_mutex_unlock(&lock);
+}
+
+/* $JOURNAL_STREAM names the device and inode of the journal's stream; standard error may have been
+ * sent elsewhere since. */
+static bool is_journal(void)
+{
+    const char *text = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat stat;
+
+    return text && sscanf(text, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &stat) == 0 && stat.st_dev == device && stat.st_ino == inode;
+}
+
+static const char *prefix_of(enum log_level level)
+{
+    static enum { UNKNOWN, JOURNAL, OTHER } kind;
+
+    if (kind == UNKNOWN)
+        kind = is_journal() ? JOURNAL : OTHER;
+    return kind == JOURNAL ? journal_prefix[level] : level_prefix[level];
 }
 
 /* A message must not be torn by another process's output: one write. What cannot be written
@@ -76,7 +105,7 @@ void log_at(enum log_level level, const char *fmt, ...)
 
     pthread_mutex_lock(&lock);
     if (level <= level_max) {
-        n = snprintf(line, sizeof(line), "%s%s%s\n", wipe(before), level_prefix[level], message);
+        n = snprintf(line, sizeof(line), "%s%s%s\n", wipe(before), prefix_of(level), message);
         live_rows = 0;
         write_line(line, (size_t)n);
     }

@@ -1,5 +1,7 @@
 /*
- * log.h - one line a message, to stderr, prefixed "daorec: ". Never called from the hot path.
+ * log.h - one line a message, to stderr, prefixed "daorec: "; where stderr is the journal, with its
+ * priority in front instead, "<4>" for a warning: who speaks is known there. Never called from the
+ * hot path.
  * Any thread; a line is written by one write(2). While a live line is on the terminal it is wiped
  * before a message and redrawn by its owner.
  */

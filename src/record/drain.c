@@ -458,6 +458,7 @@ static void drain_loop(struct record_stream *s)
         enum step step;
 
         now_ns = dao_clock_mono_ns();
+        pulse_move(&s->pulse);
         check_for_stop(s, now_ns);
         if (s->finished)
             break;
@@ -493,6 +494,7 @@ static void finish(struct record_stream *s)
     account_note_file(&s->account, 0, 0);
     account_publish(&s->account);
     handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
+    pulse_rest(&s->pulse);
 }
 
 void *stream_drain(void *arg)

@@ -265,7 +265,9 @@ static void *keeper_run(void *arg)
             int r;
 
             pthread_mutex_unlock(&keeper->lock);
+            pulse_move(&keeper->pulse);
             r = run_job(keeper, &job);
+            pulse_rest(&keeper->pulse);
             pthread_mutex_lock(&keeper->lock);
             if (r < 0) {
                 job.not_before_ns = dao_clock_mono_ns() + (r == -EBUSY ? ANSWER_NS : RETRY_NS);

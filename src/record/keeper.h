@@ -45,6 +45,7 @@ struct keeper_events {
 
 struct keeper {
     pthread_t thread;
+    struct pulse pulse;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct keeper_job *jobs;

@@ -24,6 +24,7 @@
 #include "record/drain.h"
 #include "record/live.h"
 #include "record/report.h"
+#include "record/service.h"
 #include "record/setup.h"
 #include "record/start.h"
 #include "record/tell.h"
@@ -60,6 +61,8 @@ struct session {
     struct live live;
     int64_t last_line_ns;
     struct teller teller;
+    struct service service;
+    struct live service_live;
 };
 
 /* ---- making and unmaking ---- */
@@ -109,6 +112,7 @@ static int create(struct session *session, const struct session_config *config)
 
     *session = (struct session){.config = config, .dir_fd = -1, .signal_fd = -1, .over_fd = -1};
     session->room.limits = config->room;
+    service_open(&session->service);
     room_read_limits(&session->room.limits);
     board_init(&session->own_board);
     session->board = config->board ? config->board : &session->own_board;
@@ -143,6 +147,7 @@ static void destroy(struct session *session)
 {
     board_clear(session->board);
     board_fini(&session->own_board);
+    service_close(&session->service);
     retention_fini(&session->retention);
     books_fini(&session->books);
     for (unsigned i = 0; i < session->count; i++) {
@@ -187,12 +192,15 @@ static bool is_end_wanted(void *ctx, int wait_ms)
     struct pollfd events[] = {{.fd = session->signal_fd, .events = POLLIN},
                               {.fd = session->over_fd, .events = POLLIN}};
 
+    if (!session->writer_started)
+        service_wait(&session->service, dao_clock_mono_ns());
     return poll(events, 2, wait_ms) > 0 && (events[0].revents & POLLIN) && read_signals(session);
 }
 
 static void ask_to_stop(struct session *session, const char *cause)
 {
     session->stopping = true;
+    service_stop(&session->service);
     for (unsigned i = 0; i < session->count; i++) {
         atomic_store(&session->streams[i]->stop_cause_requested, cause);
         atomic_store_explicit(&session->streams[i]->stop_requested, true, memory_order_release);
@@ -366,6 +374,9 @@ static int start_threads(struct session *session)
         session->writer_started = w == 0;
         if (w == 0)
             place_sinks(session);
+        session->service.streams = session->streams;
+        session->service.count = session->drains_started;
+        session->service.writer = &session->writer;
         r = r ? r : w;
     }
     if (r < 0 && r != -ESTALE)
@@ -411,6 +422,19 @@ static void report_progress(struct session *session)
         log_info("%s", line);
 }
 
+static void tell_service(struct session *session, int64_t now)
+{
+    struct session_state state;
+    char line[512] = "";
+
+    if ((session->service_live.time_ns == 0 || service_is_due(&session->service, now)) &&
+        board_take(session->board, &state) == 0) {
+        live_format(&session->service_live, line, sizeof line, &state);
+        state_free(&state);
+    }
+    service_look(&session->service, line, now);
+}
+
 static void watch(struct session *session)
 {
     int64_t next_ns = dao_clock_mono_ns();
@@ -425,6 +449,7 @@ static void watch(struct session *session)
             hooks_look(&session->hooks, now);
             board_note(session->board, now);
             report_progress(session);
+            tell_service(session, now);
             next_ns = now + TICK_NS;
         }
         if (!is_end_wanted(session, (int)((next_ns - now) / 1000000) + 1))
@@ -434,6 +459,7 @@ static void watch(struct session *session)
         else
             ask_to_stop(session, "SIGNAL");
     }
+    service_stop(&session->service);
     teller_look(&session->teller, dao_clock_mono_ns(), true);
     look_at_disk(session);
     log_live(NULL);

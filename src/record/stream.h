@@ -21,6 +21,7 @@
 
 #include "base/latency.h"
 #include "base/pace.h"
+#include "base/pulse.h"
 #include "fits/encode.h"
 #include "io/engine.h"
 #include "io/pool.h"
@@ -182,6 +183,7 @@ struct record_stream {
 
     /* drain, once it runs */
     pthread_t thread;
+    struct pulse pulse;
     struct dao_segment segment;
     struct stream_shape shapes[STREAM_FILES + 2]; /* every file's, the old one, the new one */
     struct stream_shape *shape;
@@ -231,6 +233,8 @@ struct record_stream {
     bool sync_in_flight;
     unsigned char *data_page, *row_page; /* for flushed last pages */
     uint32_t flushes_in_flight;          /* data writes whose block the drain still fills */
+    uint32_t requests_in_flight;
+    struct pulse disk_pulse; /* of what is in flight */
     bool drain_done;
     int64_t failed_ns;                /* monotonic: when a file failed last, 0: none did */
     _Atomic int64_t not_before_ns;    /* monotonic: no file is opened before */

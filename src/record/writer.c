@@ -21,6 +21,24 @@ static uint64_t page_ceil(uint64_t off)
     return page_floor(off + SINK_PAGE - 1);
 }
 
+/* ---- what the disk has ---- */
+
+/* The disk moves when something is done, not when it is given more. */
+static void give_to_disk(struct record_stream *s, struct io_request *request)
+{
+    if (s->requests_in_flight++ == 0)
+        pulse_move(&s->disk_pulse);
+    io_engine_submit(s->engine, request);
+}
+
+static void note_done(struct record_stream *s)
+{
+    if (--s->requests_in_flight == 0)
+        pulse_rest(&s->disk_pulse);
+    else
+        pulse_move(&s->disk_pulse);
+}
+
 /* ---- what a message asks to be written, in one or two requests ---- */
 
 static void submit(struct record_stream *s, struct record_write *w, struct record_file *f,
@@ -40,7 +58,7 @@ static void submit(struct record_stream *s, struct record_write *w, struct recor
         .done = done,
         .owner = s,
     };
-    io_engine_submit(s->engine, &w->request);
+    give_to_disk(s, &w->request);
 }
 
 /* A block that is the writer's: zeros and headers up to the end of its last page, in place. */
@@ -103,6 +121,7 @@ static void data_done(struct io_request *request)
     struct record_stream *s = request->owner;
     struct record_write *w = (struct record_write *)(void *)request;
 
+    note_done(s);
     note_error(w->file, request->result);
     note_written(s, w);
     w->file->writes_in_flight--;
@@ -217,6 +236,7 @@ static void sync_done(struct io_request *request)
 {
     struct record_file *f = request->owner;
 
+    note_done(f->stream);
     note_error(f, request->result);
     f->sync_in_flight = f->stream->sync_in_flight = false;
 }
@@ -229,7 +249,7 @@ static void start_sync(struct record_stream *s, struct record_file *f)
                                           .buffer_index = -1,
                                           .done = sync_done,
                                           .owner = f};
-    io_engine_submit(s->engine, &s->sync_request);
+    give_to_disk(s, &s->sync_request);
 }
 
 static void rows_done(struct io_request *request)
@@ -237,6 +257,7 @@ static void rows_done(struct io_request *request)
     struct record_stream *s = request->owner;
     struct record_write *w = &s->row_write;
 
+    note_done(s);
     note_error(w->file, request->result);
     note_written(s, w);
     if (w->give_back)
@@ -426,8 +447,10 @@ void *writer_run(void *arg)
 
     place_behind();
     for (;;) {
-        bool progress = step_all(writer, &over);
+        bool progress;
 
+        pulse_move(&writer->pulse);
+        progress = step_all(writer, &over);
         if (over)
             break;
         if (io_engine_reap(writer->engine) > 0 || progress)
@@ -437,11 +460,13 @@ void *writer_run(void *arg)
             io_engine_disarm(writer->engine);
             continue;
         }
+        pulse_rest(&writer->pulse); /* what the disk has, has a pulse of its own */
         if (is_in_no_hurry(writer))
             io_engine_wait_for_all(writer->engine, NO_HURRY_NS);
         else
             io_engine_wait(writer->engine);
     }
+    pulse_rest(&writer->pulse);
     if (write(writer->over_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0) {
         /* full: it is readable anyway */
     }

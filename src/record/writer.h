@@ -19,6 +19,7 @@ struct writer {
     struct keeper *closer;
     int over_fd; /* an eventfd, borrowed: written to when the writer ends */
     pthread_t thread;
+    struct pulse pulse;
 };
 
 /* The writer's thread function; ends when every stream is over. arg is the writer. */

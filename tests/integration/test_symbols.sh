@@ -71,7 +71,8 @@ tree_has() { # root prefix file...
 installed=(bin/daorec lib/libdao.so.0 lib/libdao.so lib/libdao.a include/dao.h include/daoShm.hpp
     lib/pkgconfig/dao.pc share/man/man1/daorec.1 share/man/man1/daorec-record.1
     share/man/man1/daorec-report.1 share/man/man3/libdao.3
-    share/bash-completion/completions/daorec)
+    share/bash-completion/completions/daorec lib/systemd/system/daorec.service
+    lib/sysusers.d/daorec.conf)
 
 make_quietly install DESTDIR="$dir/root" prefix=/opt/dao &&
     tree_has "$dir/root" /opt/dao "${installed[@]}"

@@ -309,9 +309,11 @@ install: all $(MANUAL) $(COMPLETION) ## install daorec, libdao, Python modules, 
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -ldao' 'Libs.private: -pthread' \
 	    > $(DESTDIR)$(libdir)/pkgconfig/dao.pc
 	$(Q)chmod 644 $(DESTDIR)$(libdir)/pkgconfig/dao.pc
-	$(Q)install -d $(addprefix $(DESTDIR),$(mandir)/man1 $(mandir)/man3 $(completionsdir))
+	$(Q)install -d $(addprefix $(DESTDIR),$(mandir)/man1 $(mandir)/man3 $(mandir)/man5 \
+	    $(completionsdir))
 	$(Q)install -m 644 $(B)/man/*.1 $(DESTDIR)$(mandir)/man1/
 	$(Q)install -m 644 $(B)/man/*.3 $(DESTDIR)$(mandir)/man3/
+	$(Q)install -m 644 $(B)/man/*.5 $(DESTDIR)$(mandir)/man5/
 	$(Q)install -m 644 $(COMPLETION) $(DESTDIR)$(completionsdir)/daorec
 	$(Q)install -d $(addprefix $(DESTDIR),$(unitdir) $(sysusersdir))
 	$(Q)sed 's|/usr/bin/daorec|$(bindir)/daorec|' config/daorec.service \
@@ -329,6 +331,7 @@ uninstall: ## remove what install put there
 	    $(DESTDIR)$(includedir)/dao.h $(DESTDIR)$(includedir)/daoShm.hpp \
 	    $(DESTDIR)$(libdir)/pkgconfig/dao.pc $(DESTDIR)$(mandir)/man1/daorec.1 \
 	    $(DESTDIR)$(mandir)/man1/daorec-*.1 $(DESTDIR)$(mandir)/man3/libdao.3 \
+	    $(DESTDIR)$(mandir)/man5/daorec.yaml.5 \
 	    $(DESTDIR)$(completionsdir)/daorec $(DESTDIR)$(unitdir)/daorec.service \
 	    $(DESTDIR)$(sysusersdir)/daorec.conf \
 	    $(addprefix $(DESTDIR)$(docdir)/examples/,$(notdir $(EXAMPLES)))

@@ -5,7 +5,6 @@
  */
 #include "cli/manual.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "cli/manual_config.h"
 #include "cli/manual_prose.h"
 #include "cli/mdoc.h"
 
@@ -93,32 +93,18 @@ static void option_range(FILE *out, const struct option_spec *s)
         fprintf(out, "At least %s.\n", low);
 }
 
-/* A help line is a phrase; here it is to read like a sentence. */
-static void option_text(FILE *out, const char *help)
-{
-    char text[512];
-    int length = snprintf(text, sizeof text - 1, "%.500s", help);
-
-    if (length <= 0)
-        return;
-    text[0] = (char)toupper((unsigned char)text[0]);
-    if (text[length - 1] != '.')
-        text[length++] = '.';
-    mdoc_text(out, text, (size_t)length);
-}
-
 static void options(FILE *out, const struct verb_usage *usage)
 {
     fputs(".Sh OPTIONS\n.Bl -tag -width Ds\n", out);
     for (const struct option_spec *s = usage->specs; s->name; s++) {
         option_head(out, s->letter, s->name, s->arg ? s->arg : "", options_value_of(s->kind));
-        option_text(out, s->help);
+        mdoc_sentence(out, s->help);
         option_range(out, s);
     }
     option_head(out, 'h', "help", "", OPTION_VALUE_NONE);
-    option_text(out, "print the options");
+    mdoc_sentence(out, "print the options");
     option_head(out, 0, "version", "", OPTION_VALUE_NONE);
-    option_text(out, "print the version");
+    mdoc_sentence(out, "print the version");
     fputs(".El\n.Pp\n"
           "Sizes are written as 64MiB or 1.5GB, durations as 500ms, 10s or 5min.\n",
           out);
@@ -171,7 +157,7 @@ static void see_all(FILE *out, const struct verb_table *table)
         qsort(names, table->count, sizeof *names, compare_names);
     for (size_t i = 0; names && i < table->count; i++)
         fprintf(out, ".Xr daorec-%s 1 ,\n", names[i]);
-    fputs(".Xr libdao 3\n", out);
+    fputs(".Xr libdao 3 ,\n.Xr daorec.yaml 5\n", out);
     free(names);
 }
 
@@ -187,7 +173,7 @@ static void program_page(FILE *out, const struct verb_table *table)
     fputs(".Sh VERBS\nEach has a manual page of its own.\n.Bl -tag -width Ds\n", out);
     for (size_t i = 0; i < table->count; i++) {
         fprintf(out, ".It Xr daorec-%s 1\n", table->verbs[i].name);
-        option_text(out, table->verbs[i].summary);
+        mdoc_sentence(out, table->verbs[i].summary);
     }
     fputs(".El\n", out);
     other_sections(out, "");
@@ -198,11 +184,12 @@ static void program_page(FILE *out, const struct verb_table *table)
 
 /* ---- files ---- */
 
-static FILE *open_page(const char *folder, const char *name, char *path, size_t path_bytes)
+static FILE *open_page(const char *folder, const char *name, int number, char *path,
+                       size_t path_bytes)
 {
     FILE *out;
 
-    snprintf(path, path_bytes, "%s/%s.1", folder, name);
+    snprintf(path, path_bytes, "%s/%s.%d", folder, name, number);
     out = fopen(path, "we");
     if (!out)
         log_error("help: %s: %s", path, strerror(errno));
@@ -222,6 +209,21 @@ static int close_page(FILE *out, const char *path)
     return -error;
 }
 
+static int write_config_page(const char *folder)
+{
+    char path[4352];
+    FILE *out = open_page(folder, "daorec.yaml", 5, path, sizeof path);
+    int r, closed;
+
+    if (!out)
+        return -EIO;
+    r = manual_config_print(out);
+    if (r < 0)
+        log_error("help: %s: %s", path, strerror(-r));
+    closed = close_page(out, path);
+    return r < 0 ? r : closed;
+}
+
 int manual_write(const struct verb_table *table, const char *folder)
 {
     char path[4352], name[64];
@@ -233,7 +235,7 @@ int manual_write(const struct verb_table *table, const char *folder)
         log_error("help: %s: %s", folder, strerror(-r));
         return r;
     }
-    out = open_page(folder, "daorec", path, sizeof path);
+    out = open_page(folder, "daorec", 1, path, sizeof path);
     if (!out)
         return -EIO;
     program_page(out, table);
@@ -244,11 +246,11 @@ int manual_write(const struct verb_table *table, const char *folder)
         if (!usage)
             continue;
         snprintf(name, sizeof name, "daorec-%s", table->verbs[i].name);
-        out = open_page(folder, name, path, sizeof path);
+        out = open_page(folder, name, 1, path, sizeof path);
         if (!out)
             return -EIO;
         verb_page(out, &table->verbs[i], usage);
         r = close_page(out, path);
     }
-    return r;
+    return r < 0 ? r : write_config_page(folder);
 }

@@ -45,6 +45,8 @@ const struct manual_prose manual_prose[] = {
      "that shape. With one of --keep-files, --keep-size and --keep-time the recordings become a "
      "ring: the oldest finished files are removed, but for those that daorec-keep(1) has "
      "marked.\n\n"
+     "A configuration file, daorec.yaml(5), says the same and more; options given beside it "
+     "override it.\n\n"
      "While it runs on a terminal, a line shows MB/s and the time until the disk is full, then per "
      "stream rate, frames, losses, FIFO backlog and buffer. Elsewhere it is one line a minute."},
     {"record", "SIGNALS",
@@ -114,11 +116,31 @@ const struct manual_prose manual_prose[] = {
     {"doctor", "EXAMPLES",
      "    daorec doctor /data --stream 800x800:uint16@1000 --stream '32*97:float32@1000:64'"},
 
+    {"check", "EXAMPLES",
+     "What is wrong with a file, and what would be recorded by it?\n\n"
+     "    daorec check /etc/daorec/daorec.yaml"},
+
     {"keep", "EXAMPLES", "    daorec keep /data/2026-11-24_02-01-08/wfs/wfs_000017.fits"},
 
     {"help", "EXAMPLES",
      "    daorec help record\n\n"
      "Completion in this shell, where it was not installed:\n\n"
      "    source <(daorec help --bash-completion)"},
+
+    {"daorec.yaml", "DESCRIPTION",
+     "A file in YAML that daorec-record(1) is given with -c; its options override the file. "
+     "daorec-check(1) tells every mistake in one, each with its line, and what would be recorded; "
+     "nothing starts by a file with a mistake. daorec record --print-config prints a file with "
+     "every key, what it means and what it is set to.\n\n"
+     "Sizes are written 64MiB or 1.5GB, durations 500ms, 10s, 5min or 2h. $VAR and ${VAR} in a "
+     "value are taken from the environment, $$ is a dollar."},
+    {"daorec.yaml", "FILES",
+     "= /etc/daorec/daorec.yaml\nThat of the service daorec.\n\n"
+     "= /usr/share/doc/daorec/examples/\nExamples: a minimal one, one with every key, and one of "
+     "the size of an extremely large telescope."},
+    {"daorec.yaml", "EXAMPLES",
+     "    root_storage: /data\n    sources:\n      - uri: smem:///tmp/wfs.im.shm\n"
+     "      - uri: smem:///tmp/dm.im.shm\n    file_rollover: 10min\n    keep:\n"
+     "      size: 2TiB"},
     {NULL, NULL, NULL},
 };

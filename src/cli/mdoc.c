@@ -89,6 +89,30 @@ void mdoc_text(FILE *out, const char *text, size_t count)
     fputc('\n', out);
 }
 
+/* A name, such as a URI or an option, begins as it is written. */
+static bool begins_with_word(const char *phrase)
+{
+    size_t letters = 0;
+
+    while (isalpha((unsigned char)phrase[letters]))
+        letters++;
+    return letters > 0 && (phrase[letters] == '\0' || strchr(" ,;.?'", phrase[letters]));
+}
+
+void mdoc_sentence(FILE *out, const char *phrase)
+{
+    char text[1024];
+    int length = snprintf(text, sizeof text - 1, "%.1000s", phrase);
+
+    if (length <= 0)
+        return;
+    if (begins_with_word(text))
+        text[0] = (char)toupper((unsigned char)text[0]);
+    if (text[length - 1] != '.')
+        text[length++] = '.';
+    mdoc_text(out, text, (size_t)length);
+}
+
 /* ---- prose ---- */
 
 static void example(FILE *out, const char *text, size_t count)

@@ -13,6 +13,9 @@ void mdoc_words(FILE *out, const char *text, size_t count);
 /* The same as lines of text, to the end of the last one. */
 void mdoc_text(FILE *out, const char *text, size_t count);
 
+/* A phrase, such as a line of help, as a sentence of its own. */
+void mdoc_sentence(FILE *out, const char *phrase);
+
 /*
  * Prose, by these rules: an empty line parts paragraphs; a paragraph whose lines begin with four
  * blanks is an example, printed as it stands; one that begins with "= " is an item of a list, its

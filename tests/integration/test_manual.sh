@@ -45,6 +45,13 @@ done >"$dir/log"
 [[ ! -s $dir/log ]]
 verdict $? "every option that --help tells is on the page of its verb"
 
+"$daorec" check --list-keys | cut -f1 >"$dir/keys"
+while read -r key; do
+    grep -qx "\.It Sy $key" "$dir/man/daorec.yaml.5" || echo "daorec.yaml.5 does not tell $key"
+done <"$dir/keys" >"$dir/log"
+[[ -s $dir/keys && ! -s $dir/log ]]
+verdict $? "every key of a configuration is on the page of the file"
+
 while read -r symbol; do
     grep -Eq "(Fn|Va) $symbol( |\$)" lib/libdao.3 || echo "libdao.3 does not tell of $symbol"
 done < <(grep -v -e '^#' -e '^$' tests/support/libdao.symbols) >"$dir/log"
@@ -60,7 +67,7 @@ verdict $? "daorec-report.1 tells every option of daorec-report"
 
 if command -v mandoc >/dev/null; then
     # Which pages are installed, and whose system this is, is not the page's affair.
-    mandoc -T lint "$dir"/man/*.[13] >"$dir/all" 2>&1
+    mandoc -T lint "$dir"/man/*.[135] >"$dir/all" 2>&1
     grep -v -e 'referenced manual not found' -e 'operating system explicitly' "$dir/all" >"$dir/log"
     [[ ! -s $dir/log ]]
     verdict $? "mandoc has nothing to say about any page"
@@ -69,7 +76,7 @@ else
 fi
 
 if command -v man >/dev/null && command -v groff >/dev/null; then
-    for page in "$dir"/man/*.[13]; do
+    for page in "$dir"/man/*.[135]; do
         { LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" >/dev/null; } 2>&1
     done >"$dir/log"
     [[ ! -s $dir/log ]]

@@ -70,7 +70,7 @@ tree_has() { # root prefix file...
 }
 installed=(bin/daorec lib/libdao.so.0 lib/libdao.so lib/libdao.a include/dao.h include/daoShm.hpp
     lib/pkgconfig/dao.pc share/man/man1/daorec.1 share/man/man1/daorec-record.1
-    share/man/man1/daorec-report.1 share/man/man3/libdao.3
+    share/man/man1/daorec-report.1 share/man/man3/libdao.3 share/man/man5/daorec.yaml.5
     share/bash-completion/completions/daorec lib/systemd/system/daorec.service
     lib/sysusers.d/daorec.conf)
 

@@ -19,7 +19,7 @@
 
 struct record_options {
     struct config config;
-    const char *file, *cpus, *io;
+    const char *file, *cpus, *writer_cpus, *io;
     bool no_direct, print_config, json, quiet, verbose;
 };
 
@@ -72,7 +72,11 @@ static const struct option_spec specs[] = {
      "metrics for node_exporter's textfile collector, every 10 s", 0, 0},
     {"cpu", 0, OPTION_STRING, OFF(cpus), "SET",
      "run the draining threads on these CPUs, such as 2 or 0-3,8", 0, 0},
-    {"priority", 0, OPTION_COUNT, OFF(config.priority), "N", "their SCHED_FIFO priority", 1, 99},
+    {"cpu-writer", 0, OPTION_STRING, OFF(writer_cpus), "SET",
+     "run those that write, prepare and close files on these", 0, 0},
+    {"lock-memory", 0, OPTION_FLAG, OFF(config.lock_memory), NULL, "stay out of swap", 0, 0},
+    {"priority", 0, OPTION_COUNT, OFF(config.priority), "N",
+     "SCHED_FIFO priority of the draining threads", 1, 99},
     {"io", 0, OPTION_STRING, OFF(io), "auto|uring|pwrite", "how to write (default auto)", 0, 0},
     {"no-direct", 0, OPTION_FLAG, OFF(no_direct), NULL,
      "through the page cache instead of O_DIRECT", 0, 0},
@@ -156,6 +160,8 @@ static int take_words(struct record_options *options, struct config_mistakes *mi
         config->direct = false;
     if (options->cpus)
         r = config_set_option(config, "cpu", options->cpus, mistakes);
+    if (r == 0 && options->writer_cpus)
+        r = config_set_option(config, "cpu-writer", options->writer_cpus, mistakes);
     if (r == 0 && options->io)
         r = config_set_option(config, "io", options->io, mistakes);
     return r;

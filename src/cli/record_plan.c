@@ -89,6 +89,7 @@ static void make_session(struct record_plan *plan, const struct config *config)
         .retention = {config->keep_files, config->keep_bytes, config->keep_time_ns},
         .wait_ns = config->wait_ns,
         .buffer_bytes = config->buffer_bytes,
+        .lock_memory = config->lock_memory,
         .engine = engines[config->io],
     };
     for (size_t i = 0; i < config->source_count; i++) {
@@ -118,7 +119,7 @@ int record_plan_make(struct record_plan *ret, const struct config *config)
     make_session(ret, config);
     r = check_cpus("--cpu", &config->daq_cpus);
     if (r == 0)
-        r = check_cpus("sink_affinity", &config->sink_cpus);
+        r = check_cpus("--cpu-writer, sink_affinity", &config->sink_cpus);
     for (unsigned i = 0; i < ret->session.path_count && r == 0; i++)
         r = fit_files(&ret->session, &ret->each[i]);
     return r;

@@ -79,6 +79,7 @@ struct config {
     uint64_t buffer_bytes;         /* 0: chosen */
     cpu_set_t daq_cpus, sink_cpus; /* empty: any */
     uint64_t priority;             /* SCHED_FIFO, 0: none */
+    bool lock_memory;              /* keep the process out of swap */
     bool eager_start;              /* a session begins when the program does */
     bool backlog;
     int64_t wait_ns; /* for segments: 0 not, INT64_MAX for ever */

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/place.h"
+#include "base/realtime.h"
 #include "base/units.h"
 #include "lib/clock.h"
 #include "record/books.h"
@@ -113,6 +114,8 @@ static int create(struct session *session, const struct session_config *config)
     *session = (struct session){.config = config, .dir_fd = -1, .signal_fd = -1, .over_fd = -1};
     session->room.limits = config->room;
     service_open(&session->service);
+    if (config->lock_memory)
+        realtime_lock_memory();
     room_read_limits(&session->room.limits);
     board_init(&session->own_board);
     session->board = config->board ? config->board : &session->own_board;

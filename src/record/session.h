@@ -28,6 +28,7 @@ struct session_config {
     int64_t wait_ns;       /* for segments to appear: 0 not at all, INT64_MAX for ever */
     uint64_t buffer_bytes; /* staging memory of all streams; 0: chosen */
     enum io_engine_kind engine;
+    bool lock_memory; /* keep the process out of swap, where that is allowed */
     bool json, quiet;
     struct board *board; /* where it shows itself to whoever watches; NULL: nobody does */
 };

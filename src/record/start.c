@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/realtime.h"
 #include "base/units.h"
 #include "record/handover.h"
 #include "record/opener.h"
@@ -134,6 +135,21 @@ static uint64_t share_of(const struct record_stream *s, unsigned count, uint64_t
     return is_default && share > most ? most : share;
 }
 
+/* Buffers are touched here, and are to lie where the drain will run. */
+static bool go_near(const struct record_stream *s)
+{
+    static bool warned;
+    int node = realtime_node_of("/", &s->config.cpus);
+    int r = node < 0 ? 0 : realtime_prefer_node(node);
+
+    if (r < 0 && !warned)
+        log_warning("buffers are not kept on NUMA node %d, where frames are taken (%s); going on "
+                    "without",
+                    node, strerror(-r));
+    warned = warned || r < 0;
+    return node >= 0 && r == 0;
+}
+
 int start_allocate(struct record_stream *const *streams, unsigned count, uint64_t buffer_bytes,
                    const char *host, const char *uuid)
 {
@@ -142,10 +158,13 @@ int start_allocate(struct record_stream *const *streams, unsigned count, uint64_
     for (unsigned i = 0; i < count; i++)
         frame_sum += streams[i]->segment.geo.frame_bytes;
     for (unsigned i = 0; i < count; i++) {
+        bool is_near = go_near(streams[i]);
         struct dao_text text;
         int r = stream_allocate(
             streams[i], share_of(streams[i], count, frame_sum, total, buffer_bytes == 0), &text);
 
+        if (is_near)
+            realtime_prefer_node(-1);
         if (r == 0)
             r = stream_describe(streams[i], host, uuid, &text);
         if (r < 0) {

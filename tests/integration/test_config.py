@@ -159,7 +159,7 @@ VALUES = (
     ("keep: {xyzzy: 1%}", "keep.xyzzy: no such key; allowed: free, files, size, time"),
     ("xyzzy: 1", "xyzzy: no such key; allowed: root_storage, sources, samples, duration, "
      "file_rollover, buffer_limit, overload, latency, backlog, wait, eager_start, daq_affinity, "
-     "sink_affinity, priority, io, direct, keep, keywords, control, metrics, hooks"),
+     "sink_affinity, priority, lock_memory, io, direct, keep, keywords, control, metrics, hooks"),
     ("? [a]\n: 1", "a key is a list; a key is a name"),
     ("<<: {samples: 1}",
      "<<: mappings are not merged; what holds for all sources stands at the top"),
@@ -403,6 +403,7 @@ wait: forever
 daq_affinity: "0-1,5"
 sink_affinity: "7"
 priority: 17
+lock_memory: true
 io: pwrite
 direct: false
 keep:

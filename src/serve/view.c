@@ -442,6 +442,10 @@ void view_session_lines(const struct view *view, struct view_cell ret[2])
     units_append(ret[0].text, sizeof ret[0].text, 0, "%s%s%s%s%s%s%s", view->session,
                  view->session[0] ? ", " : "", span, view->root[0] ? "   " : "", view->host,
                  view->host[0] ? ":" : "", view->root);
+    if (view->count == 0) { /* of what was before nothing is known */
+        units_append(ret[1].text, sizeof ret[1].text, 0, "no session");
+        return;
+    }
     at = units_append(ret[1].text, sizeof ret[1].text, 0, "%u stream%s, ", view->count,
                       units_plural(view->count));
     at =

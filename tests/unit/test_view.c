@@ -86,6 +86,7 @@ START_TEST(members_of_another_type_are_nothing_and_what_is_no_state_changes_noth
                                        "{\"condition\": 1, \"streams\": []}",
                                        "{\"condition\": \"idle\", \"streams\": {}}",
                                        "null"};
+    struct view_cell lines[2];
 
     ck_assert_int_eq(update("u", ", \"frames\": \"many\", \"rate_hz\": [], \"file\": 3, "
                                  "\"lost\": -5, \"lost_by\": [1], \"latency\": {\"buckets_ns\": "
@@ -100,6 +101,8 @@ START_TEST(members_of_another_type_are_nothing_and_what_is_no_state_changes_noth
     ck_assert_uint_eq(view.count, 1);
     ck_assert_int_eq(view_update(&view, "{\"condition\": \"idle\", \"streams\": []}"), 0);
     ck_assert_uint_eq(view.count, 0);
+    view_session_lines(&view, lines);
+    ck_assert_str_eq(lines[1].text, "no session"); /* and not that it has lost nothing */
     view_free(&view);
 }
 END_TEST

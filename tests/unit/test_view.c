@@ -61,8 +61,8 @@ START_TEST(cells_stay_in_their_columns_and_apart_whatever_is_in_them)
         "\"bytes_per_s\": 9e11, \"file\": {\"name\": \"a_very_long_name_of_a_file_000078.fits\"}, "
         "\"latency\": {\"buckets_ns\": [[1000000000000, 5]]}",
         ", \"rate_hz\": 999.96, \"lost\": 999999, \"frames\": 99999999, \"bytes_per_s\": 999.7e6",
-        ", \"rate_hz\": 9.996e3, \"lost\": 1000000, \"frames\": 100000000, \"fifo_backlog\": 1, "
-        "\"fifo_depth\": 4000000000",
+        (", \"rate_hz\": 9.996e3, \"lost\": 1000000, \"frames\": 100000000, \"fifo_backlog\": 1, "
+         "\"fifo_depth\": 4000000000"),
         ", \"file\": {\"name\": \"nounderscore.fits\"}",
     };
 

@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 
 #define FAILED_REST_NS 1000000000ll
+#define STEPS_OF_TURN  4u
 #define NO_HURRY_NS    100000000ll
 
 static uint64_t page_floor(uint64_t off)
@@ -394,17 +395,20 @@ static bool step_rows(struct record_stream *s, struct writer *writer)
 
 /* ---- the loop ---- */
 
+/* A stream that brings more than the disk takes always has something to do, and may fill the ring:
+ * each gets a few steps in its turn, and another one is first each time. */
 static bool step_all(struct writer *writer, bool *ret_over)
 {
     bool progress = false;
 
     *ret_over = true;
+    writer->first = (writer->first + 1) % writer->stream_count;
     for (unsigned i = 0; i < writer->stream_count; i++) {
-        struct record_stream *s = writer->streams[i];
+        struct record_stream *s = writer->streams[(writer->first + i) % writer->stream_count];
 
-        while (step_data(s, writer))
+        for (unsigned steps = 0; steps < STEPS_OF_TURN && step_data(s, writer); steps++)
             progress = true;
-        while (step_rows(s, writer))
+        for (unsigned steps = 0; steps < STEPS_OF_TURN && step_rows(s, writer); steps++)
             progress = true;
         *ret_over = *ret_over && s->drain_done;
     }

@@ -150,21 +150,21 @@ int fits_build_primary(struct fits_bytes *ret, const struct fits_facts *facts,
     put_keywords(file, facts, &status);
     r = fits_cards_take(ret, file, frame_axis, &status, text);
     if (r == 0)
+        r = fits_marks_reserve(ret, FITS_MARK_CARDS);
+    if (r == 0)
         fits_set_checksums(ret, checksum_of_data);
     return r;
 }
 
 /* A memory file whose header has the cards of these bytes. */
-static fitsfile *file_of_cards(const struct fits_bytes *header, int *status)
+static fitsfile *file_of_cards(const struct fits_bytes *header, bool without_marks, int *status)
 {
     fitsfile *file = fits_cards_begin(status);
 
-    for (size_t at = 0; at + 80 <= header->length; at += 80) {
+    for (size_t at = 0, end = fits_marks_begin(header, without_marks) * 80u; at < end; at += 80) {
         char card[FLEN_CARD] = "";
 
         memcpy(card, header->data + at, 80);
-        if (strncmp(card, "END     ", 8) == 0)
-            break;
         fits_write_record(file, card, status);
     }
     return file;
@@ -172,13 +172,18 @@ static fitsfile *file_of_cards(const struct fits_bytes *header, int *status)
 
 /* Take the header out of `file` and put it in the place of one of the same length. */
 static int replace_header(struct fits_bytes *header, fitsfile *file, const char *size_key,
-                          const uint32_t *checksum_of_data, int *status, struct dao_text *text)
+                          const struct fits_state *state, const uint32_t *checksum_of_data,
+                          int *status, struct dao_text *text)
 {
     struct fits_bytes fresh = {0};
     int r = fits_cards_take(&fresh, file, size_key, status, text);
 
-    if (r < 0)
+    if (r == 0 && state)
+        r = fits_marks_put(&fresh, header, state->marks, state->mark_count, state->marks_more);
+    if (r < 0) {
+        fits_bytes_free(&fresh);
         return r;
+    }
     if (fresh.length != header->length) {
         snprintf(text->s, sizeof text->s, "the header would change its length");
         fits_bytes_free(&fresh);
@@ -195,8 +200,9 @@ int fits_update_primary(struct fits_bytes *header, const char *stream,
                         struct dao_text *text)
 {
     char frame_axis[FLEN_KEYWORD] = "NAXIS1";
+    bool has_marks = state->mark_count > 0 || state->marks_more > 0;
     int status = 0, axes = 0;
-    fitsfile *file = file_of_cards(header, &status);
+    fitsfile *file = file_of_cards(header, has_marks, &status);
 
     fits_read_key(file, TINT, "NAXIS", &axes, NULL, &status);
     snprintf(frame_axis, sizeof frame_axis, "NAXIS%d", axes);
@@ -204,18 +210,18 @@ int fits_update_primary(struct fits_bytes *header, const char *stream,
     put_dates(file, state, &status);
     put_accounts(file, stream, state, &status);
     fits_put_checksums(file, &status);
-    return replace_header(header, file, frame_axis, checksum_of_data, &status, text);
+    return replace_header(header, file, frame_axis, state, checksum_of_data, &status, text);
 }
 
 int fits_update_frames(struct fits_bytes *header, uint64_t rows, const uint32_t *checksum_of_data,
                        struct dao_text *text)
 {
     int status = 0;
-    fitsfile *file = file_of_cards(header, &status);
+    fitsfile *file = file_of_cards(header, false, &status);
 
     fits_put_integer(file, "NAXIS2", (int64_t)rows, "number of rows in table", &status);
     fits_put_checksums(file, &status);
-    return replace_header(header, file, "NAXIS2", checksum_of_data, &status, text);
+    return replace_header(header, file, "NAXIS2", NULL, checksum_of_data, &status, text);
 }
 
 /* ---- the extensions ---- */

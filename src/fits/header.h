@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "fits/bytes.h"
+#include "fits/marks.h"
 #include "lib/dtype.h"
 #include "lib/layout.h"
 
@@ -56,18 +57,22 @@ struct fits_state {
     const char *next;
     const char *end_cause; /* one of fits_end_causes */
     const char *status;    /* OPEN, CLOSED, RECOVERD */
+    const struct fits_mark *marks;
+    unsigned mark_count;
+    uint64_t marks_more; /* that are not among them */
 };
 
 /* All return 0, -ENOMEM or -EINVAL (cfitsio refused a value; its message goes to `text`). */
 
-/* The primary header. checksum_of_data: NULL leaves CHECKSUM and DATASUM blank (undefined), else
- * they are filled for data of that sum. */
+/* The primary header, with room for FITS_MARK_CARDS cards of marks. checksum_of_data: NULL leaves
+ * CHECKSUM and DATASUM blank (undefined), else they are filled for data of that sum. */
 int fits_build_primary(struct fits_bytes *ret, const struct fits_facts *facts,
                        const struct fits_state *state, const uint32_t *checksum_of_data,
                        struct dao_text *text);
 
 /*
- * The same header with another state, card for card where it stood; what is no state (the facts,
+ * The same header with another state, card for card where it stood, and marks, if there are any, in
+ * the room for them (those that it has already stay); what is no state (the facts,
  * the segment's keywords, whatever a person added) stays as it is. For a header of another version
  * of this program and for one read from a file; one that lacks a card is lengthened at most within
  * its last block, else -EPROTO. On failure `header` is untouched.

@@ -34,6 +34,7 @@ static const struct kind {
     [OPTION_DURATION_OR_FLAG] = {optional_argument, "give a duration such as 500ms, 10s or 5min"},
     [OPTION_NUMBER] = {required_argument, "give a number"},
     [OPTION_STRING] = {required_argument, "give a value"},
+    [OPTION_STRING_OR_FLAG] = {optional_argument, "give a value"},
     [OPTION_LIST] = {required_argument, "give a value"},
 };
 
@@ -249,6 +250,12 @@ static int take_value(const struct verb_usage *usage, const struct option_spec *
     case OPTION_FLAG:
         *(bool *)place = true;
         return 0;
+    case OPTION_STRING_OR_FLAG:
+        if (!text) {
+            *(const char **)place = "";
+            return 0;
+        }
+        /* fall through */
     case OPTION_STRING:
         if (!*text)
             return refuse(usage, spec, text, "is empty, give a value");

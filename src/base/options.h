@@ -17,6 +17,7 @@ enum option_kind {
     OPTION_NUMBER,           /* double */
     OPTION_AMOUNT,           /* struct option_amount */
     OPTION_STRING,           /* const char * */
+    OPTION_STRING_OR_FLAG,   /* const char *; given without value: "" */
     OPTION_LIST,             /* struct option_list; may be given again */
 };
 

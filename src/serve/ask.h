@@ -11,9 +11,9 @@
 #define ASK_PATIENCE_NS 2000000000ll /* for an answer, beyond what the request allows */
 
 /*
- * Ask for `verb` (text: NULL for none) at the socket `path` (NULL: the default one). The answer, one
- * line of JSON without its newline, malloc'ed, or NULL with a text: nobody listens there, or there
- * was no answer in timeout_ns and a moment.
+ * Ask for `verb` (text: NULL for none) at the socket `path` (NULL: the default one). The answer,
+ * one line of JSON without its newline, malloc'ed, or NULL with a text: nobody listens there, or
+ * there was no answer in timeout_ns and a moment.
  */
 char *ask(const char *path, const char *verb, const char *text, int64_t timeout_ns,
           struct dao_text *why);

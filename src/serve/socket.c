@@ -131,7 +131,7 @@ static int bind_to(const struct sockaddr_un *address, struct socket_place *ret)
 
     if (fd < 0)
         return fd;
-    /* Of the descriptor's mode the umask takes away; then what it took is given back. Never more. */
+    /* The umask takes away from the descriptor's mode; then that is given back. Never more. */
     if (fchmod(fd, 0660) != 0 || bind(fd, (const struct sockaddr *)address, sizeof *address) != 0)
         r = -errno;
     if (r == 0 && (chmod(address->sun_path, 0660) != 0 || lstat(address->sun_path, &st) != 0 ||

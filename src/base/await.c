@@ -11,11 +11,10 @@
 #define OPEN_POLL_MS  20
 #define BEING_MADE_NS 1000000000ll /* longer than that no creator leaves a file unfinished */
 
-int await_signals(bool with_user)
+void await_block_signals(bool with_user, sigset_t *ret)
 {
     struct sigaction hangup;
     sigset_t set;
-    int fd;
 
     sigemptyset(&set);
     /* A terminal that is closed ends it in order, unless nohup asked for it to go on. */
@@ -26,6 +25,16 @@ int await_signals(bool with_user)
     if (with_user)
         sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (ret)
+        *ret = set;
+}
+
+int await_signals(bool with_user)
+{
+    sigset_t set;
+    int fd;
+
+    await_block_signals(with_user, &set);
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
 }

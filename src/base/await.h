@@ -8,10 +8,15 @@
 #ifndef DAOREC_BASE_AWAIT_H
 #define DAOREC_BASE_AWAIT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/segment.h"
+
+/* The first half of await_signals(), for who has something to undo: what comes from here on is kept
+ * for it. ret: the set, or NULL. */
+void await_block_signals(bool with_user, sigset_t *ret);
 
 /* Block SIGINT, SIGTERM, SIGHUP (unless it is ignored: nohup) and, `with_user`, SIGUSR1 in this
  * thread and those that it starts. A signalfd that does not block, to be closed; or negative

@@ -33,6 +33,17 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum log_level level_max = LOG_INFO;
 static unsigned live_rows; /* so many live lines stand on the terminal, the cursor behind them */
 
+static __thread char *kept;
+static __thread size_t kept_bytes;
+
+void log_keep_errors(char *text, size_t bytes)
+{
+    kept = text;
+    kept_bytes = bytes;
+    if (text)
+        text[0] = '\0';
+}
+
 void log_set_level(enum log_level level)
 {
     pthread_mutex_lock(&lock);
@@ -102,6 +113,8 @@ void log_at(enum log_level level, const char *fmt, ...)
     vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
     clean(message);
+    if (level == LOG_ERROR && kept)
+        snprintf(kept, kept_bytes, "%s", message);
 
     pthread_mutex_lock(&lock);
     if (level <= level_max) {

@@ -9,6 +9,7 @@
 #define DAOREC_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
@@ -19,6 +20,10 @@ void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(pr
 #define log_warning(...) log_at(LOG_WARNING, __VA_ARGS__)
 #define log_info(...)    log_at(LOG_INFO, __VA_ARGS__)
 #define log_debug(...)   log_at(LOG_DEBUG, __VA_ARGS__)
+
+/* What this thread logs as an error from here on is also kept in `text` (the last one, cut to
+ * `bytes`), which is made "" now; NULL: no more. */
+void log_keep_errors(char *text, size_t bytes);
 
 /* Replace the live line by `line` (no newline at its end; cut to the terminal's width); NULL
  * removes it. It may be several lines with newlines between: they are cut to the terminal's size,

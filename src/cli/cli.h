@@ -34,5 +34,6 @@ int cli_extract(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_keep(int argc, char **argv);
 int cli_top(int argc, char **argv);
+int cli_ctl(int argc, char **argv);
 
 #endif

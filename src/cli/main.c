@@ -22,6 +22,7 @@ static int cli_help(int argc, char **argv);
 static const struct verb verbs[] = {
     {"record", cli_record, "record segments into rolling FITS files"},
     {"check", cli_check, "say what is wrong with a configuration file, or what it would record"},
+    {"ctl", cli_ctl, "ask a running recorder: status, start, stop, roll, mark, reload"},
     {"replay", cli_replay, "play recordings back into segments"},
     {"sim", cli_sim, "publish simulated frames into a segment, for trials"},
     {"drops", cli_drops, "measure losses, intervals and latencies, live or of recordings"},

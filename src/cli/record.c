@@ -7,20 +7,25 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/await.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/record.h"
+#include "cli/steering.h"
 #include "cli/watched.h"
+#include "record/supervisor.h"
 
 struct record_options {
     struct config config;
     const char *file, *cpus, *writer_cpus, *io;
     bool no_direct, print_config, json, quiet, verbose;
+    bool all, roll_together, idle;
 };
 
 #define OFF(member) offsetof(struct record_options, member)
@@ -42,10 +47,13 @@ static const struct option_spec specs[] = {
      "next file at this size (default 1GiB)", 65536, 7e13},
     {"roll-time", 0, OPTION_DURATION, OFF(config.rollover.time_ns), "T",
      "next file after T (default 10min)", 1e6, 9e18},
+    {"roll-together", 0, OPTION_FLAG, OFF(roll_together), NULL,
+     "all streams' files end at multiples of --roll-time, UTC", 0, 0},
     {"backlog", 0, OPTION_FLAG, OFF(config.backlog), NULL,
      "also the intact frames already in the FIFO", 0, 0},
     {"wait", 0, OPTION_DURATION_OR_FLAG, OFF(config.wait_ns), "T",
-     "wait for the segments to appear", 0, 0},
+     "wait for a segment to appear (several: for the first; others are picked up later)", 0, 0},
+    {"all", 0, OPTION_FLAG, OFF(all), NULL, "record nothing before all segments are there", 0, 0},
     {"latency", 0, OPTION_DURATION, OFF(config.latency_ns), "T",
      "take frames T after they were published at the latest (default 100ms)", 1e4, 1e9},
     {"buffer", 0, OPTION_BYTES, OFF(config.buffer_bytes), "S",
@@ -80,6 +88,9 @@ static const struct option_spec specs[] = {
     {"io", 0, OPTION_STRING, OFF(io), "auto|uring|pwrite", "how to write (default auto)", 0, 0},
     {"no-direct", 0, OPTION_FLAG, OFF(no_direct), NULL,
      "through the page cache instead of O_DIRECT", 0, 0},
+    {"control", 0, OPTION_STRING_OR_FLAG, OFF(config.control), "PATH",
+     "be asked by `daorec ctl` (default $XDG_RUNTIME_DIR/daorec/control, /run/... for root)", 0, 0},
+    {"idle", 0, OPTION_FLAG, OFF(idle), NULL, "with --control: wait for `daorec ctl start`", 0, 0},
     {"json", 0, OPTION_FLAG, OFF(json), NULL, "summary as one line of JSON on stdout", 0, 0},
     {"quiet", 'q', OPTION_FLAG, OFF(quiet), NULL, "errors and the summary only", 0, 0},
     {"verbose", 'v', OPTION_FLAG, OFF(verbose), NULL, "say more", 0, 0},
@@ -190,79 +201,210 @@ static int make_config(struct record_options *options, int argc, char **argv, in
     return r;
 }
 
+/* ---- what is recorded ---- */
+
+/* One configuration, as it was given or read again; all of them stay until the end. */
+struct planned {
+    struct record_options options;
+    struct record_plan plan;
+    struct planned *next;
+};
+
+struct recording {
+    int argc, first;
+    char **argv;
+    struct planned *planned; /* the latest one first */
+};
+
+/* 0; -EINVAL after a line; -ENOMEM. */
+static int plan_session(struct planned *planned)
+{
+    const struct record_options *options = &planned->options;
+    struct session_config *session = &planned->plan.session;
+    int r = record_plan_make(&planned->plan, &options->config);
+
+    if (r < 0)
+        return r;
+    session->json = options->json;
+    session->quiet = options->quiet;
+    session->all = options->all;
+    session->descriptors = text_of("control", options->config.control) ? CONTROL_CLIENTS_MAX : 0;
+    for (unsigned i = 0; i < session->path_count; i++)
+        planned->plan.each[i].rolling.together = options->roll_together;
+    return take_hooks(&session->hooks, &options->config);
+}
+
+static void free_planned(struct planned *planned)
+{
+    record_plan_free(&planned->plan);
+    config_free(&planned->options.config);
+    free(planned);
+}
+
+/* The file and the options on top of it, as at the start. */
+static int plan_again(struct planned *planned, const struct recording *recording)
+{
+    struct config_mistakes mistakes = {0};
+    int r = config_init(&planned->options.config);
+
+    if (r == 0 && options_parse(&usage, recording->argc, recording->argv, &planned->options) < 0)
+        r = -EINVAL;
+    if (r == 0)
+        r = make_config(&planned->options, recording->argc, recording->argv, recording->first,
+                        &mistakes);
+    config_mistakes_print(&mistakes);
+    config_mistakes_free(&mistakes);
+    return r == 0 ? plan_session(planned) : r;
+}
+
+static const struct session_config *reload(void *ctx, struct dao_text *text)
+{
+    struct recording *recording = ctx;
+    struct planned *planned = calloc(1, sizeof *planned);
+    int r = planned ? plan_again(planned, recording) : -ENOMEM;
+
+    if (r < 0) {
+        if (planned)
+            free_planned(planned);
+        snprintf(text->s, sizeof text->s, "%.200s is not taken as it is: %s",
+                 recording->planned->options.file,
+                 r == -ENOMEM ? strerror(ENOMEM) : "`daorec check` says why");
+        return NULL;
+    }
+    planned->next = recording->planned;
+    recording->planned = planned;
+    return &planned->plan.session;
+}
+
+/* Asked over a control socket, if that is wanted. */
+static int run_steered(const struct session_config *session, struct recording *recording)
+{
+    const struct record_options *options = &recording->planned->options;
+    const char *control = text_of("control", options->config.control);
+    struct supervisor_setup setup = {.idle =
+                                         control && (options->idle || !options->config.eager_start),
+                                     .reload = options->file ? reload : NULL,
+                                     .ctx = recording};
+    struct steering steering = {0};
+    struct dao_text text = {""};
+    int status;
+
+    if (!control)
+        return supervisor_run(session, &setup);
+    if (steering_open(&steering, control, &text) < 0) {
+        log_error("%s", text.s);
+        return EXIT_FAILED;
+    }
+    if (!options->quiet)
+        log_info("control: %s", control_path(steering.control));
+    setup.orders = &steering.orders;
+    status = supervisor_run(session, &setup);
+    steering_close(&steering);
+    return status;
+}
+
 /* What is planned, with those who watch it. */
-static int run_watched(struct session_config *session, const struct watched_options *watching)
+static int run_watched(struct session_config *session, const struct watched_options *watching,
+                       struct recording *recording)
 {
     struct watched watched;
-    int status = watched_start(&watched, watching);
+    int status;
 
+    await_block_signals(true, NULL); /* from here on there is something to be removed */
+    status = watched_start(&watched, watching);
     if (status != EXIT_DONE)
         return status;
     session->board = &watched.board;
-    status = session_run(session);
+    status = run_steered(session, recording);
     watched_stop(&watched);
     return status;
 }
 
-static int run(const struct record_options *options)
+static int check_idle(const struct record_options *options)
 {
-    const struct config *config = &options->config;
-    struct watched_options watching = {
-        .metrics = text_of("metrics", config->metrics_listen),
-        .metrics_file = text_of("metrics-file", config->metrics_textfile),
+    if ((!options->idle && options->config.eager_start) ||
+        text_of("control", options->config.control))
+        return 0;
+    fprintf(stderr, "daorec record: %s waits for `daorec ctl start`: give %s, too\n",
+            options->idle ? "--idle" : "eager_start: false",
+            options->idle ? "--control" : "control");
+    return -EINVAL;
+}
+
+static int run(struct recording *recording)
+{
+    struct record_options *options = &recording->planned->options;
+    const struct watched_options watching = {
+        .metrics = text_of("metrics", options->config.metrics_listen),
+        .metrics_file = text_of("metrics-file", options->config.metrics_textfile),
         .quiet = options->quiet,
     };
-    struct record_plan plan;
-    int r = record_plan_make(&plan, config), status = EXIT_WRONG_USAGE;
+    int r = check_idle(options), status = EXIT_WRONG_USAGE;
 
     if (options->quiet)
         log_set_level(LOG_WARNING);
     if (options->verbose)
         log_set_level(LOG_DEBUG);
-    plan.session.json = options->json;
-    plan.session.quiet = options->quiet;
+    if (r == 0)
+        r = plan_session(recording->planned);
     if (r == -ENOMEM)
         log_error("record: %s", strerror(ENOMEM));
-    if (r == 0)
-        r = take_hooks(&plan.session.hooks, config);
     if (r == 0 && watched_check(&watching) == EXIT_DONE)
-        status = run_watched(&plan.session, &watching);
-    record_plan_free(&plan);
+        status = run_watched(&recording->planned->plan.session, &watching, recording);
     return r == -ENOMEM ? EXIT_FAILED : status;
 }
 
-int cli_record(int argc, char **argv)
+/* Options, file and segments into recording->planned; then it is done, or only printed. */
+static int begin(struct recording *recording, int argc, char **argv)
 {
-    struct record_options options = {.file = NULL};
+    struct record_options *options = &recording->planned->options;
     struct config_mistakes mistakes = {0};
-    int first, r = config_init(&options.config), status = EXIT_WRONG_USAGE;
+    int first, r = config_init(&options->config);
 
     given = 0;
-    first = r < 0 ? r : options_parse(&usage, argc, argv, &options);
-    if (first < 0) {
-        config_free(&options.config);
+    first = r < 0 ? r : options_parse(&usage, argc, argv, options);
+    if (first < 0)
         return first == -ENOMEM ? EXIT_FAILED : cli_status_of_parse(first);
-    }
-    if (first == argc && !options.file && !options.print_config) {
+    if (first == argc && !options->file && !options->print_config) {
         fprintf(stderr, "daorec record: which segment? Give at least one, such as "
                         "/tmp/wfs.im.shm, or a file with -c\n");
         r = -EINVAL;
     }
     if (r == 0)
-        r = make_config(&options, argc, argv, first, &mistakes);
+        r = make_config(options, argc, argv, first, &mistakes);
     if (r == 0)
-        r = check_wait(argv + first, argc - first, options.config.wait_ns);
+        r = check_wait(argv + first, argc - first, options->config.wait_ns);
     config_mistakes_print(&mistakes);
     config_mistakes_free(&mistakes);
+    recording->argc = argc;
+    recording->argv = argv;
+    recording->first = first;
     if (r == -ENOMEM) {
         log_error("record: %s", strerror(ENOMEM));
-        status = EXIT_FAILED;
-    } else if (r == 0 && options.print_config) {
-        config_print(&options.config, stdout);
-        status = EXIT_DONE;
-    } else if (r == 0) {
-        status = run(&options);
+        return EXIT_FAILED;
     }
-    config_free(&options.config);
+    if (r < 0)
+        return EXIT_WRONG_USAGE;
+    if (!options->print_config)
+        return run(recording);
+    config_print(&options->config, stdout);
+    return EXIT_DONE;
+}
+
+int cli_record(int argc, char **argv)
+{
+    struct recording recording = {.planned = calloc(1, sizeof(struct planned))};
+    struct planned *next;
+    int status;
+
+    if (!recording.planned) {
+        log_error("record: %s", strerror(ENOMEM));
+        return EXIT_FAILED;
+    }
+    status = begin(&recording, argc, argv);
+    for (; recording.planned; recording.planned = next) {
+        next = recording.planned->next;
+        free_planned(recording.planned);
+    }
     return status;
 }

@@ -76,7 +76,6 @@ int config_load(struct config *ret, const char *path, bool needs_sources,
         config_walk_text(&reading, text, bytes);
         /* Of a file that is no YAML nobody knows what its sources are. */
         config_settle_sources(&reading, needs_sources && (ret->given || mistakes->count == before));
-        config_refuse_pending(&reading);
     }
     if (reading.no_memory)
         return -ENOMEM;

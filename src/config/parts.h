@@ -38,7 +38,4 @@ void config_settle_sources(struct config_reading *reading, bool needs_sources);
 /* One more source, at its defaults, with its line; NULL after a mistake. */
 struct config_source *config_add_source(struct config_reading *reading, unsigned line);
 
-/* Refuse what is understood and has nothing behind it yet. */
-void config_refuse_pending(struct config_reading *reading);
-
 #endif

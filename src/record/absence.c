@@ -1,6 +1,8 @@
 /*
  * absence.c - see absence.h. What can happen:
  *
+ *   it was never there           nothing is counted before it is opened; then as if it came back,
+ *                                but for what was overwritten before that, which nobody expected
  *   it does not come back        its file is closed after a second, the stream goes on waiting
  *   it is being made             opening it fails, and is tried again
  *   it may not be opened         the same, less and less often
@@ -73,7 +75,7 @@ static void book_unseen(struct record_stream *s, const struct dao_segment *segme
 {
     uint64_t first, count = dao_comeback_unseen(&s->comeback, &s->reader, segment, &first);
 
-    if (count == 0)
+    if (count == 0 || !s->is_expected)
         return;
     account_begin_run(&s->account, (int64_t)first);
     lose_up_to(s, LEDGER_LAPPED, s->comeback.lapped, &first, &count);
@@ -119,6 +121,20 @@ static bool attach(struct record_stream *s)
     return true;
 }
 
+/* It was not there when recording began: expected is what can be had of it since it was opened, and
+ * what is overwritten from there on. */
+static bool attach_first(struct record_stream *s)
+{
+    uint64_t first;
+
+    if (dao_comeback_attach(&s->comeback, &s->reader, &s->segment, &first) < 0)
+        return false;
+    dao_comeback_skip(&s->comeback, &s->reader);
+    account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
+    account_publish(&s->account); /* no ledger lists a file before there is a run */
+    return true;
+}
+
 /* From here the segment is what came back. */
 static void take_over(struct record_stream *s, enum account_event event)
 {
@@ -128,12 +144,13 @@ static void take_over(struct record_stream *s, enum account_event event)
     s->segment = s->fresh;
     s->fresh = (struct dao_segment){.fd = -1, .guard_index = -1};
     s->is_retired = s->is_recut = false;
-    is_attached = attach(s);
+    is_attached = event == ACCOUNT_APPEARED ? attach_first(s) : attach(s);
     dao_segment_close(&old); /* not before: that takes its time, and the FIFO is being filled */
     if (!is_attached) {
         book_unseen(s, &s->segment, LEDGER_RESTART);
         return;
     }
+    s->is_expected = true;
     account_note_event(&s->account, event);
     atomic_store(&s->condition, STREAM_RUNNING);
 }
@@ -180,7 +197,9 @@ static void wait_for_room(struct record_stream *s, int64_t now_ns)
 /* Buffers, headers, pace for what came back. False: they cannot be had, the stream has ended. */
 static bool recut(struct record_stream *s, int64_t now_ns)
 {
-    s->event = stream_is_same_shape(s) ? ACCOUNT_BACK : ACCOUNT_RESHAPED;
+    s->event = !s->is_expected           ? ACCOUNT_APPEARED
+               : stream_is_same_shape(s) ? ACCOUNT_BACK
+                                         : ACCOUNT_RESHAPED;
     if (stream_reshape(s, &s->unfit) < 0) {
         end_unfit(s, LEDGER_RESTART);
         return false;
@@ -226,7 +245,7 @@ static void go_on(struct record_stream *s, int64_t now_ns)
     }
     if (s->current && s->current->frames > 0)
         handover_end_current(s, "SHMGONE", now_ns);
-    take_over(s, ACCOUNT_BACK);
+    take_over(s, s->is_expected ? ACCOUNT_BACK : ACCOUNT_APPEARED);
 }
 
 void absence_step(struct record_stream *s, int64_t now_ns)

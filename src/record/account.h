@@ -19,8 +19,9 @@ enum account_event {
     ACCOUNT_BACK,      /* it came back as it was */
     ACCOUNT_RESHAPED,  /* it came back in another shape */
     ACCOUNT_RESTARTED, /* its count began anew in place */
+    ACCOUNT_APPEARED,  /* it was not there when recording began, and is now */
 };
-#define ACCOUNT_EVENTS 3
+#define ACCOUNT_EVENTS 4
 
 /* What others may see of a stream. */
 struct account_view {

@@ -99,7 +99,9 @@ static enum stream_state_condition condition_of(struct record_stream *s)
         return STATE_UNFIT;
     if (atomic_load(&s->is_stopping))
         return STATE_ENDED;
-    return condition == STREAM_GONE ? STATE_GONE : STATE_RUNNING;
+    return condition == STREAM_AWAITED ? STATE_WAITING
+           : condition == STREAM_GONE  ? STATE_GONE
+                                       : STATE_RUNNING;
 }
 
 /* Of what the drain and the writer say. */
@@ -110,7 +112,8 @@ static void fill_running(struct record_stream *s, struct stream_state *ret)
 
     account_read(&s->account, &view);
     ret->condition = condition_of(s);
-    state_format_shape(ret->shape, sizeof ret->shape, &view.counts.shape.geometry);
+    if (view.counts.shape_count > 0) /* else its segment has not appeared yet */
+        state_format_shape(ret->shape, sizeof ret->shape, &view.counts.shape.geometry);
     ret->depth = view.depth;
     ret->frame_bytes = view.counts.shape.geometry.frame_bytes;
     ret->frames = view.counts.recorded;

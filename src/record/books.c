@@ -18,8 +18,12 @@ int books_init(struct books *books, struct record_stream *const *streams, unsign
     books->file_counts = calloc(count, sizeof(size_t));
     books->removed = calloc(count, sizeof(struct ledger_removed));
     books->failed_frames = calloc(count, sizeof(uint64_t));
-    return books->files && books->file_counts && books->removed && books->failed_frames ? 0
-                                                                                        : -ENOMEM;
+    books->marks_put = calloc(count, sizeof(size_t));
+    books->awaited = calloc(count, sizeof(struct ledger_awaited));
+    return books->files && books->file_counts && books->removed && books->failed_frames &&
+                   books->marks_put && books->awaited
+               ? 0
+               : -ENOMEM;
 }
 
 void books_fini(struct books *books)
@@ -33,6 +37,9 @@ void books_fini(struct books *books)
     free(books->removed);
     free(books->failed_frames);
     copies_free(&books->copies);
+    free(books->marks);
+    free(books->marks_put);
+    free(books->awaited);
     rewrite_close(&books->rewrite);
     pthread_mutex_destroy(&books->lock);
     pthread_mutex_destroy(&books->write_lock);
@@ -86,7 +93,7 @@ void books_file_opened(struct books *books, const struct record_file *f)
     pthread_mutex_unlock(&books->lock);
 }
 
-/* With the lock held; entries hold books->count. */
+/* With the lock held; entries hold books->count. Streams without a run are not among them. */
 static void view(struct books *books, struct ledger *ledger, struct ledger_stream *entries)
 {
     *ledger = (struct ledger){
@@ -97,16 +104,22 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
         .start_ns = books->start_ns,
         .end_ns = books->end_ns,
         .streams = entries,
-        .stream_count = books->count,
         .copies = books->copies.list,
         .copy_count = books->copies.count,
+        .marks = books->marks,
+        .mark_count = books->mark_count,
+        .awaited = books->awaited,
     };
     for (unsigned i = 0; i < books->count; i++) {
         struct record_stream *s = books->streams[i];
         struct account_view account; /* what it counts is there to be read */
 
         account_read(&s->account, &account);
-        entries[i] = (struct ledger_stream){
+        if (account.counts.run_count == 0) {
+            books->awaited[ledger->awaited_count++] = (struct ledger_awaited){s->name, s->path};
+            continue;
+        }
+        entries[ledger->stream_count++] = (struct ledger_stream){
             .name = s->name,
             .shm_path = s->path,
             .counts = account.counts,
@@ -136,7 +149,7 @@ int books_view(struct books *books, struct ledger *ret)
 }
 
 /* The ledger as it stands, as text; NULL without memory. */
-static char *compose(struct books *books, uint64_t *ret_lost)
+static char *compose(struct books *books, uint64_t *ret_lost, size_t *ret_marks)
 {
     struct ledger_stream *entries = calloc(books->count, sizeof *entries);
     struct ledger ledger;
@@ -147,9 +160,10 @@ static char *compose(struct books *books, uint64_t *ret_lost)
     pthread_mutex_lock(&books->lock);
     view(books, &ledger, entries);
     json = ledger_to_json(&ledger, false);
+    *ret_marks = books->mark_count;
     pthread_mutex_unlock(&books->lock);
     *ret_lost = 0;
-    for (unsigned i = 0; i < books->count; i++)
+    for (size_t i = 0; i < ledger.stream_count; i++)
         *ret_lost += entries[i].counts.lost_by[LEDGER_DISK];
     free(entries);
     return json;
@@ -159,17 +173,20 @@ static bool write_it(struct books *books, bool is_last)
 {
     bool is_written;
     uint64_t lost = 0;
+    size_t mark_count = 0;
     char *json;
     int r = -ENOMEM;
 
     pthread_mutex_lock(&books->write_lock);
-    json = compose(books, &lost);
+    json = compose(books, &lost, &mark_count);
     if (json)
         r = is_last ? rewrite_end(&books->rewrite, json, strlen(json))
                     : rewrite_put(&books->rewrite, json, strlen(json));
     books->is_written = r == 0;
-    if (r == 0)
+    if (r == 0) {
         atomic_store(&books->told_lost, lost);
+        atomic_store(&books->marks_written, mark_count);
+    }
     if (r < 0 && !books->trouble_said && !tree_is_gone(books->rewrite.dir_fd))
         log_error("%s/%s/session.json: cannot write the ledger: %s; it is tried again", books->root,
                   books->session, strerror(-r));
@@ -267,4 +284,71 @@ void books_file_retired(struct books *books, const struct record_stream *stream,
         drop_file(books, i, file);
     }
     pthread_mutex_unlock(&books->lock);
+}
+
+/* ---- what others ask ---- */
+
+size_t books_add_mark(struct books *books, int64_t time_ns, const char *text)
+{
+    struct fits_mark *grown = NULL;
+    size_t count = 0;
+
+    pthread_mutex_lock(&books->lock);
+    if (books->mark_count < LEDGER_MARKS_MAX)
+        grown = realloc(books->marks, (books->mark_count + 1) * sizeof *grown);
+    if (grown) {
+        books->marks = grown;
+        grown[books->mark_count] = (struct fits_mark){.time_ns = time_ns};
+        strncpy(grown[books->mark_count].text, text, FITS_MARK_BYTES - 1);
+        count = ++books->mark_count;
+    }
+    pthread_mutex_unlock(&books->lock);
+    return count;
+}
+
+unsigned books_take_marks(struct books *books, const struct record_file *f,
+                          struct fits_mark ret[FITS_MARK_CARDS], uint64_t *ret_more)
+{
+    unsigned stream = stream_index(books, f->stream), count = 0;
+    size_t *put = &books->marks_put[stream];
+
+    *ret_more = 0;
+    pthread_mutex_lock(&books->lock);
+    for (; *put < books->mark_count && books->marks[*put].time_ns <= f->ended_ns; ++*put) {
+        if (count < FITS_MARK_CARDS)
+            ret[count++] = books->marks[*put];
+        else
+            ++*ret_more;
+    }
+    pthread_mutex_unlock(&books->lock);
+    return count;
+}
+
+enum books_file books_find(struct books *books, unsigned stream, const char *name)
+{
+    enum books_file found = BOOKS_NO_FILE;
+    const struct ledger_file *file;
+
+    pthread_mutex_lock(&books->lock);
+    file = find_file(books, stream, name);
+    if (file)
+        found = file->closed         ? BOOKS_CLOSED_FILE
+                : file->end_cause[0] ? BOOKS_FAILED_FILE
+                                     : BOOKS_OPEN_FILE;
+    pthread_mutex_unlock(&books->lock);
+    return found;
+}
+
+const char *books_current(struct books *books, unsigned stream, char ret[TREE_FILE_BYTES])
+{
+    size_t count;
+
+    ret[0] = '\0';
+    pthread_mutex_lock(&books->lock);
+    count = books->file_counts[stream];
+    if (count > 0 && !books->files[stream][count - 1].closed &&
+        books->files[stream][count - 1].end_cause[0] == '\0')
+        strcpy(ret, books->files[stream][count - 1].name);
+    pthread_mutex_unlock(&books->lock);
+    return ret[0] ? ret : NULL;
 }

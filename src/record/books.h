@@ -27,7 +27,12 @@ struct books {
     size_t *file_counts;
     struct ledger_removed *removed; /* [count] */
     uint64_t *failed_frames; /* [count]: frames of closed files that never reached the disk */
-    atomic_bool failed;      /* a file could not be written as it should */
+    struct fits_mark *marks; /* growing */
+    size_t mark_count;
+    size_t *marks_put;              /* [count]: of them, those that closed files tell of */
+    struct ledger_awaited *awaited; /* [count], for a view */
+    _Atomic uint64_t marks_written; /* of them, those that session.json tells of */
+    atomic_bool failed;             /* a file could not be written as it should */
     /* session.json: one writes at a time, and does not hold up those who book */
     pthread_mutex_t write_lock;
     struct rewrite rewrite;
@@ -52,6 +57,30 @@ void books_file_closed(struct books *books, const struct record_file *f, int res
  * any more. The ledger is to be written before it is. */
 void books_file_retired(struct books *books, const struct record_stream *stream, const char *name,
                         uint64_t file_seq);
+
+/* What a person noted. Returns the number of marks with it, 0: there are LEDGER_MARKS_MAX already,
+ * or no memory. Any thread. */
+size_t books_add_mark(struct books *books, int64_t time_ns, const char *text);
+
+/*
+ * Before a file is closed: the marks that no file of its stream tells of yet, but for later ones
+ * than the file's end. At most FITS_MARK_CARDS of them are put into `ret`; *ret_more counts the
+ * others.
+ */
+unsigned books_take_marks(struct books *books, const struct record_file *f,
+                          struct fits_mark ret[FITS_MARK_CARDS], uint64_t *ret_more);
+
+/* What is known of a stream's file, by its name. */
+enum books_file {
+    BOOKS_NO_FILE, /* not opened yet, removed, or nothing of it was whole */
+    BOOKS_OPEN_FILE,
+    BOOKS_CLOSED_FILE,
+    BOOKS_FAILED_FILE, /* it could not be closed */
+};
+enum books_file books_find(struct books *books, unsigned stream, const char *name);
+
+/* The file of a stream that is being written, or NULL: there is none. */
+const char *books_current(struct books *books, unsigned stream, char ret[TREE_FILE_BYTES]);
 
 /* Write session.json as things stand, with room kept for the next time; a failure is said once and
  * remembered. Blocks as long as the disk does. Is it written? */

@@ -38,6 +38,12 @@ static void look_at_retention(struct disk *disk, int64_t now_ns)
         keeper_post(disk->keeper, KEEPER_SWEEP, NULL);
 }
 
+void disk_ask_for_ledger(struct disk *disk)
+{
+    if (!atomic_exchange(&disk->is_asked, true)) /* else it is not begun yet */
+        keeper_post(disk->keeper, KEEPER_LEDGER, NULL);
+}
+
 static void look_at_ledger(struct disk *disk, int64_t now_ns)
 {
     bool is_first = disk->written_ns == 0;

@@ -42,6 +42,9 @@ struct disk {
  * failure; else NULL. */
 const char *disk_look(struct disk *disk, int64_t now_ns);
 
+/* Session's thread: have the ledger written, with what is known by now. */
+void disk_ask_for_ledger(struct disk *disk);
+
 /* The keepers that were asked: write the ledger, remove files, give their blocks back. */
 void disk_write_ledger(struct disk *disk);
 void disk_look_at_retention(struct disk *disk);

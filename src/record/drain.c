@@ -293,7 +293,8 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
         return STEP_AGAIN;
     if (s->config.overload != OVERLOAD_DROP_NEWEST && heed_policy(s, &take, &step))
         return step;
-    if (!handover_ensure_file(s) || !staging_reserve(&s->data, s->shape->parts.frame_bytes) ||
+    if (!handover_ensure_file(s, take.atime_ns) ||
+        !staging_reserve(&s->data, s->shape->parts.frame_bytes) ||
         !staging_reserve(&s->rows, FITS_ROW_BYTES))
         return starve(s, &take);
     dao_reader_prefetch(&s->reader, &take);
@@ -373,7 +374,13 @@ static enum step drain_batch(struct record_stream *s, int64_t now_ns)
 static void housekeeping(struct record_stream *s, int64_t now_ns)
 {
     handover_heed(s);
+    if (atomic_load_explicit(&s->has_wishes, memory_order_relaxed))
+        handover_take_wishes(s);
     handover_roll_if_due(s, now_ns);
+    if (!s->shape) { /* its segment was not there yet */
+        account_publish(&s->account);
+        return;
+    }
     if (s->current && s->current->frames > 0 && now_ns - s->last_flush_ns >= FLUSH_NS) {
         handover_flush(s);
         s->last_flush_ns = now_ns;
@@ -405,7 +412,7 @@ static enum step wake(struct record_stream *s, int64_t now_ns, int64_t *last_loo
 {
     enum step step = STEP_GONE;
 
-    if (atomic_load_explicit(&s->condition, memory_order_relaxed) != STREAM_GONE &&
+    if (atomic_load_explicit(&s->condition, memory_order_relaxed) == STREAM_RUNNING &&
         dao_reader_look(&s->reader) >= 0) {
         bool replaced = is_replaced(s, now_ns, last_look_ns);
 

@@ -5,7 +5,9 @@
 
 #include "lib/clock.h"
 
-#define ENDING_NS 1000000000ll /* then a full file is closed without knowing its successor */
+#define LATE_NS   2000000000ll  /* a frame is taken, and its clock is off, by less than that */
+#define OLD_NS    60000000000ll /* one of a backlog is not older */
+#define ENDING_NS 1000000000ll  /* then a full file is closed without knowing its successor */
 
 /* ---- messages ---- */
 
@@ -173,8 +175,22 @@ void handover_plan(struct record_stream *s)
     handover_send(s, &s->data_queue, (struct record_message){.kind = RECORD_PREPARE, .file = f});
 }
 
-bool handover_ensure_file(struct record_stream *s)
+/* Where files end together: a frame belongs to the file of the time at which it was published, as
+ * long as that is a time. */
+static void begin_boundary(struct record_stream *s, int64_t atime_ns)
 {
+    struct record_file *f = s->current;
+    int64_t real_ns = dao_clock_real_ns();
+    bool is_good = atime_ns < real_ns + LATE_NS && atime_ns > real_ns - OLD_NS;
+
+    f->boundary_clock_ns = rolling_boundary(&s->config.rolling, is_good ? atime_ns : real_ns);
+    f->boundary_ns = is_good ? f->boundary_clock_ns : INT64_MAX;
+}
+
+bool handover_ensure_file(struct record_stream *s, int64_t atime_ns)
+{
+    if (s->current && s->current->frames > 0 && atime_ns >= s->current->boundary_ns)
+        handover_end_current(s, "ROLL", dao_clock_mono_ns());
     if (s->current)
         return true;
     if (!s->next)
@@ -183,6 +199,7 @@ bool handover_ensure_file(struct record_stream *s)
         return false;
     s->current = s->next;
     s->next = NULL;
+    begin_boundary(s, atime_ns);
     staging_start(&s->data, s->current->file.plan.cube_off);
     staging_start(&s->rows, s->current->file.plan.rows_off);
     return true;
@@ -208,6 +225,7 @@ void handover_end_current(struct record_stream *s, const char *cause, int64_t no
 
     handover_blocks(s, true);
     f->end_cause = cause;
+    f->ended_ns = dao_clock_real_ns();
     f->so_far = s->account.now.counts;
     atomic_store_explicit(&f->most, f->frames, memory_order_relaxed);
     /* release: pairs with the acquire in agree() of opener.c, which then reads `most` */
@@ -250,32 +268,73 @@ static void heed_wish(struct record_file *f)
     atomic_store_explicit(&f->wish, 0, memory_order_release);
 }
 
+/* One that is to hold less now. */
+static void shorten(const struct record_stream *s, struct record_file *f)
+{
+    uint64_t most;
+
+    if (!f)
+        return;
+    most = rolling_capacity(&s->config.rolling, &f->shape->parts, s->rate_hz);
+    if (most >= f->capacity)
+        return;
+    f->capacity = most > f->frames ? most : f->frames;
+    atomic_store_explicit(&f->most, f->capacity, memory_order_relaxed);
+}
+
+void handover_take_wishes(struct record_stream *s)
+{
+    if (pthread_mutex_trylock(&s->wish_lock) != 0)
+        return;
+    s->config.rolling = s->wished_rolling;
+    s->config.latency_ns = s->wished_latency_ns;
+    atomic_store_explicit(&s->has_wishes, false, memory_order_relaxed); /* the lock orders it */
+    pthread_mutex_unlock(&s->wish_lock);
+    s->pace.sleep_max_ns = s->config.latency_ns;
+    shorten(s, s->current);
+    shorten(s, s->next);
+}
+
 void handover_heed(struct record_stream *s)
 {
     heed_wish(s->current);
     heed_wish(s->next);
 }
 
+/* With a common boundary the frames themselves tell (see handover_ensure_file()), but for a source
+ * that is silent, or has no good times: then the clock, once nothing can be on its way any more. */
+static bool is_due(const struct record_stream *s, const struct record_file *f, int64_t now_ns)
+{
+    if (f->boundary_clock_ns == INT64_MAX)
+        return rolling_is_due(&s->config.rolling, now_ns - f->opened_mono_ns);
+    return dao_clock_real_ns() - LATE_NS >= f->boundary_clock_ns;
+}
+
+/* It was asked to begin a new file, and has ended this one; NULL: there was nothing to end. */
+static void answer_roll(struct record_stream *s, const struct record_file *ended)
+{
+    atomic_store_explicit(&s->rolled_seq, ended ? ended->file.state.file_seq : 0,
+                          memory_order_relaxed);
+    /* release: pairs with the acquire in asking.c, which then reads rolled_seq */
+    atomic_store_explicit(&s->roll_requested, false, memory_order_release);
+}
+
 void handover_roll_if_due(struct record_stream *s, int64_t now_ns)
 {
+    bool asked = atomic_load_explicit(&s->roll_requested, memory_order_relaxed);
     struct record_file *f = s->current;
 
-    if (!f || f->frames == 0) {
-        /* Asked to roll when there is nothing to end: done. */
-        atomic_store_explicit(&s->roll_requested, false, memory_order_relaxed);
-    } else {
-        bool asked = atomic_load_explicit(&s->roll_requested, memory_order_relaxed) &&
-                     atomic_exchange_explicit(&s->roll_requested, false, memory_order_relaxed);
-
+    if (f && f->frames > 0) {
         if (atomic_load_explicit(&f->error, memory_order_relaxed))
             handover_end_current(s, "ERROR", now_ns);
-        else if (asked || f->frames == f->capacity ||
-                 rolling_is_due(&s->config.rolling, now_ns - f->opened_mono_ns))
+        else if (asked || f->frames == f->capacity || is_due(s, f, now_ns))
             handover_end_current(s, "ROLL", now_ns);
         /* The next file is made while this one fills, once it is known how large it must be. */
         else if (!s->next && !s->stopping && (s->rate_hz > 0 || f->frames * 2 >= f->capacity))
             handover_plan(s);
     }
+    if (asked)
+        answer_roll(s, s->current == f ? NULL : f);
     if (s->ending && now_ns - s->ending_since_ns > ENDING_NS)
         handover_end_pending(s, false);
 }

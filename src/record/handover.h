@@ -22,9 +22,13 @@ void handover_flush(struct record_stream *s);
  * where none of the files is free, and where there is no room for it: then s->no_room is set. */
 void handover_plan(struct record_stream *s);
 
-/* A file to put the next frame in, as s->current. False: none is free, or there is no room for one
+/* A file to put the next frame in, which was published at atime_ns (POSIX), as s->current; one that
+ * such a frame is not for any more is ended. False: none is free, or there is no room for one
  * (s->no_room). */
-bool handover_ensure_file(struct record_stream *s);
+bool handover_ensure_file(struct record_stream *s, int64_t atime_ns);
+
+/* Drain: take what was wished for (s->has_wishes), between two frames. */
+void handover_take_wishes(struct record_stream *s);
 
 /* Everything of the current file, which has frames, is handed on; it waits as s->ending. */
 void handover_end_current(struct record_stream *s, const char *cause, int64_t now_ns);

@@ -126,11 +126,13 @@ static int salvage(struct record_file *f, struct dao_text *text)
     return r;
 }
 
-static int finish_file(struct record_file *f, struct dao_text *text)
+static int finish_file(struct keeper *keeper, struct record_file *f, struct dao_text *text)
 {
+    struct fits_mark marks[FITS_MARK_CARDS];
     struct fits_state *state = &f->file.state;
     char previous[TREE_FILE_BYTES] = "", next[TREE_FILE_BYTES] = "";
     double span_s = (double)(f->last_ns - f->first_ns) / 1e9;
+    int r;
 
     if (state->file_seq > 1)
         tree_file_name(previous, f->stream->name, state->file_seq - 1, 0);
@@ -146,8 +148,12 @@ static int finish_file(struct record_file *f, struct dao_text *text)
     state->torn = f->torn;
     state->session_lost = f->session_lost;
     state->end_cause = f->end_cause;
-    return recording_file_close(&f->file, f->frames, f->data_sum, f->rows_sum, "CLOSED", NULL,
-                                text);
+    state->marks = marks;
+    state->mark_count = keeper->events->marks(keeper->events->ctx, f, marks, &state->marks_more);
+    r = recording_file_close(&f->file, f->frames, f->data_sum, f->rows_sum, "CLOSED", NULL, text);
+    state->marks = NULL;
+    state->mark_count = 0;
+    return r;
 }
 
 static void close_file(struct keeper *keeper, struct record_file *f)
@@ -160,7 +166,7 @@ static void close_file(struct keeper *keeper, struct record_file *f)
     if (atomic_load(&f->error) != 0)
         r = salvage(f, &text);
     if (r == 0) {
-        r = finish_file(f, &closing);
+        r = finish_file(keeper, f, &closing);
         if (r < 0 && recording_file_is_gone(&f->file, f->stream->dir_fd)) {
             snprintf(closing.s, sizeof closing.s,
                      "%s was removed while it was recorded: %llu frame%s of it lost",
@@ -174,6 +180,9 @@ static void close_file(struct keeper *keeper, struct record_file *f)
         recording_file_discard(&f->file);
     }
     keeper->events->closed(keeper->events->ctx, f, r, text.s);
+    /* release: pairs with the acquire in asking.c; the books know it by now */
+    atomic_store_explicit(&f->stream->closed_file, 2 * f->file.state.file_seq + f->has_next,
+                          memory_order_release);
     if (f->stream->retention)
         retention_add(f->stream->retention, f, r == 0 && !f->removed);
     free_file(keeper, f);

@@ -35,6 +35,9 @@ struct keeper_events {
     void (*opened)(void *ctx, struct record_file *file);
     /* `text` is empty where all went well; it may not be although the file was closed. */
     void (*closed)(void *ctx, struct record_file *file, int result, const char *text);
+    /* What was noted while it was written; as books_take_marks(). */
+    unsigned (*marks)(void *ctx, struct record_file *file, struct fits_mark ret[FITS_MARK_CARDS],
+                      uint64_t *ret_more);
     /* A file could not be opened, and is tried again; at each try. */
     void (*trouble)(void *ctx, struct record_file *file, const char *text);
     void (*ledger)(void *ctx);    /* it is to be written */

@@ -55,6 +55,14 @@ static void on_closed(void *ctx, struct record_file *f, int result, const char *
     s->removal_said = f->removed;
 }
 
+static unsigned on_marks(void *ctx, struct record_file *f, struct fits_mark ret[FITS_MARK_CARDS],
+                         uint64_t *ret_more)
+{
+    struct report *report = ctx;
+
+    return books_take_marks(report->books, f, ret, ret_more);
+}
+
 /* Called at each try. What it costs is counted as lost to the disk, and told when it is over. */
 static void on_trouble(void *ctx, struct record_file *f, const char *text)
 {
@@ -97,6 +105,7 @@ struct keeper_events report_events(struct report *report)
 {
     return (struct keeper_events){.opened = on_opened,
                                   .closed = on_closed,
+                                  .marks = on_marks,
                                   .trouble = on_trouble,
                                   .ledger = on_ledger,
                                   .retention = on_retention,

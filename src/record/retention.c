@@ -40,6 +40,8 @@ static int check_bytes(const struct retention *retention, struct dao_text *text)
     for (unsigned i = 0; i < retention->count; i++) {
         struct fits_plan plan;
 
+        if (!retention->streams[i]->shape) /* its segment is not there yet */
+            continue;
         fits_plan_make(&plan, &retention->streams[i]->shape->parts, 2);
         least += FILES_LEAST * plan.file_bytes;
     }
@@ -102,6 +104,13 @@ int retention_start(struct retention *retention, struct dao_text *text)
         retention_sweep(retention);
     }
     return r;
+}
+
+void retention_set_limits(struct retention *retention, const struct retention_limits *limits)
+{
+    pthread_mutex_lock(&retention->lock);
+    retention->limits = *limits;
+    pthread_mutex_unlock(&retention->lock);
 }
 
 void retention_fini(struct retention *retention)

@@ -67,6 +67,9 @@ uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned st
 int retention_start(struct retention *retention, struct dao_text *text);
 void retention_fini(struct retention *retention); /* safe on a zeroed one */
 
+/* Session's thread: other limits from here on. */
+void retention_set_limits(struct retention *retention, const struct retention_limits *limits);
+
 /* Keeper: before `file` is prepared, make way for it: once a file. True: *ret holds one that is
  * about to be removed, for its blocks. Until it is given to retention_drop() no other is removed,
  * and none is closed, since it is there yet. */

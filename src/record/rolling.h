@@ -16,6 +16,8 @@ struct rolling_limits {
     uint64_t frames; /* 0: no limit */
     uint64_t bytes;  /* finished file, tables included; 0: the default */
     int64_t time_ns; /* 0: no limit */
+    bool
+        together; /* files end at whole multiples of time_ns since 1970, UTC: all streams at once */
 };
 
 /* Of two limits. */
@@ -26,12 +28,16 @@ static inline uint64_t rolling_smaller(uint64_t a, uint64_t b)
 
 /*
  * Capacity in frames of a stream's next file: the smallest of the limits; the time limit counts as
- * rate x time x 1.05. While the rate is unknown (<= 0) and no limit in frames was given, a small
- * first file (10 000 frames or 64 MiB, at least two frames), so that thirty slow streams do not
- * claim tens of GB. Never 0: a frame larger than the size limit gets a file of its own.
+ * rate x time x 1.05 (1.25 where files end together). While the rate is unknown (<= 0) and no limit
+ * in frames was given, a small first file (10 000 frames or 64 MiB, at least two frames), so that
+ * thirty slow streams do not claim tens of GB. Never 0: a frame larger than the size limit gets a
+ * file of its own.
  */
 uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits_parts *parts,
                           double rate_hz);
+
+/* The first boundary behind `at_ns` (both POSIX) where files are to end together, or INT64_MAX. */
+int64_t rolling_boundary(const struct rolling_limits *limits, int64_t at_ns);
 
 /* Is it time to end a file that has been open for `age_ns`? */
 bool rolling_is_due(const struct rolling_limits *limits, int64_t age_ns);

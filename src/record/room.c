@@ -18,11 +18,33 @@ void room_read_limits(struct room_limits *limits)
         limits->file_bytes_max = limit.rlim_cur - limit.rlim_cur % SINK_PAGE;
 }
 
+/* relaxed: a claim by the old limits is as good as one made a moment before */
+static double percent_of(const struct room_limits *limits)
+{
+    double percent;
+
+    __atomic_load(&limits->keep_percent, &percent, __ATOMIC_RELAXED);
+    return percent;
+}
+
+static uint64_t bytes_of(const struct room_limits *limits)
+{
+    return __atomic_load_n(&limits->keep_bytes, __ATOMIC_RELAXED);
+}
+
+void room_keep(struct room *room, uint64_t bytes, double percent)
+{
+    __atomic_store_n(&room->limits.keep_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_store(&room->limits.keep_percent, &percent, __ATOMIC_RELAXED);
+}
+
 static uint64_t kept_of(const struct room_limits *limits, const struct statvfs *fs)
 {
-    if (limits->keep_percent > 0.0)
-        return (uint64_t)((double)fs->f_blocks * (double)fs->f_frsize * limits->keep_percent / 100);
-    return limits->keep_bytes;
+    double percent = percent_of(limits);
+
+    if (percent > 0.0)
+        return (uint64_t)((double)fs->f_blocks * (double)fs->f_frsize * percent / 100);
+    return bytes_of(limits);
 }
 
 void room_look(struct room *room, int dir_fd)
@@ -46,12 +68,12 @@ uint64_t room_kept(const struct room *room)
 {
     struct statvfs fs;
 
-    return fstatvfs(room->dir_fd, &fs) == 0 ? kept_of(&room->limits, &fs) : room->limits.keep_bytes;
+    return fstatvfs(room->dir_fd, &fs) == 0 ? kept_of(&room->limits, &fs) : bytes_of(&room->limits);
 }
 
 bool room_keeps_nothing(const struct room *room)
 {
-    return room->limits.keep_bytes == 0 && room->limits.keep_percent <= 0.0;
+    return bytes_of(&room->limits) == 0 && percent_of(&room->limits) <= 0.0;
 }
 
 uint64_t room_claim(struct room *room, uint64_t least, uint64_t bytes)

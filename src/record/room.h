@@ -15,7 +15,9 @@
 
 struct room_limits {
     uint64_t keep_bytes; /* to be kept free ... */
-    double keep_percent; /* ... or this part of the file system, where it is above 0 */
+    double
+        keep_percent; /* ... or this part of the file system, where it is above 0 (in use both may
+                            change: see room_keep()) */
     uint64_t
         file_bytes_max; /* RLIMIT_FSIZE in whole pages, as files are written; UINT64_MAX: none */
 };
@@ -30,6 +32,9 @@ struct room {
 
 /* Where the limits of this process lie; keep_* are the caller's. */
 void room_read_limits(struct room_limits *limits);
+
+/* Session's thread: keep so much from here on, beside drains that claim. */
+void room_keep(struct room *room, uint64_t bytes, double percent);
 
 /* Look at the file system of dir_fd, which is borrowed. */
 void room_look(struct room *room, int dir_fd);

@@ -1,18 +1,14 @@
 /* session.c - see session.h. What comes before the first frame is in start.c, the ledger in
  * books.c. */
-#include "record/session.h"
+#include "record/session_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -20,51 +16,14 @@
 #include "base/realtime.h"
 #include "base/units.h"
 #include "lib/clock.h"
-#include "record/books.h"
-#include "record/disk.h"
 #include "record/drain.h"
-#include "record/live.h"
-#include "record/report.h"
 #include "record/service.h"
 #include "record/setup.h"
 #include "record/start.h"
-#include "record/tell.h"
-#include "record/writer.h"
 
 #define TICK_NS       500000000ll
 #define PLAIN_LINE_NS 60000000000ll /* not on a terminal: one line a minute */
 #define WAIT_SAID_NS  50000000ll
-
-struct session {
-    const struct session_config *config;
-    char id[TREE_SESSION_BYTES];
-    char uuid[40];
-    char host[72];
-    int dir_fd;
-    struct record_stream **streams;
-    unsigned count;
-    struct io_engine *engine;
-    struct keeper opener, closer;
-    struct keeper_events events;
-    struct report report;
-    struct hooks hooks;
-    struct writer writer;
-    struct books books;
-    pthread_mutex_t files_lock; /* free_files' producers */
-    int signal_fd, over_fd;     /* over: an event, when the writer has ended */
-    bool stopping;
-    struct room room;
-    struct disk disk;
-    struct retention retention;
-    unsigned drains_started;
-    bool writer_started;
-    struct board *board, own_board; /* own: where the configuration has none */
-    struct live live;
-    int64_t last_line_ns;
-    struct teller teller;
-    struct service service;
-    struct live service_live;
-};
 
 /* ---- making and unmaking ---- */
 
@@ -104,28 +63,46 @@ static struct record_stream *make_stream(const struct session_config *config, un
     atomic_store(&s->file_bytes_most, UINT64_MAX);
     atomic_store(&s->stop_cause_requested, "STOP");
     account_init(&s->account);
+    pthread_mutex_init(&s->wish_lock, NULL);
     return s;
 }
 
-static int create(struct session *session, const struct session_config *config)
+struct session *session_create(const struct session_config *config,
+                               const struct session_listener *listener)
 {
-    int r;
+    struct session *session = calloc(1, sizeof *session);
 
-    *session = (struct session){.config = config, .dir_fd = -1, .signal_fd = -1, .over_fd = -1};
+    if (!session)
+        return NULL;
+    session->own = *config;
+    session->listener = listener;
+    session->dir_fd = session->over_fd = -1;
     session->room.limits = config->room;
-    service_open(&session->service);
-    if (config->lock_memory)
-        realtime_lock_memory();
     room_read_limits(&session->room.limits);
     board_init(&session->own_board);
     session->board = config->board ? config->board : &session->own_board;
     pthread_mutex_init(&session->files_lock, NULL);
-    r = start_check_descriptors(config->path_count);
+    return session;
+}
+
+static int make(struct session *session)
+{
+    const struct session_config *config = &session->own;
+    int r = start_check_descriptors(config->path_count, config->descriptors);
+
     if (r < 0)
         return r;
+    if (config->lock_memory)
+        realtime_lock_memory();
     session->streams = calloc(config->path_count, sizeof(struct record_stream *));
     if (!session->streams)
         return -ENOMEM;
+    session->taken = calloc(config->path_count, sizeof *session->taken);
+    if (!session->taken)
+        return -ENOMEM;
+    for (unsigned i = 0; i < config->path_count; i++)
+        session->taken[i] = config->each ? config->each[i] : config->stream;
+    session->own.each = session->taken;
     while (session->count < config->path_count) {
         struct record_stream *s = make_stream(config, session->count);
 
@@ -139,82 +116,89 @@ static int create(struct session *session, const struct session_config *config)
         r = teller_init(&session->teller, session->streams, session->count, config->quiet);
     if (r < 0)
         return r;
-    session->signal_fd = await_signals(true);
-    if (session->signal_fd < 0)
-        return session->signal_fd;
     session->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return session->over_fd < 0 ? -errno : make_identity(session);
 }
 
-static void destroy(struct session *session)
+void session_destroy(struct session *session)
 {
+    if (!session)
+        return;
     board_clear(session->board);
     board_fini(&session->own_board);
-    service_close(&session->service);
     retention_fini(&session->retention);
     books_fini(&session->books);
     for (unsigned i = 0; i < session->count; i++) {
         stream_close(session->streams[i]);
         account_fini(&session->streams[i]->account);
+        pthread_mutex_destroy(&session->streams[i]->wish_lock);
         free(session->streams[i]);
     }
     io_engine_destroy(session->engine);
     free(session->streams);
     teller_fini(&session->teller);
-    if (session->signal_fd >= 0)
-        close(session->signal_fd);
     if (session->over_fd >= 0)
         close(session->over_fd);
     if (session->dir_fd >= 0)
         close(session->dir_fd);
     pthread_mutex_destroy(&session->files_lock);
+    free(session->taken);
+    free(session->summary);
+    free(session);
 }
 
-/* ---- signals ---- */
+/* ---- what is asked ---- */
 
-/* Did a signal ask for the end? SIGUSR1 is passed on to the streams. */
-static bool read_signals(struct session *session)
-{
-    struct signalfd_siginfo info;
-    bool stop = false;
-
-    while (read(session->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo != SIGUSR1) {
-            stop = true;
-            continue;
-        }
-        for (unsigned i = 0; i < session->count; i++)
-            atomic_store(&session->streams[i]->roll_requested, true);
-    }
-    return stop;
-}
-
+/* For whoever waits before there is anything to record. */
 static bool is_end_wanted(void *ctx, int wait_ms)
 {
     struct session *session = ctx;
-    struct pollfd events[] = {{.fd = session->signal_fd, .events = POLLIN},
-                              {.fd = session->over_fd, .events = POLLIN}};
 
-    if (!session->writer_started)
-        service_wait(&session->service, dao_clock_mono_ns());
-    return poll(events, 2, wait_ms) > 0 && (events[0].revents & POLLIN) && read_signals(session);
+    session->listener->listen(session->listener->ctx, -1, wait_ms);
+    return session->stopping;
+}
+
+/* A service manager takes it for the end of the process. */
+static void say_stopping(struct session *session)
+{
+    if (session->own.service && !session->own.stays)
+        service_stop(session->own.service);
 }
 
 static void ask_to_stop(struct session *session, const char *cause)
 {
     session->stopping = true;
-    service_stop(&session->service);
+    say_stopping(session);
     for (unsigned i = 0; i < session->count; i++) {
         atomic_store(&session->streams[i]->stop_cause_requested, cause);
         atomic_store_explicit(&session->streams[i]->stop_requested, true, memory_order_release);
     }
 }
 
-/* Asked a second time: what is in memory is still written, what is in the FIFOs is given up. */
-static void hurry(struct session *session)
+void session_stop(struct session *session, const char *cause)
 {
+    if (!session->stopping) {
+        ask_to_stop(session, cause);
+        return;
+    }
+    /* What is in memory is still written, what is in the FIFOs is given up. */
     for (unsigned i = 0; i < session->count; i++)
         atomic_store(&session->streams[i]->hurry, true);
+}
+
+bool session_is_stopping(const struct session *session)
+{
+    return session->stopping;
+}
+
+const char *session_name(const struct session *session)
+{
+    return session->id;
+}
+
+const char *session_summary(const struct session *session)
+{
+    return session->summary;
 }
 
 /* ---- start ---- */
@@ -230,22 +214,22 @@ static int make_folders(struct session *session)
 {
     struct dao_text text = {""};
 
-    session->dir_fd = tree_create_session(session->config->root, session->id, say_waiting, &text);
+    session->dir_fd = tree_create_session(session->own.root, session->id, say_waiting, &text);
     if (session->dir_fd < 0) {
         log_error("%s", text.s);
         return session->dir_fd;
     }
-    tree_remove_leftovers(session->config->root);
+    tree_remove_leftovers(session->own.root);
     room_look(&session->room, session->dir_fd);
-    start_offer_repair(session->config->root);
+    start_offer_repair(session->own.root);
     session->books.session = session->id;
     session->books.uuid = session->uuid;
     session->books.host = session->host;
-    session->books.root = session->config->root;
+    session->books.root = session->own.root;
     books_place(&session->books, session->dir_fd);
-    if (retention_is_wanted(&session->config->retention))
-        session->retention = (struct retention){.limits = session->config->retention,
-                                                .root = session->config->root,
+    if (retention_is_wanted(&session->own.retention))
+        session->retention = (struct retention){.limits = session->own.retention,
+                                                .root = session->own.root,
                                                 .session = session->id,
                                                 .books = &session->books,
                                                 .streams = session->streams,
@@ -258,7 +242,7 @@ static int make_folders(struct session *session)
                                   .retention = session->retention.root ? &session->retention : NULL,
                                   .streams = session->streams,
                                   .count = session->count,
-                                  .root = session->config->root,
+                                  .root = session->own.root,
                                   .session = session->id,
                                   .dir_fd = session->dir_fd};
     return start_make_folders(session->streams, session->count, session->dir_fd);
@@ -267,7 +251,7 @@ static int make_folders(struct session *session)
 /* The files that are to lie beside the frames. */
 static int copy_files(struct session *session)
 {
-    const struct session_config *config = session->config;
+    const struct session_config *config = &session->own;
     struct dao_text text = {""};
     int r = copies_make(&session->books.copies, session->dir_fd, config->files, config->file_count,
                         &text);
@@ -294,16 +278,19 @@ static void remove_folders(struct session *session)
     }
     if (session->books.copies.count > 0)
         copies_remove(session->dir_fd);
-    snprintf(path, sizeof path, "%.4095s/%s", session->config->root, session->id);
+    snprintf(path, sizeof path, "%.4095s/%s", session->own.root, session->id);
     rmdir(path);
 }
 
 static void say_how(const struct session *session)
 {
     const struct record_stream *s = session->streams[0];
-    const char *direct = s->next->file.sink.direct ? "O_DIRECT" : "buffered (no O_DIRECT here)";
+    const char *direct;
 
-    log_info("session %s/%s: %u stream%s, writing with %s, %s, %s encoder", session->config->root,
+    for (unsigned i = 0; !s->next; i++) /* one at least is there */
+        s = session->streams[i];
+    direct = s->next->file.sink.direct ? "O_DIRECT" : "buffered (no O_DIRECT here)";
+    log_info("session %s/%s: %u stream%s, writing with %s, %s, %s encoder", session->own.root,
              session->id, session->count, units_plural(session->count),
              io_engine_kind(session->engine) == IO_ENGINE_URING ? "io_uring" : "pwrite",
              s->config.want_direct ? direct : "buffered", s->encoder.name);
@@ -317,6 +304,8 @@ static int start_drains(struct session *session)
     for (unsigned i = 0; i < session->count; i++) {
         struct record_stream *s = session->streams[i];
 
+        if (atomic_load(&s->condition) == STREAM_AWAITED)
+            continue;
         if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, s->config.backlog) < 0) {
             log_error("%s: the segment vanished while recording was being set up", s->path);
             return -ESTALE;
@@ -339,7 +328,7 @@ static int start_drains(struct session *session)
 
 static void place_sinks(const struct session *session)
 {
-    const cpu_set_t *cpus = &session->config->sink_cpus;
+    const cpu_set_t *cpus = &session->own.sink_cpus;
 
     place_thread_on(session->opener.thread, cpus, 0);
     place_thread_on(session->closer.thread, cpus, 0);
@@ -350,13 +339,13 @@ static int start_threads(struct session *session)
 {
     int r, w;
 
-    r = hooks_start(&session->hooks, &session->config->hooks, &session->books, &session->room);
+    r = hooks_start(&session->hooks, &session->own.hooks, &session->books, &session->room);
     session->report = (struct report){.books = &session->books,
                                       .disk = &session->disk,
                                       .hooks = &session->hooks,
                                       .session = session->id,
                                       .dir_fd = session->dir_fd,
-                                      .quiet = session->config->quiet};
+                                      .quiet = session->own.quiet};
     session->events = report_events(&session->report);
     if (r == 0)
         r = keeper_start(&session->opener, session->count, &session->events, &session->files_lock);
@@ -377,9 +366,6 @@ static int start_threads(struct session *session)
         session->writer_started = w == 0;
         if (w == 0)
             place_sinks(session);
-        session->service.streams = session->streams;
-        session->service.count = session->drains_started;
-        session->service.writer = &session->writer;
         r = r ? r : w;
     }
     if (r < 0 && r != -ESTALE)
@@ -412,7 +398,7 @@ static void report_progress(struct session *session)
     struct session_state state;
     char line[512];
 
-    if (session->config->quiet || (!terminal && now - session->last_line_ns < PLAIN_LINE_NS))
+    if (session->own.quiet || (!terminal && now - session->last_line_ns < PLAIN_LINE_NS))
         return;
     session->last_line_ns = now;
     if (board_take(session->board, &state) < 0)
@@ -427,15 +413,21 @@ static void report_progress(struct session *session)
 
 static void tell_service(struct session *session, int64_t now)
 {
+    struct service *service = session->own.service;
     struct session_state state;
     char line[512] = "";
 
-    if ((session->service_live.time_ns == 0 || service_is_due(&session->service, now)) &&
+    if (!service)
+        return;
+    service->streams = session->streams;
+    service->count = session->drains_started;
+    service->writer = &session->writer;
+    if ((session->service_live.time_ns == 0 || service_is_due(service, now)) &&
         board_take(session->board, &state) == 0) {
         live_format(&session->service_live, line, sizeof line, &state);
         state_free(&state);
     }
-    service_look(&session->service, line, now);
+    service_look(service, line, now);
 }
 
 static void watch(struct session *session)
@@ -455,14 +447,10 @@ static void watch(struct session *session)
             tell_service(session, now);
             next_ns = now + TICK_NS;
         }
-        if (!is_end_wanted(session, (int)((next_ns - now) / 1000000) + 1))
-            continue;
-        if (session->stopping)
-            hurry(session);
-        else
-            ask_to_stop(session, "SIGNAL");
+        session->listener->listen(session->listener->ctx, session->over_fd,
+                                  (int)((next_ns - now) / 1000000) + 1);
     }
-    service_stop(&session->service);
+    say_stopping(session);
     teller_look(&session->teller, dao_clock_mono_ns(), true);
     look_at_disk(session);
     log_live(NULL);
@@ -479,6 +467,19 @@ static void stop_threads(struct session *session)
 }
 
 /* ---- end ---- */
+
+/* The folders of streams that never appeared. */
+static void remove_empty_folders(struct session *session)
+{
+    for (unsigned i = 0; i < session->count; i++) {
+        struct record_stream *s = session->streams[i];
+
+        if (atomic_load(&s->condition) != STREAM_AWAITED)
+            continue;
+        unlinkat(session->dir_fd, s->name, AT_REMOVEDIR);
+        log_warning("%s never appeared: nothing of it was recorded", s->path);
+    }
+}
 
 static bool check_balance(const struct ledger *ledger)
 {
@@ -498,16 +499,13 @@ static bool check_balance(const struct ledger *ledger)
     return balanced;
 }
 
-static bool print_summary(const struct session *session, const struct ledger *ledger)
+static bool print_summary(struct session *session, const struct ledger *ledger)
 {
-    if (session->config->json) {
-        char *json = ledger_to_json(ledger, true);
-
-        printf("%s\n", json ? json : "{}");
-        free(json);
-    } else {
+    session->summary = ledger_to_json(ledger, true);
+    if (session->own.json)
+        printf("%s\n", session->summary ? session->summary : "{}");
+    else
         live_print_summary(stdout, ledger);
-    }
     return fflush(stdout) == 0;
 }
 
@@ -516,6 +514,7 @@ static int conclude(struct session *session)
     struct ledger ledger;
     bool lost = false, balanced, printed;
 
+    remove_empty_folders(session);
     session->books.end_ns = dao_clock_real_ns();
     books_end(&session->books);
     if (books_view(&session->books, &ledger) < 0)
@@ -530,53 +529,62 @@ static int conclude(struct session *session)
     return lost ? 3 : session->books.failed || session->teller.any_unfit;
 }
 
-int session_run(const struct session_config *config)
+int session_begin(struct session *session)
 {
-    struct session session;
+    const struct session_config *config = &session->own;
     const struct await await = {.who = "",
                                 .wait_ns = config->wait_ns,
                                 .quiet = config->quiet,
                                 .is_end_wanted = is_end_wanted,
-                                .ctx = &session};
-    int r = create(&session, config), status;
+                                .ctx = session};
+    int r = make(session);
 
     if (r == 0) {
-        board_show_waiting(session.board, session.streams, session.count, config->root);
-        r = start_open_segments(session.streams, session.count, &await);
+        board_show_waiting(session->board, session->streams, session->count, config->root);
+        r = start_open_segments(session->streams, session->count, config->all, &await);
     }
     if (r == 0)
-        r = start_allocate(session.streams, session.count, config->buffer_bytes, session.host,
-                           session.uuid);
+        r = start_allocate(session->streams, session->count, config->buffer_bytes, session->host,
+                           session->uuid);
     if (r == 0)
-        r = start_engine(session.streams, session.count, config->engine, &session.engine);
+        r = start_engine(session->streams, session->count, config->engine, &session->engine);
     if (r == 0)
-        r = make_folders(&session);
+        r = make_folders(session);
     if (r == 0)
-        r = copy_files(&session);
+        r = copy_files(session);
     if (r == 0)
-        r = start_retention(&session.retention, session.streams, session.count);
+        r = start_retention(&session->retention, session->streams, session->count);
     if (r == 0)
-        r = start_first_files(session.streams, session.count);
-    if (r == 0) {
-        if (!config->quiet)
-            say_how(&session);
-        session.books.start_ns = dao_clock_real_ns();
-        r = start_threads(&session);
-        if (r < 0)
-            ask_to_stop(&session, "ERROR");
-        if (session.writer_started)
-            watch(&session);
-        stop_threads(&session);
-        hooks_look(&session.hooks, dao_clock_mono_ns());
-        status = conclude(&session);
-        hooks_stop(&session.hooks);
-        status = r < 0 ? 1 : status;
-    } else {
-        remove_folders(&session);
-        /* 2: two streams of one name, limits too narrow; 0: asked to end before there was anything
-         * to record */
-        status = r == -EEXIST || r == -ERANGE ? 2 : r == -EINTR ? 0 : 1;
+        r = start_first_files(session->streams, session->count);
+    if (r < 0) {
+        remove_folders(session);
+        return r;
     }
-    destroy(&session);
-    return status;
+    if (!config->quiet)
+        say_how(session);
+    session->books.start_ns = dao_clock_real_ns();
+    session->thread_error = start_threads(session);
+    if (session->thread_error < 0)
+        ask_to_stop(session, "ERROR");
+    return 0;
+}
+
+int session_status_of(int error)
+{
+    /* 2: two streams of one name, limits too narrow; 0: asked to end before there was anything to
+     * record */
+    return error == -EEXIST || error == -ERANGE ? 2 : error == -EINTR ? 0 : 1;
+}
+
+int session_watch(struct session *session)
+{
+    int status;
+
+    if (session->writer_started)
+        watch(session);
+    stop_threads(session);
+    hooks_look(&session->hooks, dao_clock_mono_ns());
+    status = conclude(session);
+    hooks_stop(&session->hooks);
+    return session->thread_error < 0 ? 1 : status;
 }

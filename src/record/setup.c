@@ -136,6 +136,36 @@ static uint64_t blocks_of_queue(const struct io_queue *queue)
     return (queue->capacity - 4 * STREAM_FILES) / 2;
 }
 
+/* What does not depend on the size of frames. */
+static int make_queues(struct record_stream *s, uint64_t blocks, uint64_t rows)
+{
+    int r = io_queue_init(&s->data_queue, queue_size(blocks), sizeof(struct record_message));
+
+    if (r == 0)
+        r = io_queue_init(&s->row_queue, queue_size(rows), sizeof(struct record_message));
+    if (r == 0)
+        r = io_queue_init(&s->free_files, STREAM_FILES, sizeof(struct record_file *));
+    if (r == 0) {
+        s->data_page = aligned_alloc(SINK_PAGE, SINK_PAGE);
+        s->row_page = aligned_alloc(SINK_PAGE, SINK_PAGE);
+        r = s->data_page && s->row_page ? 0 : -ENOMEM;
+    }
+    for (unsigned i = 0; i < STREAM_FILES && r == 0; i++) {
+        struct record_file *f = &s->files[i];
+
+        f->file.sink.fd = -1;
+        io_queue_push(&s->free_files, &f);
+    }
+    return r;
+}
+
+static void say_no_memory(const struct record_stream *s, uint64_t bytes, struct dao_text *text)
+{
+    snprintf(text->s, sizeof text->s,
+             "%.200s: no memory for %llu MiB of buffers; give less with --buffer", s->path,
+             (unsigned long long)(bytes >> 20));
+}
+
 int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_text *text)
 {
     uint64_t frame = s->segment.geo.frame_bytes;
@@ -144,30 +174,39 @@ int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_t
 
     s->buffer_bytes = buffer_bytes;
     if (r == 0)
-        r = io_queue_init(&s->data_queue, queue_size(plan.blocks), sizeof(struct record_message));
-    if (r == 0)
-        r = io_queue_init(&s->row_queue, queue_size(plan.rows), sizeof(struct record_message));
-    if (r == 0)
-        r = io_queue_init(&s->free_files, STREAM_FILES, sizeof(struct record_file *));
-    if (r == 0) {
-        s->data_page = aligned_alloc(SINK_PAGE, SINK_PAGE);
-        s->row_page = aligned_alloc(SINK_PAGE, SINK_PAGE);
-        r = s->data_page && s->row_page ? 0 : -ENOMEM;
-    }
-    if (r < 0) {
-        snprintf(text->s, sizeof text->s,
-                 "%.200s: no memory for %llu MiB of buffers; give less with --buffer", s->path,
-                 (unsigned long long)((plan.blocks * plan.block_bytes >> 20) +
-                                      (plan.rows * plan.row_bytes >> 20)));
-        return r;
-    }
-    for (unsigned i = 0; i < STREAM_FILES; i++) {
-        struct record_file *f = &s->files[i];
+        r = make_queues(s, plan.blocks, plan.rows);
+    if (r < 0)
+        say_no_memory(s, plan.blocks * plan.block_bytes + plan.rows * plan.row_bytes, text);
+    return r;
+}
 
-        f->file.sink.fd = -1;
-        io_queue_push(&s->free_files, &f);
-    }
-    return 0;
+int stream_allocate_later(struct record_stream *s, uint64_t frame_bytes, uint64_t buffer_bytes,
+                          struct dao_text *text)
+{
+    struct buffer_plan plan = plan_buffers(frame_bytes, buffer_bytes, BLOCKS_MAX, BLOCKS_MAX);
+    int r = check_memory(s, &plan);
+
+    s->buffer_bytes = buffer_bytes;
+    if (r == 0)
+        r = io_pool_recut(&s->data_pool, (uint32_t)plan.blocks, plan.block_bytes);
+    if (r == 0)
+        r = io_pool_recut(&s->row_pool, (uint32_t)plan.rows, plan.row_bytes);
+    if (r == 0)
+        r = make_queues(s, plan.blocks, plan.rows);
+    if (r < 0)
+        say_no_memory(s, plan.blocks * plan.block_bytes + plan.rows * plan.row_bytes, text);
+    return r;
+}
+
+/* A stream takes no more than the larger of these, unless --buffer says so. */
+#define BUFFER_FRAMES_MOST 512u
+#define BUFFER_BYTES_MOST  (64ull << 20)
+
+uint64_t stream_buffer_most(uint64_t frame_bytes)
+{
+    uint64_t most = BUFFER_FRAMES_MOST * frame_bytes;
+
+    return most < BUFFER_BYTES_MOST ? BUFFER_BYTES_MOST : most;
 }
 
 /* ---- shapes ---- */
@@ -257,12 +296,17 @@ static int adopt_shape(struct record_stream *s, const struct dao_segment *segmen
     return 0;
 }
 
-int stream_describe(struct record_stream *s, const char *host, const char *session,
-                    struct dao_text *text)
+void stream_describe_later(struct record_stream *s, const char *host, const char *session)
 {
     s->host = host;
     s->session = session;
     s->next_seq = 1;
+}
+
+int stream_describe(struct record_stream *s, const char *host, const char *session,
+                    struct dao_text *text)
+{
+    stream_describe_later(s, host, session);
     return adopt_shape(s, &s->segment, text);
 }
 
@@ -276,7 +320,7 @@ void stream_set_pace(struct record_stream *s)
 
 bool stream_is_same_shape(const struct record_stream *s)
 {
-    return dao_geometry_equal(&s->fresh.geo, &s->shape->geometry);
+    return s->shape && dao_geometry_equal(&s->fresh.geo, &s->shape->geometry);
 }
 
 bool stream_has_same_keywords(const struct record_stream *s)
@@ -320,7 +364,7 @@ int stream_reshape(struct record_stream *s, struct dao_text *text)
     uint64_t frame = s->fresh.geo.frame_bytes;
     int r = 0;
 
-    if (frame != s->shape->geometry.frame_bytes) {
+    if (!s->shape || frame != s->shape->geometry.frame_bytes) {
         struct buffer_plan plan =
             plan_buffers(frame, s->buffer_bytes, blocks_of_queue(&s->data_queue),
                          blocks_of_queue(&s->row_queue));

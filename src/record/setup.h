@@ -14,6 +14,15 @@ int stream_name(struct record_stream *s, struct dao_text *text);
  * the open segment. 0, or -ENOMEM with a text; stream_close() releases what there is then. */
 int stream_allocate(struct record_stream *s, uint64_t buffer_bytes, struct dao_text *text);
 
+/* What a stream of such frames takes of the memory that nobody asked for. */
+uint64_t stream_buffer_most(uint64_t frame_bytes);
+
+/* The same for a segment that is not there yet, whose frames are taken to be of this size: the
+ * memory is cut anew when it appears, which takes next to no time where that was right. */
+int stream_allocate_later(struct record_stream *s, uint64_t frame_bytes, uint64_t buffer_bytes,
+                          struct dao_text *text);
+void stream_describe_later(struct record_stream *s, const char *host, const char *session);
+
 /* Fix what all files of the stream have in common, from the segment that is open; host and session
  * (its uuid) are borrowed. 0; -ENOMEM or what recording_measure_parts() says, with a text. */
 int stream_describe(struct record_stream *s, const char *host, const char *session,

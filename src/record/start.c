@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/realtime.h"
 #include "base/units.h"
+#include "lib/clock.h"
 #include "record/handover.h"
 #include "record/opener.h"
 #include "record/setup.h"
@@ -20,15 +21,13 @@
 /* Looked through for files to repair: a matter of some 10 ms, the newest sessions first. */
 #define OFFER_FOLDERS_MAX 1000
 #define BUFFER_DEFAULT    (512ull << 20)
-/* A stream takes no more than the larger of these, unless --buffer says so. */
-#define BUFFER_FRAMES_MOST 512u
-#define BUFFER_BYTES_MOST  (64ull << 20)
+#define LOOK_MS           20
 
 /* ---- open files ---- */
 
-/* Signals, wake-ups (two), the ring, the folders of recordings and of the session, the ledger, its
+/* Wake-ups (two), the ring, the folders of recordings and of the session, the ledger, its
  * spare, and one in passing. */
-#define DESCRIPTORS_OF_SESSION 9u
+#define DESCRIPTORS_OF_SESSION 8u
 /* The segment, what comes back in its place, the folder, and files: one is being filled, one ready
  * for what follows, one being closed. */
 #define DESCRIPTORS_OF_STREAM 6u
@@ -40,21 +39,21 @@ static unsigned count_descriptors(void)
     struct dirent *entry;
 
     if (!dir)
-        return 3;
+        return 4; /* the standard ones, and the signals */
     while ((entry = readdir(dir)))
         count += entry->d_name[0] != '.';
     closedir(dir);
     return count - 1; /* its own */
 }
 
-int start_check_descriptors(unsigned streams)
+int start_check_descriptors(unsigned streams, unsigned others)
 {
     unsigned long long need = DESCRIPTORS_OF_SESSION + DESCRIPTORS_OF_STREAM * (uint64_t)streams;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return 0;
-    need += count_descriptors();
+    need += count_descriptors() + others;
     if (limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -86,10 +85,86 @@ static int check_names(struct record_stream *const *streams, unsigned count)
     return 0;
 }
 
-int start_open_segments(struct record_stream *const *streams, unsigned count,
+/* Open those that are there. How many are open; negative errno, after a line, where one is there
+ * and is no segment. */
+static int open_present(struct record_stream *const *streams, unsigned count)
+{
+    int open = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct record_stream *s = streams[i];
+        struct dao_text text;
+        int r =
+            s->segment.fd >= 0 ? 0 : dao_segment_open(&s->segment, s->path, DAO_ACCESS_READ, &text);
+
+        if (r < 0 && r != -ENOENT && r != -ENODATA) {
+            log_error("%s", text.s);
+            return r;
+        }
+        open += r == 0;
+    }
+    return open;
+}
+
+/* Until one is there: then recording begins, and the others are picked up when they appear. */
+static int await_any(struct record_stream *const *streams, unsigned count,
+                     const struct await *await)
+{
+    int64_t deadline_ns =
+        await->wait_ns == INT64_MAX ? INT64_MAX : dao_clock_mono_ns() + await->wait_ns;
+    bool said = await->quiet;
+    int r;
+
+    while ((r = open_present(streams, count)) == 0) {
+        if (dao_clock_mono_ns() >= deadline_ns) {
+            log_error("none of %u segments is there, such as %s; start their sources, or wait "
+                      "with --wait",
+                      count, streams[0]->path);
+            return -ENOENT;
+        }
+        if (!said)
+            log_info("waiting for one of %u segments to appear, such as %s", count,
+                     streams[0]->path);
+        said = true;
+        if (await->is_end_wanted(await->ctx, LOOK_MS))
+            return -EINTR;
+    }
+    return r;
+}
+
+/* Those that are not open are left to their drains. */
+static void leave_to_appear(struct record_stream *const *streams, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (streams[i]->segment.fd >= 0)
+            continue;
+        log_warning("%s is not there: it is recorded from when it appears", streams[i]->path);
+        atomic_store(&streams[i]->condition, STREAM_AWAITED);
+        streams[i]->is_retired = true; /* there is nothing of another shape */
+        streams[i]->reader.lap_policy = DAO_LAP_OLDEST;
+    }
+}
+
+static int await_all(struct record_stream *const *streams, unsigned count,
+                     const struct await *await)
+{
+    struct await_segment *segments = calloc(count, sizeof *segments);
+    unsigned open = 0;
+    int r;
+
+    if (!segments)
+        return -ENOMEM;
+    for (unsigned i = 0; i < count; i++)
+        if (atomic_load(&streams[i]->condition) != STREAM_AWAITED)
+            segments[open++] = (struct await_segment){&streams[i]->segment, streams[i]->path};
+    r = await_segments(await, segments, open);
+    free(segments);
+    return r;
+}
+
+int start_open_segments(struct record_stream *const *streams, unsigned count, bool all,
                         const struct await *await)
 {
-    struct await_segment *segments;
     int r = 0;
 
     for (unsigned i = 0; i < count && r == 0; i++) {
@@ -101,16 +176,12 @@ int start_open_segments(struct record_stream *const *streams, unsigned count,
     }
     if (r == 0)
         r = check_names(streams, count);
-    if (r < 0)
-        return r;
-    segments = calloc(count, sizeof *segments);
-    if (!segments)
-        return -ENOMEM;
-    for (unsigned i = 0; i < count; i++)
-        segments[i] = (struct await_segment){&streams[i]->segment, streams[i]->path};
-    r = await_segments(await, segments, count);
-    free(segments);
-    return r;
+    if (r == 0 && count > 1 && !all) {
+        r = await_any(streams, count, await);
+        if (r > 0)
+            leave_to_appear(streams, count);
+    }
+    return r < 0 ? r : await_all(streams, count, await);
 }
 
 /* ---- memory ---- */
@@ -122,17 +193,37 @@ static uint64_t default_buffer(void)
     return ram / 8 < BUFFER_DEFAULT ? ram / 8 : BUFFER_DEFAULT;
 }
 
-/* A sixteenth is shared out evenly, the rest by the size of the frames. */
-static uint64_t share_of(const struct record_stream *s, unsigned count, uint64_t frame_sum,
-                         uint64_t total, bool is_default)
+/* Frames that nobody has seen yet are taken to be like the others. */
+static uint64_t mean_frame(struct record_stream *const *streams, unsigned count)
 {
-    uint64_t frame = s->segment.geo.frame_bytes;
-    uint64_t most = BUFFER_FRAMES_MOST * frame;
-    uint64_t share = total / 16 / count +
-                     (uint64_t)((double)frame / (double)frame_sum * (double)total * 15.0 / 16.0);
+    uint64_t sum = 0, known = 0;
 
-    most = most < BUFFER_BYTES_MOST ? BUFFER_BYTES_MOST : most;
-    return is_default && share > most ? most : share;
+    for (unsigned i = 0; i < count; i++) {
+        sum += streams[i]->segment.fd >= 0 ? streams[i]->segment.geo.frame_bytes : 0;
+        known += streams[i]->segment.fd >= 0;
+    }
+    return known > 0 ? sum / known : 1;
+}
+
+/* A sixteenth is shared out evenly, the rest by the size of the frames. */
+static uint64_t share_of(uint64_t frame, unsigned count, uint64_t frame_sum, uint64_t total)
+{
+    return total / 16 / count +
+           (uint64_t)((double)frame / (double)frame_sum * (double)total * 15.0 / 16.0);
+}
+
+static int allocate(struct record_stream *s, uint64_t frame, uint64_t share, const char *host,
+                    const char *uuid, struct dao_text *text)
+{
+    int r;
+
+    if (s->segment.fd < 0) {
+        stream_describe_later(s, host, uuid);
+        return stream_allocate_later(s, frame, share, text);
+    }
+    r = stream_allocate(s, share, text);
+    s->is_expected = r == 0;
+    return r == 0 ? stream_describe(s, host, uuid, text) : r;
 }
 
 /* Buffers are touched here, and are to lie where the drain will run. */
@@ -153,20 +244,23 @@ static bool go_near(const struct record_stream *s)
 int start_allocate(struct record_stream *const *streams, unsigned count, uint64_t buffer_bytes,
                    const char *host, const char *uuid)
 {
-    uint64_t total = buffer_bytes ? buffer_bytes : default_buffer(), frame_sum = 0;
+    uint64_t total = buffer_bytes ? buffer_bytes : default_buffer();
+    uint64_t mean = mean_frame(streams, count), frame_sum = 0;
 
     for (unsigned i = 0; i < count; i++)
-        frame_sum += streams[i]->segment.geo.frame_bytes;
+        frame_sum += streams[i]->segment.fd >= 0 ? streams[i]->segment.geo.frame_bytes : mean;
     for (unsigned i = 0; i < count; i++) {
-        bool is_near = go_near(streams[i]);
+        struct record_stream *s = streams[i];
+        bool is_near = go_near(s);
+        uint64_t frame = s->segment.fd >= 0 ? s->segment.geo.frame_bytes : mean;
+        uint64_t share = share_of(frame, count, frame_sum, total);
+        uint64_t most = stream_buffer_most(frame);
         struct dao_text text;
-        int r = stream_allocate(
-            streams[i], share_of(streams[i], count, frame_sum, total, buffer_bytes == 0), &text);
+        int r;
 
+        r = allocate(s, frame, buffer_bytes == 0 && share > most ? most : share, host, uuid, &text);
         if (is_near)
             realtime_prefer_node(-1);
-        if (r == 0)
-            r = stream_describe(streams[i], host, uuid, &text);
         if (r < 0) {
             log_error("%s", text.s);
             return r;
@@ -277,6 +371,8 @@ int start_first_files(struct record_stream *const *streams, unsigned count)
         struct dao_text text;
         int r;
 
+        if (!streams[i]->shape) /* it is not there yet */
+            continue;
         handover_plan(streams[i]);
         if (!streams[i]->next)
             return say_no_room(streams[i]);

@@ -12,13 +12,14 @@
 #include "record/retention.h"
 #include "record/session.h"
 
-/* May this process have as many files open as so many streams take? Its soft limit is raised as far
- * as that is allowed. Before anything is opened. */
-int start_check_descriptors(unsigned streams);
+/* May this process have as many files open as so many streams take, and `others` beside them? Its
+ * soft limit is raised as far as that is allowed. Before anything is opened. */
+int start_check_descriptors(unsigned streams, unsigned others);
 
-/* Name the streams and open all segments, waiting for them to appear where that was asked for.
+/* Name the streams and open their segments, waiting for them to appear where that was asked for:
+ * for `all` of them, or for one; then those that are not there are in the condition STREAM_AWAITED.
  * -EINTR: the end is wanted. -EEXIST: two of them would be streams of one name. */
-int start_open_segments(struct record_stream *const *streams, unsigned count,
+int start_open_segments(struct record_stream *const *streams, unsigned count, bool all,
                         const struct await *await);
 
 /* Blocks and queues, by the size of the streams' frames; host and uuid are borrowed. */

@@ -65,9 +65,13 @@ struct record_file {
     int64_t first_cnt0, last_cnt0;
     int64_t first_ns, last_ns; /* atime, or rtime where that is bad */
     int64_t opened_mono_ns;
+    /* POSIX: frames that were published from there on are not for it, and the clock by which it
+     * ends in any case; INT64_MAX: none */
+    int64_t boundary_ns, boundary_clock_ns;
     uint64_t lost, gaps, torn, session_lost;
     uint64_t index0;             /* session index of the first frame */
     struct ledger_counts so_far; /* of the stream, with this file */
+    int64_t ended_ns;            /* POSIX: when all of it was staged */
     const char *end_cause;
     bool has_next;
     /* writer */
@@ -130,8 +134,9 @@ struct record_write {
 /* What the source is doing, as the drain sees it. */
 enum stream_condition {
     STREAM_RUNNING,
-    STREAM_GONE,  /* segment removed, replaced or truncated; waiting for it to come back */
-    STREAM_UNFIT, /* it came back in a shape that cannot be recorded: the stream has ended */
+    STREAM_GONE,    /* segment removed, replaced or truncated; waiting for it to come back */
+    STREAM_UNFIT,   /* it came back in a shape that cannot be recorded: the stream has ended */
+    STREAM_AWAITED, /* it was not there yet when recording began, and is waited for */
 };
 
 /* Cards of every file of a session. Borrowed; NULL or "": no such card. */
@@ -215,6 +220,7 @@ struct record_stream {
     struct dao_segment fresh; /* what came back, until it is recorded; fd -1: nothing yet */
     struct dao_comeback comeback;
     int64_t fresh_since_ns;   /* monotonic */
+    bool is_expected;         /* a run of it was begun: what it publishes is recorded, or lost */
     bool is_retired;          /* nothing of the old shape is in the drain's hands any more */
     bool is_recut;            /* buffers and `shape` are made for `fresh` already */
     enum account_event event; /* once they are: what there is to tell of it */
@@ -254,7 +260,14 @@ struct record_stream {
 
     /* requests from outside */
     atomic_bool stop_requested, roll_requested;
-    atomic_bool hurry; /* asked twice: what is still in the FIFO is given up */
+    pthread_mutex_t wish_lock; /* of the three below; the drain only tries it */
+    struct rolling_limits wished_rolling;
+    int64_t wished_latency_ns;
+    atomic_bool has_wishes;
+    _Atomic uint64_t rolled_seq;  /* drain, before it lowers roll_requested: number of the file that
+                                     it ended for that, 0: there was nothing to end */
+    _Atomic uint64_t closed_file; /* keeper: 2 x number of the file closed last, + 1: one follows */
+    atomic_bool hurry;            /* asked twice: what is still in the FIFO is given up */
     _Atomic(const char *) stop_cause_requested;
     atomic_bool is_stopping; /* set by the drain: the end was asked for or has come */
     atomic_bool ran_out;     /* of room: this stream has ended for that */

@@ -57,6 +57,10 @@ static void say_event(const struct record_stream *s, const struct account_view *
         log_warning("%s is back in another shape (%s): recording goes on in a new file%s", s->path,
                     format_shape(shape, sizeof shape, &view->counts.shape.geometry), often);
         break;
+    case ACCOUNT_APPEARED:
+        log_info("%s is there (%s): recording of it begins", s->path,
+                 format_shape(shape, sizeof shape, &view->counts.shape.geometry));
+        break;
     case ACCOUNT_RESTARTED:
         log_info("%s: its source began to count anew, recording goes on%s", s->path, often);
         break;
@@ -160,8 +164,10 @@ static void look_at_condition(struct teller *teller, struct record_stream *s,
         log_warning("%s was removed, replaced or truncated: waiting for it to come back", s->path);
     } else if (condition == STREAM_UNFIT) {
         teller->any_unfit = true;
-        log_error("%s came back in a shape that cannot be recorded: %s; its recording has ended",
-                  s->path, s->unfit.s);
+        log_error("%s %s a shape that cannot be recorded: %s; its recording has ended", s->path,
+                  s->is_expected ? "came back in" : "is there, in", s->unfit.s);
+    } else if (told->condition == STREAM_AWAITED) {
+        told->frame_ns = now_ns; /* it was not silent before */
     }
     told->condition = condition;
 }

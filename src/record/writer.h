@@ -17,7 +17,7 @@ struct writer {
     struct io_engine *engine;
     struct keeper *opener; /* prepares, publishes, discards */
     struct keeper *closer;
-    int over_fd; /* an eventfd, borrowed: written to when the writer ends */
+    int over_fd;    /* an eventfd, borrowed: written to when the writer ends */
     unsigned first; /* the writer's own: which stream's turn is first */
     pthread_t thread;
     struct pulse pulse;

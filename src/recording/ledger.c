@@ -282,6 +282,27 @@ static json_t *copies(const struct ledger *ledger)
     return array;
 }
 
+static json_t *marks(const struct ledger *ledger)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < ledger->mark_count; i++)
+        json_array_append_new(array, json_pack("{s:o, s:o}", "time", utc(ledger->marks[i].time_ns),
+                                               "text", json_text_value(ledger->marks[i].text)));
+    return array;
+}
+
+static json_t *awaited(const struct ledger *ledger)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < ledger->awaited_count; i++)
+        json_array_append_new(array,
+                              json_pack("{s:s, s:o}", "name", ledger->awaited[i].name, "segment",
+                                        json_text_value(ledger->awaited[i].shm_path)));
+    return array;
+}
+
 char *ledger_to_json(const struct ledger *ledger, bool brief)
 {
     json_t *root = json_object(), *streams = json_array();
@@ -300,6 +321,10 @@ char *ledger_to_json(const struct ledger *ledger, bool brief)
         if (ledger->copy_count > 0)
             json_object_set_new(root, "copies", copies(ledger));
     }
+    if (ledger->mark_count > 0 && !brief)
+        json_object_set_new(root, "marks", marks(ledger));
+    if (ledger->awaited_count > 0)
+        json_object_set_new(root, "awaited", awaited(ledger));
     for (size_t i = 0; i < ledger->stream_count; i++)
         json_array_append_new(streams, brief ? brief_stream(ledger, &ledger->streams[i])
                                              : whole_stream(&ledger->streams[i]));

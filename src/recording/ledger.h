@@ -28,6 +28,8 @@ extern const char *const ledger_cause_names[LEDGER_CAUSES];
 #define LEDGER_RUNS_MAX   256
 #define LEDGER_FAILED_MAX 100
 #define LEDGER_SHAPES_MAX 256
+#define LEDGER_MARKS_MAX  10000 /* no more are taken */
+#define LEDGER_MARK_BYTES FITS_MARK_BYTES
 
 struct ledger_gap {
     int64_t first_cnt0; /* first missing count */
@@ -103,11 +105,20 @@ struct ledger_copy {
     char sha256[SHA256_TEXT_BYTES];
 };
 
+/* A stream whose segment has not appeared. */
+struct ledger_awaited {
+    const char *name, *shm_path;
+};
+
 struct ledger {
     const char *session, *uuid, *host, *root;
-    const char *version;      /* NULL: this program's */
-    int64_t start_ns, end_ns; /* end 0: still recording, or (recovered) nobody knows */
-    bool recovered;           /* rebuilt from the files after a crash */
+    const char *version;           /* NULL: this program's */
+    int64_t start_ns, end_ns;      /* end 0: still recording, or (recovered) nobody knows */
+    bool recovered;                /* rebuilt from the files after a crash */
+    const struct fits_mark *marks; /* what was noted by `daorec ctl mark`, in their order */
+    size_t mark_count;
+    const struct ledger_awaited *awaited; /* while recording: not there yet */
+    size_t awaited_count;
     struct ledger_stream *streams;
     size_t stream_count;
     const struct ledger_copy *copies; /* NULL where there are none */

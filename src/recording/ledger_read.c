@@ -379,6 +379,32 @@ static void get_copies(struct parser *p, const json_t *root, struct ledger *ret)
     ret->copy_count = p->error ? 0 : count;
 }
 
+/* Not there where nothing was noted. */
+static void get_marks(struct parser *p, const json_t *root, struct ledger *ledger)
+{
+    const json_t *list = json_object_get(root, "marks");
+    size_t count;
+    struct fits_mark *marks;
+
+    if (!list)
+        return;
+    list = get_list(p, root, "marks", LEDGER_MARKS_MAX);
+    count = list ? json_array_size(list) : 0;
+    marks = keep(p, count, sizeof *marks);
+    for (size_t i = 0; i < count && !p->error; i++) {
+        const json_t *mark = json_array_get(list, i);
+        const char *text = get_text(p, mark, "text");
+
+        marks[i].time_ns = get_time(p, mark, "time");
+        if (strlen(text) >= sizeof marks[i].text)
+            fail(p, "marks", "holds one that is too long");
+        else
+            strcpy(marks[i].text, text);
+    }
+    ledger->marks = marks;
+    ledger->mark_count = p->error ? 0 : count;
+}
+
 static void get_ledger(struct parser *p, const json_t *root)
 {
     struct ledger *ledger = &p->document->ledger;
@@ -393,6 +419,7 @@ static void get_ledger(struct parser *p, const json_t *root)
     ledger->end_ns = get_time(p, root, "end");
     ledger->recovered = json_is_true(json_object_get(root, "recovered"));
     ledger->root = "";
+    get_marks(p, root, ledger);
     ledger->streams = keep(p, count, sizeof *ledger->streams);
     for (size_t i = 0; i < count && !p->error; i++)
         get_stream(p, json_array_get(list, i), &ledger->streams[i]);

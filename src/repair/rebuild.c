@@ -38,6 +38,8 @@ static char *compose(struct rebuild_job *job)
         .start_ns = old->session ? old->start_ns : tree_session_start(job->name),
         .end_ns = old->end_ns,
         .recovered = true,
+        .marks = old->marks,
+        .mark_count = old->mark_count,
         .streams = calloc(job->stream_count ? job->stream_count : 1, sizeof *ledger.streams),
         .stream_count = job->stream_count,
         .copies = old->copies,

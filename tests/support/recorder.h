@@ -18,7 +18,7 @@
 
 #include "lib/clock.h"
 #include "lib/writer.h"
-#include "record/session.h"
+#include "record/supervisor.h"
 #include "tests/support/ramp.h"
 #include "tests/support/takes.h"
 
@@ -103,7 +103,7 @@ static inline void publish(unsigned count)
 
 static inline void *run_session(void *arg)
 {
-    int r = session_run(&config);
+    int r = supervisor_run(&config, NULL);
 
     (void)arg;
     atomic_store(&status, r);

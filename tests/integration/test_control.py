@@ -1,0 +1,511 @@
+#!/usr/bin/env python3
+"""A recorder that is asked while it records: sessions begun and ended, files rolled, marks, and
+clients that misbehave, without a lost frame."""
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+from astropy.io import fits
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import faults as f  # noqa: E402
+import harness as h  # noqa: E402
+from terminal import Terminal  # noqa: E402
+
+SHAPE = (24, 16)
+sockets = 0
+
+
+def new_socket():
+    """Short enough for a socket's name, wherever the tests lie."""
+    global sockets
+    sockets += 1
+    return os.path.join(h.segments, f"ctl{sockets}")
+
+
+class Ended(f.Ended):
+    def ledger_of(self, path):
+        return next(s for s in self.ledger["streams"] if s["name"] == h.stream_name(path))
+
+
+class Recorder:
+    """With a control socket; `path` is its own."""
+
+    def __init__(self, *arguments, path=None, program=None, plain=None, **options):
+        self.path = path or new_socket()
+        self.root = f.new_root()  # sessions of one root are a second apart
+        arguments = plain or ["-o", self.root, f"--control={self.path}", *arguments]
+        self.process = h.start(program or h.DAOREC, "record", "--json", *arguments, **options)
+        h.wait_for(lambda: self.process.poll() is not None or os.path.exists(self.path),
+                   what="the socket")
+
+    def ctl(self, *words, status=0):
+        """The answer, as an object."""
+        run = subprocess.run([h.DAOREC, "ctl", "--socket", self.path, "--json", *map(str, words)],
+                             capture_output=True, text=True, check=False, timeout=90)
+        assert run.returncode == status, (words, run.returncode, run.stdout, run.stderr)
+        return json.loads(run.stdout) if run.stdout else {"error": run.stderr}
+
+    def session(self, summary, status=0):
+        return Ended(self.root, summary, "", status)
+
+    def end(self, status=0):
+        """End the process; what it said."""
+        self.process.send_signal(signal.SIGTERM)
+        out, errors = self.process.communicate(timeout=60)
+        assert self.process.returncode == status, (self.process.returncode, errors)
+        assert not os.path.exists(self.path), "the socket stays"
+        return out, errors
+
+    def has_frames(self, path, count):
+        name = h.stream_name(path)
+        h.wait_for(lambda: any(s["name"] == name and s["frames"] >= count
+                               for s in self.ctl("status")["streams"]), what="frames")
+
+
+def source(name, rate=1000, depth=2048, *arguments):
+    path = h.segment(name)
+    process = h.sim(path, "--size", "24x16", "--type", "uint16", "--rate", rate, "--depth", depth,
+                    "--pattern", "ramp", *arguments)
+    h.wait_for(lambda: os.path.exists(path), what="a segment")
+    return path, process
+
+
+def marks_of(files):
+    return [line for file in files for line in fits.getheader(file).get("HISTORY", [])]
+
+
+def check_whole(session, path):
+    """All of it is there, without a gap, over all files."""
+    _, rows = h.check_stream(session, path, SHAPE, "uint16")
+    assert (rows["LOST"] == 0).all() and session.stream(path)["lost"] == 0, session.summary
+    return rows
+
+
+# ---- what it is asked for ----
+
+def everything_is_done_under_load_without_a_lost_frame():
+    (fast, one), (slow, two) = source("fast"), source("slow", 300)
+    recorder = Recorder("--idle", fast, slow)
+    assert recorder.ctl("status")["condition"] == "idle"
+    for word in ("stop", "roll", ("mark", "x")):
+        assert not recorder.ctl(*([word] if isinstance(word, str) else word), status=1)["ok"]
+    for number in range(2):
+        started = recorder.ctl("start")
+        assert started["condition"] == "running" and len(started["streams"]) == 2, started
+        assert not recorder.ctl("start", status=1)["ok"]
+        closed = {h.stream_name(fast): [], h.stream_name(slow): []}
+        texts = [f"session {number} mark {i} na\u00efve" for i in range(4)]
+        for i in range(8):
+            recorder.has_frames(slow, 20 * (i + 1))
+            if i % 2:
+                mark = recorder.ctl("mark", texts[i // 2])
+                assert mark["text"] == texts[i // 2] and len(mark["files"]) == 2, mark
+            for stream in recorder.ctl("roll")["streams"]:
+                name = stream["name"]
+                closed[name].append(stream["closed"])
+                assert stream["next"] > stream["closed"], stream
+                folder = os.path.join(recorder.root, started["session"], name)
+                assert os.path.exists(os.path.join(folder, stream["closed"])), stream
+                assert any(os.path.exists(os.path.join(folder, stream["next"] + end))
+                           for end in ("", ".part")), stream
+        recorder.ctl("mark", "the last")
+        summary = recorder.ctl("stop")
+        assert summary["exit_status"] == 0 and summary["session"] == started["session"], summary
+        session = recorder.session(summary)
+        for path in (fast, slow):
+            check_whole(session, path)
+            files = session.stream(path)["files"]
+            assert [os.path.basename(f) for f in files[:-1]] == closed[h.stream_name(path)]
+            told = marks_of(files)
+            assert [t[32:] for t in told] == [t.replace("\u00ef", "?") for t in texts] + [
+                "the last"], told
+            assert "the last" in marks_of(files[-1:])[-1]
+        assert [m["text"] for m in session.ledger["marks"]] == texts + ["the last"]
+        assert all(told[i][5:31] == m["time"][:26] for i, m in enumerate(session.ledger["marks"]))
+        h.verified(session.folder)
+    assert recorder.ctl("status")["condition"] == "idle"
+    out, _ = recorder.end()
+    assert len(out.splitlines()) == 2  # a summary a session
+    for process in (one, two):
+        process.kill()
+
+
+def without_frames_nothing_is_rolled_and_it_says_so():
+    path, process = source("quiet")
+    recorder = Recorder(path)
+    recorder.has_frames(path, 10)
+    h.freeze(process)
+    answers = []  # what was there is closed, then nothing follows
+
+    def has_nothing_to_roll():
+        answers.append(recorder.ctl("roll")["streams"][0])
+        return "closed" not in answers[-1]
+    h.wait_for(has_nothing_to_roll, what="the last frame")
+    assert "no frame" in answers[-1]["note"] and "no frame" in answers[-2]["note"], answers
+    assert all("next" in answer for answer in answers[:-2]), answers
+    process.kill()
+    summary = recorder.ctl("stop")
+    assert summary["exit_status"] == 0, summary
+    assert len(summary["streams"][0]["files"]) == len(answers) - 1, (summary, answers)
+    recorder.end()
+
+
+def many_marks_are_counted_in_the_header_and_whole_in_the_ledger():
+    path, process = source("marked")
+    recorder = Recorder(path)
+    recorder.has_frames(path, 10)
+    with socket.socket(socket.AF_UNIX) as client:  # faster than one process a mark
+        client.connect(recorder.path)
+        lines = client.makefile("rw", encoding="utf-8")
+        for i in range(40):
+            lines.write(json.dumps({"verb": "mark", "text": f"mark {i}"}) + "\n")
+        lines.flush()
+        assert all(json.loads(lines.readline())["number"] == i + 1 for i in range(40))
+    session = recorder.session(recorder.ctl("stop"))
+    process.kill()
+    check_whole(session, path)
+    told = marks_of(session.stream(path)["files"])
+    assert len(told) == 18 and told[-1] == "MARK 23 more, see session.json", told
+    assert [m["text"] for m in session.ledger["marks"]] == [f"mark {i}" for i in range(40)]
+    assert recorder.ctl("mark", "two\nlines", status=2)["error"].count("\n") == 1
+    assert recorder.ctl("mark", "x" * 201, status=2)
+    recorder.end()
+
+
+def marks_outlive_a_crash_in_the_ledger():
+    path, process = source("crash")
+    recorder = Recorder(path)
+    recorder.has_frames(path, 10)
+    session = recorder.ctl("mark", "before the crash")["session"]
+    recorder.process.kill()
+    recorder.process.wait()
+    process.kill()
+    folder = os.path.join(recorder.root, session)
+    run = subprocess.run([h.DAOREC, "repair", "--apply", folder], capture_output=True, text=True,
+                         check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    with open(os.path.join(folder, "session.json"), encoding="utf-8") as f:
+        assert json.load(f)["marks"][0]["text"] == "before the crash"
+    h.verified(folder)
+
+
+def a_start_that_cannot_be_says_why_and_the_process_lives():
+    path = h.segment("later")
+    recorder = Recorder("--idle", path)
+    answer = recorder.ctl("start", status=1)
+    assert path in answer["error"], answer
+    process = h.sim(path, "--size", "24x16", "--rate", 500, "--depth", 1024, "--pattern", "ramp")
+    h.wait_for(lambda: os.path.exists(path), what="a segment")
+    assert recorder.ctl("start")["condition"] == "running"
+    recorder.has_frames(path, 5)
+    recorder.ctl("stop")
+    process.kill()
+    recorder.end()
+
+
+def a_stop_ends_a_wait_for_segments():
+    recorder = Recorder("--idle", "--wait", h.segment("never"))
+    waiting = subprocess.Popen([h.DAOREC, "ctl", "--socket", recorder.path, "start"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    h.wait_for(lambda: recorder.ctl("status")["condition"] == "waiting", what="the wait")
+    assert "note" in recorder.ctl("stop")
+    _, errors = waiting.communicate(timeout=60)
+    assert waiting.returncode == 1 and "stopped" in errors, errors
+    recorder.end()
+
+
+def a_hangup_says_that_there_is_nothing_to_read_again():
+    path, process = source("hangup")
+    recorder = Recorder(path)
+    recorder.has_frames(path, 5)
+    assert "configuration file" in recorder.ctl("reload", status=1)["error"]
+    recorder.process.send_signal(signal.SIGHUP)
+    recorder.has_frames(path, 300)
+    session = recorder.session(recorder.ctl("stop"))
+    process.kill()
+    check_whole(session, path)
+    assert "nothing to read again" in recorder.end()[1]
+
+
+def a_start_that_takes_too_long_is_answered_and_goes_on():
+    path = h.segment("patience")
+    recorder = Recorder("--idle", "--wait", path)
+    assert "goes on" in recorder.ctl("--timeout", "200ms", "start", status=1)["error"]
+    assert not recorder.ctl("start", status=1)["ok"]
+    process = h.sim(path, "--size", "24x16", "--rate", 500, "--depth", 1024, "--pattern", "ramp")
+    recorder.has_frames(path, 5)
+    recorder.ctl("stop")
+    process.kill()
+    recorder.end()
+
+
+def a_terminal_that_is_closed_ends_it_in_order():
+    path, process = source("terminal")
+    control, root = new_socket(), f.new_root()
+    terminal = Terminal("record", "-o", root, f"--control={control}", path)
+    terminal.read_until("control:")
+    h.wait_for(lambda: subprocess.run(
+        [h.DAOREC, "ctl", "--socket", control, "roll"], capture_output=True,
+        check=False).returncode == 0, what="a file")
+    os.close(terminal.fd)
+    assert terminal.process.wait(timeout=60) == 0
+    assert not os.path.exists(control)
+    h.verified(root)
+    process.kill()
+
+
+def a_configuration_is_read_again_without_a_lost_frame():
+    path, process = source("reloaded")
+    control, root = new_socket(), f.new_root()
+    file = os.path.join(root, "night.yaml")
+
+    def write(**keys):
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(f"root_storage: {root}/out\ncontrol: {control}\neager_start: false\n"
+                      + "".join(f"{key}: {value}\n" for key, value in keys.items())
+                      + f"sources:\n  - uri: {path}\n")
+    write(file_rollover=100000)
+    recorder = Recorder(path=control, plain=["-c", file])
+    recorder.root = os.path.join(root, "out")
+    assert recorder.ctl("start")["condition"] == "running"
+    recorder.has_frames(path, 50)
+    write(file_rollover=60, buffer_limit="32MiB")
+    answer = recorder.ctl("reload")
+    assert answer["changed"] == ["roll-frames: 100000 -> 60"], answer
+    assert len(answer["unchanged"]) == 1 and "buffer" in answer["unchanged"][0], answer
+    assert recorder.ctl("reload")["changed"] == []
+    h.wait_for(lambda: recorder.ctl("status")["streams"][0]["files_closed"] > 3, what="files")
+    write(file_rollover=70, buffer="[")
+    assert file in recorder.ctl("reload", status=1)["error"]
+    write(file_rollover=80)
+    recorder.process.send_signal(signal.SIGHUP)
+    closed = recorder.ctl("status")["streams"][0]["files_closed"]
+    h.wait_for(lambda: recorder.ctl("status")["streams"][0]["files_closed"] > closed + 4,
+               what="files")
+    session = recorder.session(recorder.ctl("stop"))
+    check_whole(session, path)
+    frames = [file["frames"] for file in session.ledger_of(path)["files"]]
+    assert frames.count(60) >= 2 and frames.count(80) >= 2, frames
+    assert 70 not in frames[:-1], frames
+    process.kill()
+    assert "roll-frames: 60 -> 80" in recorder.end()[1]
+
+
+# ---- who asks ----
+
+GARBAGE = (b"", b"\n\n\n", b"status\n", b"{\n", b'{"verb":"explode"}\n', b"\0" * 100 + b"\n",
+           b"x" * 5000, b'{"verb":"status"}' * 300, b'{"verb":"mark"}\n', b"\xff\xfe\n",
+           b'{"verb":"roll","a":1}\n', b"[" * 2000 + b"\n")
+
+
+def clients_that_misbehave_disturb_nobody():
+    path, process = source("disturbed")
+    recorder = Recorder(path)
+    recorder.has_frames(path, 10)
+    silent, ending = [], threading.Event()
+
+    def flood(line):
+        while not ending.is_set():
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(0.2)
+                try:
+                    client.connect(recorder.path)
+                    while not ending.is_set():
+                        client.sendall(line)
+                except OSError:
+                    pass
+
+    floods = [threading.Thread(target=flood, args=(line,))
+              for line in (b'{"verb":"status"}\n' * 50, b"x" * 65536, b"")]
+    for thread in floods:
+        thread.start()
+    for _ in range(12):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(recorder.path)
+        silent.append(client)
+    for bytes_ in GARBAGE:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(60)
+            client.connect(recorder.path)
+            try:
+                client.sendall(bytes_)
+                client.shutdown(socket.SHUT_WR)
+                answers = client.makefile(encoding="utf-8").read().splitlines()
+                assert all(json.loads(a)["ok"] is False for a in answers), (bytes_[:40], answers)
+                assert len(answers) == bool(bytes_.strip()), (bytes_[:40], answers)
+            except (ConnectionResetError, BrokenPipeError):
+                assert len(bytes_) > 2048 or not bytes_, bytes_[:40]
+    assert recorder.ctl("roll")["ok"]  # in between there is room for one who behaves
+    ending.set()
+    for thread in floods:
+        thread.join()
+    for client in silent:
+        client.close()
+    session = recorder.session(recorder.ctl("stop"))
+    process.kill()
+    check_whole(session, path)
+    recorder.end()
+
+
+def half_closed_and_pipelined_requests_get_all_their_answers():
+    recorder = Recorder("--idle", h.segment("none"))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(recorder.path)
+        client.sendall(b'{"verb":"status"}\n{"verb":"roll"}\n{"verb":"status"}')  # no newline
+        client.shutdown(socket.SHUT_WR)
+        answers = [json.loads(a) for a in client.makefile(encoding="utf-8")]
+    assert [a["ok"] for a in answers] == [True, False, True], answers
+    recorder.end()
+
+
+# ---- where it listens ----
+
+def the_socket_is_for_owner_and_group_only():
+    for mask in (0, 0o077, 0o027):
+        recorder = Recorder("--idle", h.segment("none"), umask=mask)
+        mode = os.stat(recorder.path).st_mode
+        assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o660, oct(mode)
+        recorder.end()
+
+
+def of_two_at_one_socket_the_second_is_refused_and_a_dead_ones_is_taken_over():
+    first = Recorder("--idle", h.segment("none"))
+    second = Recorder("--idle", h.segment("none"), path=first.path)
+    _, errors = second.process.communicate(timeout=60)
+    assert second.process.returncode == 1 and f"process {first.process.pid}" in errors, errors
+    assert first.ctl("status")["pid"] == first.process.pid
+    first.process.kill()
+    first.process.wait()
+    assert os.path.exists(first.path)
+    third = h.record(f"--control={first.path}", "--idle", h.segment("none"))
+    first.process = third
+    h.wait_for(lambda: subprocess.run([h.DAOREC, "ctl", "--socket", first.path, "status"],
+                                      capture_output=True, check=False).returncode == 0,
+               what="the socket to be taken over")
+    assert first.ctl("status")["pid"] == third.pid
+    first.end()
+
+
+def a_socket_that_cannot_be_is_named_in_one_line():
+    there = os.path.join(h.segments, "file")
+    with open(there, "w", encoding="utf-8"):
+        pass
+    for path, word in ((there, "no socket"), (os.path.join(h.segments, "x" * 120), "107 bytes"),
+                       (os.path.join(h.segments, "no", "ctl"), "folder")):
+        recorder = h.record(f"--control={path}", h.segment("none"))
+        _, errors = recorder.communicate(timeout=60)
+        assert recorder.returncode == 1 and errors.count("\n") == 1 and word in errors, errors
+    assert os.path.isfile(there)
+    for words, status in (((), 2), (("explode",), 2), (("mark",), 2), (("status", "x"), 2),
+                          (("status",), 1), (("--timeout", "0s", "status"), 2)):
+        run = subprocess.run([h.DAOREC, "ctl", "--socket", os.path.join(h.segments, "nobody"),
+                              *words], capture_output=True, text=True, check=False)
+        assert run.returncode == status and run.stderr.count("\n") == 1, (words, run.stderr)
+    run = subprocess.run([h.DAOREC, "record", "--idle", h.segment("none")], capture_output=True,
+                         text=True, check=False)
+    assert run.returncode == 2 and "--control" in run.stderr, run.stderr
+
+
+def by_default_the_socket_is_where_the_user_has_such_things():
+    if os.geteuid() == 0:
+        print("        not tested: root's is /run/daorec/control, which is not ours to use")
+        return
+    place = os.path.join(h.segments, "run")
+    os.mkdir(place)
+    environment = {**os.environ, "XDG_RUNTIME_DIR": place}
+    recorder = h.record("--control", "--idle", h.segment("none"), env=environment)
+    h.wait_for(lambda: os.path.exists(os.path.join(place, "daorec", "control")), what="the socket")
+    subprocess.run([h.DAOREC, "ctl", "status"], env=environment, check=True, capture_output=True)
+    recorder.send_signal(signal.SIGTERM)
+    assert recorder.wait(timeout=60) == 0
+
+
+# ---- one session after the other ----
+
+def twenty_sessions_leave_nothing_behind():
+    """Under ASan, which tells of leaks at the end; descriptors and threads are counted here."""
+    path, process = source("again", 200)
+    recorder = Recorder("--idle", "--buffer", "1MiB", path, program=os.environ.get("DAOREC_ASAN"))
+    counts = []
+    for number in range(20):
+        recorder.ctl("start")
+        recorder.has_frames(path, 2)
+        recorder.ctl("mark", f"session {number}")
+        recorder.ctl("roll")
+        assert recorder.ctl("stop")["exit_status"] == 0
+        counts.append(tuple(len(os.listdir(f"/proc/{recorder.process.pid}/{what}"))
+                            for what in ("fd", "task")))
+    fds, tasks = ([count[i] for count in counts] for i in (0, 1))  # who asks counts for a moment
+    assert min(fds[:10]) == min(fds[10:]) and min(tasks[:10]) == min(tasks[10:]), counts
+    process.kill()
+    out, errors = recorder.end()
+    sessions = [recorder.session(json.loads(line)) for line in out.splitlines()]
+    assert len({s.folder for s in sessions}) == 20 and "Sanitizer" not in errors, errors
+    for number, session in enumerate(sessions):
+        assert [m["text"] for m in session.ledger["marks"]] == [f"session {number}"]
+        header = fits.getheader(session.stream(path)["files"][0])
+        assert header["FILESEQ"] == 1 and header["FRAME0"] == 0
+
+
+def under_tsan_nothing_races():
+    path, process = source("racing", 200)
+    recorder = Recorder("--idle", "--buffer", "1MiB", path, h.segment("racing_later"),
+                        program=os.environ.get("DAOREC_TSAN"))
+    recorder.ctl("start")
+    later = None
+    for number in range(6):
+        recorder.has_frames(path, 5 * number)
+        recorder.ctl("mark", f"mark {number}")
+        recorder.ctl("roll")
+        if number == 3:
+            later = source("racing_later", 200)
+    recorder.has_frames(later[0], 5)
+    recorder.ctl("stop")
+    process.kill()
+    later[1].kill()
+    _, errors = recorder.end()
+    assert "Sanitizer" not in errors, errors
+
+
+def a_session_that_ends_by_itself_ends_the_process_it_was_started_with():
+    path, process = source("itself")
+    recorder = Recorder("-n", 20, path)
+    out, errors = recorder.process.communicate(timeout=60)
+    assert recorder.process.returncode == 0 and json.loads(out), errors
+    recorder = Recorder("-n", 20, "--idle", path)
+    for _ in range(2):
+        recorder.ctl("start")
+        h.wait_for(lambda: recorder.ctl("status")["condition"] == "idle", what="its end")
+    recorder.end()
+    process.kill()
+
+
+if __name__ == "__main__":
+    h.main([
+        f.together(twenty_sessions_leave_nothing_behind,  # which mostly waits
+                   everything_is_done_under_load_without_a_lost_frame,
+                   without_frames_nothing_is_rolled_and_it_says_so,
+                   many_marks_are_counted_in_the_header_and_whole_in_the_ledger,
+                   marks_outlive_a_crash_in_the_ledger,
+                   a_start_that_cannot_be_says_why_and_the_process_lives,
+                   a_stop_ends_a_wait_for_segments,
+                   a_start_that_takes_too_long_is_answered_and_goes_on,
+                   a_hangup_says_that_there_is_nothing_to_read_again,
+                   a_configuration_is_read_again_without_a_lost_frame,
+                   half_closed_and_pipelined_requests_get_all_their_answers,
+                   the_socket_is_for_owner_and_group_only,
+                   of_two_at_one_socket_the_second_is_refused_and_a_dead_ones_is_taken_over,
+                   a_socket_that_cannot_be_is_named_in_one_line,
+                   by_default_the_socket_is_where_the_user_has_such_things,
+                   under_tsan_nothing_races,
+                   a_session_that_ends_by_itself_ends_the_process_it_was_started_with),
+        a_terminal_that_is_closed_ends_it_in_order,  # forks by itself: not beside other threads
+        clients_that_misbehave_disturb_nobody,
+    ])

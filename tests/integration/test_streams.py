@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Several streams in one recorder: segments that are not there yet, and files that end together."""
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+from astropy.io import fits
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import faults as f  # noqa: E402
+import harness as h  # noqa: E402
+
+SHAPE = (24, 16)
+
+
+def begin(path, rate=500, *arguments):
+    process = h.sim(path, "--size", "24x16", "--type", "uint16", "--rate", rate, "--depth", 4096,
+                    "--pattern", "ramp", *arguments)
+    h.wait_for(lambda: os.path.exists(path), what="a segment")
+    return process
+
+
+class Run:
+    """A recorder in a root of its own."""
+
+    def __init__(self, *arguments):
+        self.root = f.new_root()
+        self.process = h.start(h.DAOREC, "record", "--json", "-o", self.root, *arguments)
+
+    def ledger(self):
+        """None: there is none yet."""
+        for name in os.listdir(self.root):
+            try:
+                with open(os.path.join(self.root, name, "session.json"), encoding="utf-8") as file:
+                    return json.load(file)
+            except FileNotFoundError:
+                pass
+        return None
+
+    def has_frames(self, path, number=1):
+        folder = h.stream_name(path)
+        h.wait_for(lambda: any(os.path.exists(os.path.join(
+            self.root, session, folder, f"{folder}_{number:06d}.fits{end}"))
+            for session in os.listdir(self.root) for end in ("", ".part")), what="a file")
+
+    def end(self, status=0):
+        """The summary; what was said."""
+        self.process.terminate()
+        out, errors = self.process.communicate(timeout=60)
+        assert self.process.returncode == status, (self.process.returncode, errors)
+        if os.listdir(self.root):
+            h.verified(self.root)
+        return json.loads(out) if out else None, errors
+
+
+def rows_of(summary, path):
+    mine = next(s for s in summary["streams"] if s["name"] == h.stream_name(path))
+    h.judge(*mine["files"])
+    cube, rows = h.load(mine["files"])
+    counts = rows["CNT0"].astype(np.int64)
+    assert (cube == h.ramp(counts, SHAPE, "uint16")).all()
+    assert mine["lost"] == 0 and (np.diff(counts) == 1).all(), mine
+    return counts, rows
+
+
+def what_appears_late_is_recorded_from_its_first_frame():
+    there, late, never = h.segment("there"), h.segment("late"), h.segment("never")
+    source = begin(there)
+    run = Run(there, late, never)
+    run.has_frames(there)
+    h.wait_for(lambda: run.ledger() and "awaited" in run.ledger(), what="a ledger")
+    assert [a["segment"] for a in run.ledger()["awaited"]] == [late, never]
+    other = begin(late)
+    run.has_frames(late)
+    time.sleep(0.5)
+    summary, errors = run.end()
+    counts, rows = rows_of(summary, late)
+    assert counts[0] == 1 and (rows["FLAGS"] == 0).all()
+    rows_of(summary, there)
+    assert [s["name"] for s in summary["streams"]] == [h.stream_name(p) for p in (there, late)]
+    assert f"{late} is there" in errors and f"{never} never appeared" in errors, errors
+    assert len(os.listdir(os.path.join(run.root, summary["session"]))) == 3, "a folder too many"
+    assert [a["segment"] for a in run.ledger()["awaited"]] == [never]
+    for process in (source, other):
+        process.kill()
+
+
+def what_appears_late_may_go_and_come_back_in_another_shape():
+    there, late = h.segment("stays"), h.segment("goes")
+    source = begin(there)
+    run = Run("--backlog", there, late)
+    run.has_frames(there)
+    for size, number in (("24x16", 1), ("8x8", 2)):
+        h.sim(late, "--size", size, "--type", "uint16", "--rate", 500, "--depth", 1024,
+              "--pattern", "ramp", "-n", 100).wait(timeout=60)
+        run.has_frames(late, number)
+        os.unlink(late)  # what it holds is recorded all the same
+    summary, errors = run.end()
+    mine = next(s for s in summary["streams"] if s["name"] == h.stream_name(late))
+    assert mine["expected"] == mine["recorded"] == 200 and mine["lost"] == 0, (mine, errors)
+    source.kill()
+
+
+def all_or_nothing_is_what_all_says():
+    there, late = h.segment("one"), h.segment("other")
+    source = begin(there)
+    run = Run("--all", there, late)
+    out, errors = run.process.communicate(timeout=60)
+    assert run.process.returncode == 1 and late in errors and not out, errors
+    assert os.listdir(run.root) == []
+    run = Run("--all", "--wait", there, late)
+    time.sleep(0.3)
+    assert os.listdir(run.root) == [] and run.process.poll() is None
+    other = begin(late)
+    run.has_frames(there)
+    run.has_frames(late)
+    summary, _ = run.end()
+    assert len(summary["streams"]) == 2
+    for process in (source, other):
+        process.kill()
+
+
+def with_none_of_several_there_is_nothing_to_record():
+    paths = [h.segment("none1"), h.segment("none2")]
+    run = Run(*paths)
+    _, errors = run.process.communicate(timeout=60)
+    assert run.process.returncode == 1 and errors.count("\n") == 1 and "--wait" in errors, errors
+    run = Run("--wait", *paths)
+    time.sleep(0.2)
+    assert run.process.poll() is None and os.listdir(run.root) == []
+    source = begin(paths[1])
+    run.has_frames(paths[1])
+    summary, _ = run.end()
+    assert rows_of(summary, paths[1])[0][0] >= 1
+    source.kill()
+    assert subprocess.run([h.DAOREC, "record", "-o", run.root, "--wait=200ms", *paths[:1],
+                           h.segment("none3")], capture_output=True, check=False).returncode == 1
+
+
+def files_end_together_at_the_same_second():
+    paths = {h.segment("quick"): 1000, h.segment("slow"): 60, h.segment("slower"): 3}
+    sources = [begin(path, rate) for path, rate in paths.items()]
+    run = Run("--roll-time=1s", "--roll-together", *paths)
+    folder = h.stream_name(next(iter(paths)))
+    h.wait_for(lambda: run.ledger() and any(
+        s["name"] == folder and len(s["files"]) > 4 for s in run.ledger()["streams"]), what="files")
+    summary, _ = run.end()
+    for path in paths:
+        mine = next(s for s in summary["streams"] if s["name"] == h.stream_name(path))
+        assert mine["lost"] == 0
+        seconds = []
+        for file in mine["files"]:
+            rows = fits.getdata(file, "FRAMES")
+            within = set(rows["ATIME"] // 1000000000)
+            assert len(within) == 1, (file, within)
+            seconds += within
+        assert seconds == sorted(seconds) and len(set(seconds)) >= 4, (path, seconds)
+        counts, _ = rows_of(summary, path)
+        assert len(counts) == mine["recorded"]
+    for process in sources:
+        process.kill()
+
+
+if __name__ == "__main__":
+    h.main([
+        f.together(what_appears_late_is_recorded_from_its_first_frame,
+                   what_appears_late_may_go_and_come_back_in_another_shape,
+                   all_or_nothing_is_what_all_says,
+                   with_none_of_several_there_is_nothing_to_record,
+                   files_end_together_at_the_same_second),
+    ])

@@ -31,6 +31,7 @@ static const char *const level_prefix[] = {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static enum log_level level_max = LOG_INFO;
+static bool has_failed;    /* something could not be written */
 static unsigned live_rows; /* so many live lines stand on the terminal, the cursor behind them */
 
 static __thread char *kept;
@@ -81,6 +82,18 @@ static void write_line(const char *bytes, size_t count)
     do
         n = write(STDERR_FILENO, bytes, count);
     while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN) /* a terminal that somebody made non-blocking is there still */
+        has_failed = true;
+}
+
+bool log_has_failed(void)
+{
+    bool failed;
+
+    pthread_mutex_lock(&lock);
+    failed = has_failed;
+    pthread_mutex_unlock(&lock);
+    return failed;
 }
 
 /* To the first column of the first live line, and erase what is below; "" where there is none. */

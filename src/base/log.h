@@ -36,4 +36,7 @@ void log_live_size(unsigned *ret_rows, unsigned *ret_columns);
 /* Is there a terminal to show a live line on? */
 bool log_live_is_shown(void);
 
+/* Could something not be written since the program began? To who has nothing to do but to tell. */
+bool log_has_failed(void);
+
 #endif

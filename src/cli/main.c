@@ -1,9 +1,7 @@
 /*
  * main.c - daorec: picks the verb and hands over to it. What a verb does is in its own file.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/output.h"
 #include "base/version.h"
 #include "cli/cli.h"
 #include "cli/help.h"
@@ -54,23 +53,10 @@ static void fill_standard_descriptors(void)
         close(fd);
 }
 
-static bool reader_is_gone(void)
-{
-    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-
-    return poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP));
-}
-
 /* Output that did not arrive is a failure, unless its reader simply had enough (| head). */
 static int finish_output(int status)
 {
-    int failed = ferror(stdout);
-
-    errno = 0;
-    if ((fflush(stdout) == 0 && !failed) || reader_is_gone())
-        return status;
-    log_error("standard output: %s", errno ? strerror(errno) : "could not be written");
-    return status == EXIT_DONE ? EXIT_FAILED : status;
+    return output_flush("", true) || status != EXIT_DONE ? status : EXIT_FAILED;
 }
 
 static void print_version(void)

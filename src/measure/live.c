@@ -13,6 +13,7 @@
 #include "base/await.h"
 #include "base/json_text.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "base/units.h"
 #include "lib/clock.h"
 #include "measure/screen.h"
@@ -39,7 +40,7 @@ struct live {
     struct screen_stream *streams;
     struct told *told;
     int signal_fd, over_fd;
-    bool stopping;
+    bool stopping, is_unheard; /* is_unheard: what it told could not be written */
     int64_t begin_ns;
     char screen[SCREEN_BYTES];
 };
@@ -234,7 +235,7 @@ static json_t *stream_json(const struct live *live, unsigned i, const struct rep
     return object;
 }
 
-static void print_json(const struct live *live, bool is_last)
+static void print_json(struct live *live, bool is_last)
 {
     struct report_options how = live->config->report;
     json_t *root = json_object(), *list = json_array();
@@ -253,7 +254,7 @@ static void print_json(const struct live *live, bool is_last)
     json_object_set_new(root, "streams", list);
     json_dumpf(root, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
     printf("\n");
-    fflush(stdout);
+    live->is_unheard = live->is_unheard || !output_flush("drops: ", is_last);
     json_decref(root);
 }
 
@@ -316,6 +317,7 @@ static void show_screen(struct live *live, int64_t now_ns)
     screen_format(live->screen, sizeof live->screen, live->streams, live->count,
                   now_ns - live->begin_ns, rows);
     log_live(live->screen);
+    live->is_unheard = live->is_unheard || log_has_failed();
 }
 
 static void show_line(struct live *live)
@@ -325,6 +327,7 @@ static void show_line(struct live *live)
     } else if (!live->config->quiet) {
         screen_format_line(live->screen, sizeof live->screen, live->streams, live->count);
         log_info("%s", live->screen);
+        live->is_unheard = log_has_failed();
     }
 }
 
@@ -353,6 +356,10 @@ static void watch_all(struct live *live)
         while (now_ns >= next_line_ns)
             next_line_ns += every_ns;
         next_ns = with_lines && next_line_ns < next_tick_ns ? next_line_ns : next_tick_ns;
+        if (live->is_unheard) { /* nobody is there to measure for; who joins waits for the rest */
+            ask_to_stop(live);
+            return;
+        }
         if (is_end_wanted(live, (int)((next_ns - now_ns) / 1000000) + 1))
             ask_to_stop(live);
     }
@@ -377,11 +384,14 @@ static int conclude(struct live *live)
                   "of daorec, please report it",
                   live->streams[i].name, tally_expected(t), t->seen, tally_lost(t));
     }
+    if (live->is_unheard && live->config->report.json)
+        return STATUS_FAILED;
     if (live->config->report.json)
         print_json(live, true);
     for (unsigned i = 0; i < live->count && !live->config->report.json; i++)
         print_stream(live, i);
-    return is_odd ? STATUS_FAILED : is_lost ? STATUS_FRAMES_LOST : STATUS_DONE;
+    live->is_unheard = live->is_unheard || !output_flush("drops: ", true);
+    return is_odd || live->is_unheard ? STATUS_FAILED : is_lost ? STATUS_FRAMES_LOST : STATUS_DONE;
 }
 
 int live_run(const struct live_config *config)

@@ -10,6 +10,7 @@
 
 #include "base/json_text.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "base/units.h"
 #include "lib/clock.h"
 #include "measure/booking.h"
@@ -406,5 +407,7 @@ int recorded_run(const struct recorded_config *config)
     release(&recorded);
     if (r < 0)
         return is_wrong ? STATUS_WRONG_USAGE : STATUS_FAILED;
+    if (!output_flush("drops: ", true))
+        return STATUS_FAILED;
     return recorded.is_lost ? STATUS_FRAMES_LOST : STATUS_DONE;
 }

@@ -266,6 +266,40 @@ def nothing_is_written_and_no_lock_is_taken():
 
 # ---- wrong use ----
 
+def output_that_cannot_be_written_ends_it():
+    path = h.segment("unheard")
+    h.sim(path, "--size", "8x8", "--rate", 500, "--depth", 4096, "-d", "90s")
+    h.wait_for(lambda: os.path.exists(path), what="the segment")
+    for arguments in (("--json", "--every", "20ms"), ("--every", "20ms")):
+        lines = "stdout" if "--json" in arguments else "stderr"
+        for to in ("pipe", "/dev/full"):
+            if to == "pipe":
+                read_end, write_end = os.pipe()
+            else:
+                read_end, write_end = None, os.open(to, os.O_WRONLY)
+            process = subprocess.Popen(
+                [h.DAOREC, "drops", "--wait=30s", *arguments, path], text=True,
+                **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, lines: write_end})
+            os.close(write_end)
+            if read_end is not None:
+                assert os.read(read_end, 1)
+                os.close(read_end)
+            try:
+                _, errors = process.communicate(timeout=60)
+            finally:
+                process.kill()
+            assert process.returncode == 1, (arguments, to, process.returncode, errors)
+            if lines == "stdout":
+                said = [line for line in errors.splitlines() if "waiting for" not in line]
+                assert len(said) == 1 and "standard output: " in said[0], (to, errors)
+    # What comes at the end only: a full disk has cost it, who wanted a part of it has that.
+    with open("/dev/full", "wb") as full:
+        for mode in ((), ("--json",)):
+            run = subprocess.run([h.DAOREC, "drops", "-d", "50ms", *mode, path], stdout=full,
+                                 stderr=subprocess.PIPE, text=True, timeout=60)
+            assert run.returncode == 1 and "standard output: No space" in run.stderr, run
+
+
 def wrong_use_gets_one_line_and_the_right_status():
     path, text = h.segment("wrong"), os.path.join(h.output, "note.txt")
     fits_file = os.path.join(h.output, "some.fits")
@@ -332,5 +366,6 @@ if __name__ == "__main__":
             the_report_says_what_the_json_says,
             on_a_terminal_there_is_a_screen,
             nothing_is_written_and_no_lock_is_taken,
+            output_that_cannot_be_written_ends_it,
             wrong_use_gets_one_line_and_the_right_status,
             the_end_may_be_asked_for_while_a_segment_is_waited_for])

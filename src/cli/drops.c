@@ -61,7 +61,10 @@ static const struct verb_usage usage = {
     .arguments = "SHM...|FILE|DIR...",
     .summary = "Measure losses, intervals and latencies: of living segments, read as a recorder\n"
                "reads them but for the pixels, without writing anything; or of recordings, from\n"
-               "their headers and rows. Exit status 3: frames were lost.",
+               "their headers and rows. Exit status 3: frames were lost.\n"
+               "In the JSON of segments rate_hz is the mean since the beginning, rate_now_hz that\n"
+               "since the line before (of about the last second where lines come more often), and\n"
+               "condition is running, silent (no frame for a second) or gone.",
     .specs = specs,
 };
 

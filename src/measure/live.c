@@ -21,13 +21,22 @@
 #define TICK_NS       500000000ll
 #define PLAIN_LINE_NS 60000000000ll /* not on a terminal: one line a minute */
 #define SAY_AGAIN_NS  10000000000ll /* the same is not said more often */
+#define LATELY_NS     700000000ll   /* a rate over less says little; views are up to 0.3 s old */
+#define SILENT_NS     1000000000ll
 #define SCREEN_BYTES  32768
 
 /* As the program's exit status is defined everywhere (cli/cli.h). */
 enum { STATUS_DONE, STATUS_FAILED, STATUS_FRAMES_LOST = 3 };
 
+/* What was seen of a stream until then. */
+struct mark {
+    int64_t time_ns; /* monotonic */
+    uint64_t seen;
+};
+
 /* What was said of a stream. */
 struct told {
+    struct mark line, line_before; /* lines of JSON, at least LATELY_NS apart */
     enum watch_condition condition;
     uint64_t events[WATCH_EVENTS];
     int64_t said_ns[WATCH_EVENTS], gone_ns; /* monotonic, 0: never */
@@ -208,6 +217,33 @@ static void read_views(struct live *live, int64_t now_ns, bool is_last)
 
 /* ---- JSON ---- */
 
+/* Over the time since the line before; where lines come quickly, since one a second or two ago. */
+static double rate_lately(const struct told *told, const struct watch_view *view)
+{
+    bool is_far = view->time_ns - told->line.time_ns >= LATELY_NS;
+    const struct mark *since = is_far ? &told->line : &told->line_before;
+    int64_t begin_ns = since->time_ns ? since->time_ns : view->begin_ns;
+
+    return view->time_ns > begin_ns
+               ? (double)(view->tally.seen - since->seen) * 1e9 / (double)(view->time_ns - begin_ns)
+               : 0.0;
+}
+
+static void note_line(struct told *told, const struct watch_view *view)
+{
+    if (view->time_ns - told->line.time_ns < LATELY_NS)
+        return;
+    told->line_before = told->line;
+    told->line = (struct mark){view->time_ns, view->tally.seen};
+}
+
+static const char *condition_name(const struct watch_view *view)
+{
+    return view->condition == WATCH_GONE                 ? "gone"
+           : view->time_ns - view->frame_ns >= SILENT_NS ? "silent"
+                                                         : "running";
+}
+
 static json_t *stream_json(const struct live *live, unsigned i, const struct report_options *how)
 {
     const struct screen_stream *s = &live->streams[i];
@@ -218,11 +254,11 @@ static json_t *stream_json(const struct live *live, unsigned i, const struct rep
     json_object_set_new(object, "name", json_text_value(s->name));
     json_object_set_new(object, "segment", json_text_value(live->watches[i]->path));
     report_add_shape(object, &view->geometry);
-    json_object_set_new(object, "condition",
-                        json_string(view->condition == WATCH_GONE ? "gone" : "running"));
+    json_object_set_new(object, "condition", json_string(condition_name(view)));
     json_object_set_new(object, "seconds",
                         json_real((double)(view->time_ns - view->begin_ns) / 1e9));
     report_add_tally(object, &view->tally, how);
+    json_object_set_new(object, "rate_now_hz", json_real(rate_lately(&live->told[i], view)));
     json_object_set_new(object, "latency_of", json_string(s->each_frame ? "frame" : "look"));
     json_object_set_new(object, "backlog", report_integer(view->backlog));
     json_object_set_new(object, "backlog_max", report_integer(view->backlog_max));
@@ -248,8 +284,10 @@ static void print_json(struct live *live, bool is_last)
     json_object_set_new(root, "time", report_utc(dao_clock_real_ns()));
     json_object_set_new(root, "seconds",
                         json_real((double)(dao_clock_mono_ns() - live->begin_ns) / 1e9));
-    for (unsigned i = 0; i < live->count; i++)
+    for (unsigned i = 0; i < live->count; i++) {
         json_array_append_new(list, stream_json(live, i, &how));
+        note_line(&live->told[i], &live->streams[i].view);
+    }
     json_object_set_new(root, "quantile_error", json_real(REPORT_QUANTILE_ERROR));
     json_object_set_new(root, "streams", list);
     json_dumpf(root, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));

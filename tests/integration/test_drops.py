@@ -162,6 +162,27 @@ def restarts_and_other_shapes_are_followed():
     assert "waiting for" in watching.errors
 
 
+def a_source_that_falls_silent_is_told():
+    path, frames = h.segment("silent"), 300
+    writer = field_writer(path, "--depth", 512, "--rate", 1000, "-n", frames, "--await")
+    watching = attach(path)
+    go(writer)
+    first, = watching.seen(frames)["streams"]
+    done(writer)
+    assert first["rate_now_hz"] > 0, first
+    now = watching.wait_for(lambda now: now["streams"][0]["condition"] == "silent"
+                            and now["streams"][0]["rate_now_hz"] == 0, "silence")
+    # The mean is that between the first frame and the last one, and stays.
+    assert now["streams"][0]["rate_hz"] > 0 and not now["final"], now
+    go_on = h.start(h.DAOREC, "sim", path, "-q", "--size", "16x16", "--type", "uint16", "--depth",
+                    512, "--rate", 500, "-d", "60s")
+    watching.wait_for(lambda now: now["streams"][0]["condition"] == "running"
+                      and 0 < now["streams"][0]["rate_now_hz"], "frames again")
+    go_on.terminate()
+    watching.process.send_signal(signal.SIGINT)
+    assert json.loads(watching.process.communicate(timeout=60)[0].splitlines()[-1])["final"]
+
+
 def several_segments_each_have_their_own_numbers():
     paths = [h.segment(f"many{i}") for i in range(3)]
     writers = [field_writer(path, "--depth", 512, "--rate", 500, "-n", 100 * (i + 1), "--await")
@@ -361,6 +382,7 @@ if __name__ == "__main__":
             a_reader_that_is_held_up_counts_what_it_has_not_seen_and_says_what_depth_it_needs,
             held_up_until_all_is_over_it_goes_on_at_the_oldest_frame_that_is_whole,
             restarts_and_other_shapes_are_followed,
+            a_source_that_falls_silent_is_told,
             several_segments_each_have_their_own_numbers,
             at_depth_1_every_frame_is_seen_or_counted,
             the_report_says_what_the_json_says,

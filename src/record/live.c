@@ -71,12 +71,12 @@ static void print_gaps(FILE *out, const struct ledger_stream *stream)
                 units_plural(stream->counts.gap_count - shown));
 }
 
-void live_print_summary(FILE *out, const struct ledger *ledger)
+void live_print_summary(FILE *out, const struct ledger *ledger, int64_t took_ns)
 {
     char text[64];
 
     fprintf(out, "session %s/%s, %s\n", ledger->root, ledger->session,
-            units_format_duration(text, sizeof text, ledger->end_ns - ledger->start_ns));
+            units_format_duration(text, sizeof text, took_ns));
     fprintf(out, "%-20s %12s %12s %12s %6s  %s\n", "stream", "expected", "recorded", "lost",
             "files", "lost by");
     for (size_t i = 0; i < ledger->stream_count; i++) {

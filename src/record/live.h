@@ -22,7 +22,7 @@ struct live {
 void live_format(struct live *live, char *line, size_t line_bytes,
                  const struct session_state *state);
 
-/* The closing summary as a table. */
-void live_print_summary(FILE *out, const struct ledger *ledger);
+/* The closing summary as a table. took_ns: by a clock that nobody sets. */
+void live_print_summary(FILE *out, const struct ledger *ledger, int64_t took_ns);
 
 #endif

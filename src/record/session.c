@@ -505,7 +505,7 @@ static bool print_summary(struct session *session, const struct ledger *ledger)
     if (session->own.json)
         printf("%s\n", session->summary ? session->summary : "{}");
     else
-        live_print_summary(stdout, ledger);
+        live_print_summary(stdout, ledger, session->end_ns - session->begin_ns);
     return fflush(stdout) == 0;
 }
 
@@ -516,6 +516,7 @@ static int conclude(struct session *session)
 
     remove_empty_folders(session);
     session->books.end_ns = dao_clock_real_ns();
+    session->end_ns = dao_clock_mono_ns();
     books_end(&session->books);
     if (books_view(&session->books, &ledger) < 0)
         return 1;
@@ -563,6 +564,7 @@ int session_begin(struct session *session)
     if (!config->quiet)
         say_how(session);
     session->books.start_ns = dao_clock_real_ns();
+    session->begin_ns = dao_clock_mono_ns();
     session->thread_error = start_threads(session);
     if (session->thread_error < 0)
         ask_to_stop(session, "ERROR");

@@ -36,6 +36,7 @@ struct session {
     pthread_mutex_t files_lock; /* free_files' producers */
     int over_fd;                /* an event, when the writer has ended */
     bool stopping;
+    int64_t begin_ns, end_ns; /* monotonic: of what was recorded */
     struct room room;
     struct disk disk;
     struct retention retention;

@@ -268,6 +268,24 @@ def a_wall_clock_that_jumps_flags_frames_and_changes_nothing_else():
     assert max(frames) <= 450 and len(frames) >= 8, frames
 
 
+def a_wall_clock_that_was_set_back_makes_no_session_of_less_than_nothing():
+    control, path, root = os.path.join(h.segments, "day"), h.segment("back"), f.new_root()
+    with open(control, "w+b") as page_file:
+        page_file.truncate(mmap.PAGESIZE)
+        page = mmap.mmap(page_file.fileno(), mmap.PAGESIZE)
+    h.sim(path, "--size", "4x4", "--rate", 500, "--depth", 256, "-d", "90s")
+    recorder = h.start(h.DAOREC, "record", "--wait=20s", "--roll-frames", 20, "-o", root, path,
+                       env={**os.environ, "LD_PRELOAD": os.path.abspath(f.PRELOAD_CLOCK),
+                            "CLOCK_CONTROL": control})
+    h.wait_for(lambda: glob.glob(os.path.join(root, "*", "*", "*_000002.fits*")), what="files")
+    page[0:8] = (-86400 * 10**9).to_bytes(8, "little", signed=True)
+    recorder.send_signal(signal.SIGINT)
+    out, errors = recorder.communicate(timeout=60)
+    assert recorder.returncode in (0, 3), errors
+    took = out.splitlines()[0].rpartition(", ")[2]
+    assert took.endswith((" s", " ms")) and "-" not in took, out
+
+
 def everything_that_was_left_is_valid():
     print(f"        {f.judge_all()} files")
 
@@ -287,4 +305,5 @@ if __name__ == "__main__":
             a_soft_limit_of_descriptors_is_raised_as_far_as_it_may_be,
             no_locked_memory_and_no_priority_cost_one_warning_at_most,
             a_wall_clock_that_jumps_flags_frames_and_changes_nothing_else,
+            a_wall_clock_that_was_set_back_makes_no_session_of_less_than_nothing,
             everything_that_was_left_is_valid])

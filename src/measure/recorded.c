@@ -275,43 +275,48 @@ static int64_t tolerance_of(const struct recorded *recorded, size_t b)
     return given_ns ? given_ns : spread_quantile(&recorded->streams[b]->tally.interval, 0.5) / 2;
 }
 
+/* Streams A and B of one session, as they were asked for? */
+static bool is_pair(const struct recorded *recorded, size_t i, size_t k)
+{
+    const struct series *a = &recorded->set.series[i], *b = &recorded->set.series[k];
+
+    return i != k && strcmp(a->stream, recorded->config->align_a) == 0 &&
+           strcmp(b->stream, recorded->config->align_b) == 0 && strcmp(a->uuid, b->uuid) == 0;
+}
+
+/* Before all the rows are read. -EINVAL with a text where there is no pair. */
+static int check_align(const struct recorded *recorded, struct dao_text *text)
+{
+    char names[256] = "";
+
+    for (size_t i = 0; i < recorded->set.count; i++)
+        for (size_t k = 0; k < recorded->set.count; k++)
+            if (is_pair(recorded, i, k))
+                return 0;
+    for (size_t i = 0; i < recorded->set.count; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%.60s", i ? ", " : "",
+                 recorded->set.series[i].stream);
+    snprintf(text->s, sizeof text->s,
+             "--align %.60s,%.60s: there are no two such streams of one session here, but %.180s",
+             recorded->config->align_a, recorded->config->align_b, names);
+    return -EINVAL;
+}
+
 /* All pairs of the two names, each of one session. */
 static int align_all(struct recorded *recorded, struct dao_text *text)
 {
     const struct recorded_config *config = recorded->config;
-    unsigned pairs = 0;
     int r = 0;
 
-    for (size_t i = 0; i < recorded->set.count && r == 0; i++) {
-        const struct series *a = recorded->streams[i]->series;
-
-        for (size_t k = 0; k < recorded->set.count && r == 0; k++) {
-            const struct series *b = recorded->streams[k]->series;
-
-            if (i == k || strcmp(a->stream, config->align_a) != 0 ||
-                strcmp(b->stream, config->align_b) != 0 || strcmp(a->uuid, b->uuid) != 0)
-                continue;
-            pairs++;
-            r = pairing_run(&(struct pairing){.a = a,
-                                              .b = b,
-                                              .tolerance_ns = tolerance_of(recorded, k),
-                                              .report = &config->report,
-                                              .list = recorded->alignments},
-                            text);
-        }
-    }
-    if (r == 0 && pairs == 0) {
-        char names[256] = "";
-
-        for (size_t i = 0; i < recorded->set.count; i++)
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%.60s", i ? ", " : "",
-                     recorded->set.series[i].stream);
-        snprintf(
-            text->s, sizeof text->s,
-            "--align %.60s,%.60s: there are no two such streams of one session here, but %.180s",
-            config->align_a, config->align_b, names);
-        r = -EINVAL;
-    }
+    for (size_t i = 0; i < recorded->set.count && r == 0; i++)
+        for (size_t k = 0; k < recorded->set.count && r == 0; k++)
+            if (is_pair(recorded, i, k))
+                r = pairing_run(&(struct pairing){.a = &recorded->set.series[i],
+                                                  .b = &recorded->set.series[k],
+                                                  .tolerance_ns = tolerance_of(recorded, k),
+                                                  .report = &config->report,
+                                                  .list = recorded->alignments},
+                                text);
     return r;
 }
 
@@ -394,12 +399,14 @@ int recorded_run(const struct recorded_config *config)
         recorded.tick_ns = dao_clock_mono_ns();
         r = recorded.streams && recorded.list && recorded.alignments ? 0 : -ENOMEM;
     }
-    if (r == 0)
-        r = measure_streams(&recorded, &text);
     if (r == 0 && config->align_a) {
-        r = align_all(&recorded, &text);
+        r = check_align(&recorded, &text);
         is_wrong = r == -EINVAL;
     }
+    if (r == 0)
+        r = measure_streams(&recorded, &text);
+    if (r == 0 && config->align_a)
+        r = align_all(&recorded, &text);
     if (r == 0 && config->report.json)
         print_json(&recorded);
     if (r < 0)

@@ -385,7 +385,8 @@ def exactly_the_frames_that_were_left_out_are_alone():
 
 def streams_of_other_sessions_are_no_partners():
     made, busy, quiet, *_ = session()
-    _, errors = m.drops(made.folder, "--align", f"{busy},nobody", status=2)
+    out, errors = m.drops(made.folder, "--align", f"{busy},nobody", status=2)
+    assert out == "", "a report, and the mistake behind it"
     assert "no two such streams" in errors and quiet in errors, errors
     foreign = os.path.join(folder("foreign"), "foreign.fits")
     hdus = [h.fits.PrimaryHDU()] + [h.fits.ImageHDU(np.zeros((2, 2), "i2")) for _ in range(3)]

@@ -314,8 +314,13 @@ static void print_stream(const struct live *live, unsigned i)
     report_print_histogram(stdout, s->each_frame ? "latency" : "age", &view->tally.latency);
     if (!s->each_frame)
         report_print_histogram(stdout, "late looks", &view->delay);
-    printf("  FIFO        at most %" PRIu64 " of %" PRIu32 " frames waiting\n", view->backlog_max,
-           view->depth);
+    if (view->backlog_max <= view->depth)
+        printf("  FIFO        at most %" PRIu64 " of %" PRIu32 " frames waiting\n",
+               view->backlog_max, view->depth);
+    else
+        printf("  FIFO        up to %" PRIu64 " frames published between two looks; %" PRIu32
+               " can wait\n",
+               view->backlog_max, view->depth);
     screen_format_depth(text, sizeof text, view, s->each_frame);
     if (text[0])
         printf("  FIFO        %s\n", text);

@@ -95,12 +95,18 @@ void screen_note(struct screen_stream *s)
     s->time_before_ns = s->view.time_ns;
 }
 
+/* More may have been published since the last look than can wait. */
+static uint64_t waiting(const struct watch_view *view)
+{
+    return view->backlog < view->depth ? view->backlog : view->depth;
+}
+
 static void put_counts(struct page *p, const struct screen_stream *s)
 {
     const struct tally *t = &s->view.tally;
     char fifo[32];
 
-    snprintf(fifo, sizeof fifo, "%" PRIu64 "/%" PRIu32, s->view.backlog, s->view.depth);
+    snprintf(fifo, sizeof fifo, "%" PRIu64 "/%" PRIu32, waiting(&s->view), s->view.depth);
     if (s->view.condition == WATCH_GONE)
         strcpy(fifo, "gone");
     put(p, "%-14.14s %9.*f %11" PRIu64 " %8" PRIu64 " %7" PRIu64 " %7" PRIu64 " %7" PRIu64 " %9s",
@@ -258,7 +264,7 @@ void screen_format_line(char *ret, size_t ret_bytes, const struct screen_stream 
         if (s->view.condition == WATCH_GONE)
             put(&page, ", gone");
         else
-            put(&page, ", fifo %" PRIu64 "/%" PRIu32, s->view.backlog, s->view.depth);
+            put(&page, ", fifo %" PRIu64 "/%" PRIu32, waiting(&s->view), s->view.depth);
         if (spread_count(&t->interval) > 0)
             put(&page, ", interval p99.9 %s",
                 report_format_ns(text, spread_quantile(&t->interval, 0.999), 4));

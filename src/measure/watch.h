@@ -45,7 +45,8 @@ struct watch_view {
     struct tally tally;     /* its gaps: appended, never changed */
     struct histogram delay; /* ns by which looks were later than they should have been */
     uint64_t looks;
-    uint64_t backlog;     /* frames in the FIFO, the most that a look has found lately */
+    uint64_t backlog;     /* frames published since the look before, the most of late: the FIFO
+                             may hold fewer */
     uint64_t backlog_max; /* and ever */
     double rate_hz_max;   /* published in a second, the most; 0: none was watched for so long */
     int64_t begin_ns;     /* monotonic */

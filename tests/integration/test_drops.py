@@ -242,6 +242,26 @@ def the_report_says_what_the_json_says():
     assert max(len(line) for line in out.splitlines()[1:]) <= 80, out
 
 
+def frames_of_several_laps_are_not_said_to_wait():
+    path = h.segment("laps")
+    writer = field_writer(path, "--depth", 2, "--rate", 0, "-n", 500, "--await")
+    process = h.start(h.DAOREC, "drops", "--wait=30s", "--every", "50ms", path)
+    while " 0 seen" not in process.stderr.readline():
+        assert process.poll() is None
+    h.freeze(process)
+    go(writer)
+    done(writer)
+    process.send_signal(signal.SIGCONT)
+    for line in process.stderr:
+        assert int(re.search(r"fifo (\d+)/2", line)[1]) <= 2, line
+        if "LOST" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 3, errors
+    assert "up to 500 frames published between two looks; 2 can wait" in out, out
+
+
 def on_a_terminal_there_is_a_screen():
     path = h.segment("screen")
     h.sim(path, "--size", "8x8", "--rate", 500, "--depth", 512, "-d", "60s")
@@ -386,6 +406,7 @@ if __name__ == "__main__":
             several_segments_each_have_their_own_numbers,
             at_depth_1_every_frame_is_seen_or_counted,
             the_report_says_what_the_json_says,
+            frames_of_several_laps_are_not_said_to_wait,
             on_a_terminal_there_is_a_screen,
             nothing_is_written_and_no_lock_is_taken,
             output_that_cannot_be_written_ends_it,

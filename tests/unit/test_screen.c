@@ -111,6 +111,18 @@ START_TEST(the_rate_is_that_since_the_view_before)
 }
 END_TEST
 
+START_TEST(no_more_frames_wait_than_the_fifo_holds)
+{
+    streams[0].view.depth = 2;
+    streams[0].view.backlog = 62;
+    format(1, 24);
+    expect("2/2");
+    expect_not("62/2");
+    screen_format_line(page, sizeof page, streams, 1);
+    expect("fifo 2/2");
+}
+END_TEST
+
 START_TEST(seven_streams_fit_into_24_rows_with_their_times)
 {
     ck_assert_uint_lt(format(7, 24), 24);
@@ -269,6 +281,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, one_stream_has_its_numbers);
     tcase_add_test(tcase, the_rate_is_that_since_the_view_before);
+    tcase_add_test(tcase, no_more_frames_wait_than_the_fifo_holds);
     tcase_add_test(tcase, seven_streams_fit_into_24_rows_with_their_times);
     tcase_add_test(tcase, more_streams_than_rows_are_told);
     tcase_add_test(tcase, large_numbers_do_not_make_lines_wider);

@@ -1,5 +1,5 @@
 /* drops.c - the verb `drops`: options, then one of two jobs in measure/. Content decides whether an
- * argument is a segment or a recording, never its name. */
+ * argument is a segment or a recording; its name only what is said where it is neither. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -13,8 +13,10 @@
 #include "base/options.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "lib/segment.h"
 #include "measure/live.h"
 #include "measure/recorded.h"
+#include "recording/find.h"
 #include "recording/summary.h"
 
 #define STREAMS_MOST 1000u
@@ -72,6 +74,25 @@ static const struct verb_usage usage = {
 
 enum kind { KIND_SEGMENT, KIND_RECORDING, KIND_NOTHING, KIND_UNREADABLE };
 
+static bool has_fits_name(const char *path)
+{
+    size_t length = strlen(path);
+
+    return find_is_part(path) || (length > 5 && strcmp(path + length - 5, ".fits") == 0);
+}
+
+static bool is_segment(const char *path)
+{
+    struct dao_segment segment = {.fd = -1};
+    struct dao_text ignored;
+    bool is = dao_segment_open(&segment, path, DAO_ACCESS_READ, &ignored) == 0;
+
+    if (is)
+        dao_segment_close(&segment);
+    return is;
+}
+
+/* What is neither is told to be no FITS file, or no segment, as its name has it. */
 static enum kind kind_of(const char *path)
 {
     unsigned char head[64];
@@ -88,7 +109,9 @@ static enum kind kind_of(const char *path)
         return KIND_SEGMENT; /* opening it as one says why it cannot be */
     n = read(fd, head, sizeof head);
     close(fd);
-    return n > 0 && recording_is_fits(head, (size_t)n) ? KIND_RECORDING : KIND_SEGMENT;
+    if (n > 0 && recording_is_fits(head, (size_t)n))
+        return KIND_RECORDING;
+    return has_fits_name(path) && !is_segment(path) ? KIND_RECORDING : KIND_SEGMENT;
 }
 
 /* "--wait 2s" leaves 2s among the segments: its value is optional and needs the =. */

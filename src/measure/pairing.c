@@ -14,9 +14,25 @@
 struct walk {
     const struct series *series;
     struct series_reader *reader;
-    uint64_t next;
+    const bool *left_out; /* by member */
+    size_t member;        /* of the next row, or one before it */
+    uint64_t next, end;   /* end: of the rows that can be read on without a look at members */
     struct dao_text *text;
 };
+
+/* Past what is left out. */
+static void find_member(struct walk *walk)
+{
+    for (; walk->next >= walk->end && walk->member < series_member_count(walk->series);
+         walk->member++) {
+        struct series_member member = series_member_at(walk->series, walk->member);
+
+        if (walk->left_out && walk->left_out[walk->member])
+            walk->next = member.first + member.frames;
+        else
+            walk->end = member.first + member.frames;
+    }
+}
 
 static int next_frame(void *ctx, struct align_frame *ret)
 {
@@ -24,7 +40,9 @@ static int next_frame(void *ctx, struct align_frame *ret)
     struct fits_row row;
     int r;
 
-    if (walk->next == walk->series->frames)
+    if (walk->next >= walk->end)
+        find_member(walk);
+    if (walk->next >= walk->series->frames)
         return 0;
     r = series_reader_row(walk->reader, walk->next, &row, walk->text);
     if (r < 0)
@@ -36,15 +54,17 @@ static int next_frame(void *ctx, struct align_frame *ret)
     return 1;
 }
 
-static int align_series(struct align *align, const struct series *a, const struct series *b,
-                        struct dao_text *text)
+static int align_series(struct align *align, const struct pairing *pairing, struct dao_text *text)
 {
-    struct walk walks[] = {{.series = a, .text = text}, {.series = b, .text = text}};
+    struct walk walks[] = {
+        {.series = pairing->a, .left_out = pairing->left_out_a, .text = text},
+        {.series = pairing->b, .left_out = pairing->left_out_b, .text = text},
+    };
     struct align_source sources[] = {{next_frame, &walks[0]}, {next_frame, &walks[1]}};
-    int r = series_reader_open(&walks[0].reader, a, 0, text);
+    int r = series_reader_open(&walks[0].reader, pairing->a, 0, text);
 
     if (r == 0)
-        r = series_reader_open(&walks[1].reader, b, 0, text);
+        r = series_reader_open(&walks[1].reader, pairing->b, 0, text);
     if (r == 0)
         r = align_run(align, &sources[0], &sources[1]);
     series_reader_close(walks[0].reader);
@@ -131,7 +151,7 @@ int pairing_run(const struct pairing *pairing, struct dao_text *text)
     if (r < 0)
         snprintf(text->s, sizeof text->s, "%s", strerror(-r));
     if (r == 0)
-        r = align_series(align, pairing->a, pairing->b, text);
+        r = align_series(align, pairing, text);
     if (r == 0 && pairing->report->json)
         json_array_append_new(pairing->list,
                               to_json(align, pairing->a, pairing->b, pairing->report->histogram));

@@ -10,7 +10,8 @@
 
 struct pairing {
     const struct series *a, *b;
-    int64_t tolerance_ns; /* 0: not known, and an error */
+    const bool *left_out_a, *left_out_b; /* by member: not to be read; NULL: none is */
+    int64_t tolerance_ns;                /* 0: not known, and an error */
     const struct report_options *report;
     json_t *list; /* where JSON is wanted: results are appended */
 };

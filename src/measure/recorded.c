@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "measure/booking.h"
 #include "measure/pairing.h"
+#include "measure/sound.h"
 #include "recording/find.h"
 #include "recording/ledger.h"
 #include "series/series.h"
@@ -41,6 +42,8 @@ struct stream {
     const struct series *series;
     struct tally tally;
     enum ledger_use ledger;
+    bool *is_damaged; /* by member: its rows cannot be believed, and are left out */
+    size_t damaged;
 };
 
 struct recorded {
@@ -48,7 +51,7 @@ struct recorded {
     struct series_set set;
     struct stream **streams;
     json_t *list, *alignments; /* JSON, where it is wanted */
-    bool is_lost;
+    bool is_lost, is_failed;   /* is_failed: there is a stream of which nothing could be read */
     int64_t tick_ns;
 };
 
@@ -133,69 +136,138 @@ static bool is_left_out(const struct series *series, size_t at)
     return series->has_counts && !series_member_at(series, at).has_counts;
 }
 
-/* Does this member follow the one before? Only ours have numbers that tell. */
-static bool is_behind_hole(const struct series *series, size_t at)
+/* Does this member not follow the one before? Only ours have numbers that tell. */
+static bool is_behind_hole(const struct stream *stream, size_t at)
 {
-    struct series_member member = series_member_at(series, at);
+    struct series_member member = series_member_at(stream->series, at);
 
-    if (at == 0 || !member.is_ours)
+    if (at == 0)
         return false;
-    return is_left_out(series, at - 1) ||
-           member.number != series_member_at(series, at - 1).number + 1;
+    if (stream->is_damaged[at - 1])
+        return true;
+    return member.is_ours && (is_left_out(stream->series, at - 1) ||
+                              member.number != series_member_at(stream->series, at - 1).number + 1);
 }
 
-static int book_rows(struct recorded *recorded, const struct series *series,
-                     struct booking *booking, struct dao_text *text)
+/* All rows of a member. What they say is booked before it is known whether it can be believed. */
+static int book_member(struct recorded *recorded, const struct stream *stream, size_t at,
+                       struct series_reader *reader, struct booking *booking,
+                       const char **ret_fault, struct dao_text *text)
 {
+    const struct series *series = stream->series;
+    struct series_member member = series_member_at(series, at);
+    bool is_behind = is_behind_hole(stream, at);
+    struct sound sound;
+    int r = 0;
+
+    sound_begin(&sound, &member, series_part_of(series, member.first)->geometry.depth);
+    for (uint64_t i = 0; r == 0 && i < member.frames; i++) {
+        struct fits_row row;
+
+        r = series_reader_row(reader, member.first + i, &row, text);
+        if (r == 0) {
+            sound_row(&sound, &row);
+            booking_row(booking, &row, is_behind && i == 0);
+        }
+        if ((member.first + i) % TICK_ROWS == TICK_ROWS - 1)
+            show_progress(recorded, series, member.first + i);
+    }
+    *ret_fault = r == 0 ? sound_end(&sound) : NULL;
+    return r;
+}
+
+/* Frames of damaged files are absent, whether or not the next rows tell how many they are. */
+static void book_damaged(struct tally *tally, uint64_t absent_before, uint64_t *left_out)
+{
+    if (tally->absent == absent_before)
+        tally->absent += *left_out;
+    *left_out = 0;
+}
+
+/* *ret_found: files were found to be damaged, so that what was booked is worth nothing. */
+static int book_rows(struct recorded *recorded, struct stream *stream, struct booking *booking,
+                     bool *ret_found, struct dao_text *text)
+{
+    const struct series *series = stream->series;
     struct series_reader *reader = NULL;
+    uint64_t left_out = 0;
     int r = series_reader_open(&reader, series, 0, text);
 
     if (r == 0)
         series_reader_keep_lost(reader); /* frames of files that are not here are told apart */
     for (size_t at = 0; r == 0 && at < series_member_count(series); at++) {
         struct series_member member = series_member_at(series, at);
-        bool is_behind = is_behind_hole(series, at);
+        uint64_t absent = stream->tally.absent;
+        const char *fault = NULL;
 
         if (is_left_out(series, at)) {
-            log_warning("%s: its frames have no counts; left out", member.path);
+            if (stream->damaged == 0)
+                log_warning("%s: its frames have no counts; left out", member.path);
             continue;
         }
-        for (uint64_t i = 0; r == 0 && i < member.frames; i++) {
-            struct fits_row row;
-
-            r = series_reader_row(reader, member.first + i, &row, text);
-            if (r == 0)
-                booking_row(booking, &row, is_behind && i == 0);
-            if ((member.first + i) % TICK_ROWS == TICK_ROWS - 1)
-                show_progress(recorded, series, member.first + i);
+        if (stream->is_damaged[at]) {
+            left_out += member.frames;
+            continue;
         }
+        r = book_member(recorded, stream, at, reader, booking, &fault, text);
+        if (fault) {
+            log_warning("%s: %s; left out, see daorec verify", member.path, fault);
+            stream->is_damaged[at] = *ret_found = true;
+        }
+        if (member.frames > 0)
+            book_damaged(&stream->tally, absent, &left_out);
     }
+    book_damaged(&stream->tally, stream->tally.absent, &left_out);
     series_reader_close(reader);
     return r;
 }
 
+static int scan_once(struct recorded *recorded, struct stream *stream,
+                     const struct ledger_stream *entry, bool *ret_found, struct dao_text *text)
+{
+    struct booking booking = {0};
+    struct tally *t = &stream->tally;
+    int r;
+
+    *ret_found = false;
+    *t = (struct tally){.gaps = t->gaps, .gaps_most = t->gaps_most};
+    r = booking_begin(&booking, t, entry);
+    if (r < 0)
+        snprintf(text->s, sizeof text->s, "%s", strerror(-r));
+    if (r == 0)
+        r = book_rows(recorded, stream, &booking, ret_found, text);
+    if (r == 0)
+        booking_end(&booking);
+    if (booking.has_ledger_failed)
+        stream->ledger = LEDGER_ODD;
+    booking_free(&booking);
+    return r;
+}
+
+/* Damaged files are found by reading them; then all is read once more, without them. */
 static int scan(struct recorded *recorded, struct stream *stream, struct dao_text *text)
 {
     struct ledger_document document;
     const struct ledger_stream *entry = NULL;
-    struct booking booking = {0};
-    int r;
+    size_t members = series_member_count(stream->series);
+    bool found = true;
+    int r = 0;
 
     if (read_ledger(&document, stream->series) == 0)
         entry = find_entry(&document, stream->series, &stream->ledger);
-    r = booking_begin(&booking, &stream->tally, entry);
-    if (r < 0)
-        snprintf(text->s, sizeof text->s, "%s", strerror(-r));
-    if (r == 0)
-        r = book_rows(recorded, stream->series, &booking, text);
-    if (r == 0)
-        booking_end(&booking);
+    while (r == 0 && found) {
+        r = scan_once(recorded, stream, entry, &found, text);
+        stream->damaged = 0;
+        for (size_t i = 0; i < members; i++)
+            stream->damaged += stream->is_damaged[i];
+        if (found && entry)
+            stream->ledger = LEDGER_PARTIAL;
+        if (found)
+            entry = NULL;
+    }
     if (!stream->series->has_times)
         stream->tally.bad_times = 0; /* they have none, and so none is bad */
-    if (booking.has_ledger_failed)
-        stream->ledger = LEDGER_ODD;
     spread_settle(&stream->tally.interval);
-    booking_free(&booking);
     ledger_document_free(&document);
     return r;
 }
@@ -234,6 +306,8 @@ static void print_stream(const struct recorded *recorded, const struct stream *s
         printf("  counts      none in these files: losses cannot be told\n");
     if (!series->has_times)
         printf("  times       none in these files\n");
+    if (stream->damaged)
+        printf("  damaged     %zu of the files; left out, see daorec verify\n", stream->damaged);
     report_print_counts(stdout, t);
     print_ledger_note(stream);
     report_print_table_head(stdout);
@@ -249,7 +323,7 @@ static void print_stream(const struct recorded *recorded, const struct stream *s
 static json_t *stream_json(const struct recorded *recorded, const struct stream *stream)
 {
     const struct series *series = stream->series;
-    json_t *object = json_object(), *files = json_array();
+    json_t *object = json_object(), *files = json_array(), *damaged = json_array();
 
     json_object_set_new(object, "name", json_text_value(series->stream));
     json_object_set_new(object, "uuid",
@@ -261,8 +335,10 @@ static json_t *stream_json(const struct recorded *recorded, const struct stream 
     json_object_set_new(object, "ledger", json_string(ledger_use_names[stream->ledger]));
     report_add_tally(object, &stream->tally, &recorded->config->report);
     for (size_t i = 0; i < series_member_count(series); i++)
-        json_array_append_new(files, json_text_value(series_member_at(series, i).path));
+        json_array_append_new(stream->is_damaged[i] ? damaged : files,
+                              json_text_value(series_member_at(series, i).path));
     json_object_set_new(object, "files", files);
+    json_object_set_new(object, "damaged", damaged);
     return object;
 }
 
@@ -313,6 +389,8 @@ static int align_all(struct recorded *recorded, struct dao_text *text)
             if (is_pair(recorded, i, k))
                 r = pairing_run(&(struct pairing){.a = &recorded->set.series[i],
                                                   .b = &recorded->set.series[k],
+                                                  .left_out_a = recorded->streams[i]->is_damaged,
+                                                  .left_out_b = recorded->streams[k]->is_damaged,
                                                   .tolerance_ns = tolerance_of(recorded, k),
                                                   .report = &config->report,
                                                   .list = recorded->alignments},
@@ -333,7 +411,13 @@ static int add_stream(struct recorded *recorded, size_t i)
     stream->series = &recorded->set.series[i];
     stream->tally.gaps = calloc(most + 1, sizeof *stream->tally.gaps);
     stream->tally.gaps_most = most;
-    return stream->tally.gaps ? 0 : -ENOMEM;
+    stream->is_damaged = calloc(series_member_count(stream->series), sizeof(bool));
+    return stream->tally.gaps && stream->is_damaged ? 0 : -ENOMEM;
+}
+
+static bool is_nothing_left(const struct stream *stream)
+{
+    return stream->damaged > 0 && stream->tally.seen == 0;
 }
 
 static int measure_streams(struct recorded *recorded, struct dao_text *text)
@@ -350,6 +434,7 @@ static int measure_streams(struct recorded *recorded, struct dao_text *text)
         log_live(NULL);
         if (r < 0)
             break;
+        recorded->is_failed = recorded->is_failed || is_nothing_left(recorded->streams[i]);
         recorded->is_lost = recorded->is_lost || tally_lost(&recorded->streams[i]->tally) > 0;
         if (config->report.json)
             json_array_append_new(recorded->list, stream_json(recorded, recorded->streams[i]));
@@ -374,8 +459,10 @@ static void print_json(struct recorded *recorded)
 static void release(struct recorded *recorded)
 {
     for (size_t i = 0; recorded->streams && i < recorded->set.count; i++) {
-        if (recorded->streams[i])
+        if (recorded->streams[i]) {
             free(recorded->streams[i]->tally.gaps);
+            free(recorded->streams[i]->is_damaged);
+        }
         free(recorded->streams[i]);
     }
     free(recorded->streams);
@@ -414,7 +501,7 @@ int recorded_run(const struct recorded_config *config)
     release(&recorded);
     if (r < 0)
         return is_wrong ? STATUS_WRONG_USAGE : STATUS_FAILED;
-    if (!output_flush("drops: ", true))
+    if (!output_flush("drops: ", true) || recorded.is_failed)
         return STATUS_FAILED;
     return recorded.is_lost ? STATUS_FRAMES_LOST : STATUS_DONE;
 }

@@ -7,7 +7,9 @@
  *     session.json --where it is finished and its files are all here--^
  *
  * What can fail: no recording there, a damaged one, a file that changes while it is read: nothing
- * is printed of that stream, and the exit status is 1. Streams of FITS files of others have no
+ * is printed of that stream, and the exit status is 1. A file whose rows cannot be believed
+ * (sound.h) is left out with a warning, its frames are absent and the ledger is not used; status 1
+ * where nothing else is left of its stream. Streams of FITS files of others have no
  * LOST: counts that jump are losses of unknown cause; without counts none can be told.
  */
 #ifndef DAOREC_MEASURE_RECORDED_H

@@ -97,8 +97,9 @@ void report_print_counts(FILE *out, const struct tally *t)
     if (t->torn)
         fprintf(out, "  torn        %" PRIu64 " of the frames seen\n", t->torn);
     if (t->absent)
-        fprintf(out, "  not here    %" PRIu64 " frame%s, in files between these\n", t->absent,
-                units_plural(t->absent));
+        fprintf(out,
+                "  not here    %" PRIu64 " frame%s, in files missing between these or left out\n",
+                t->absent, units_plural(t->absent));
     if (t->bad_times)
         fprintf(out, "  bad times   %" PRIu64 " frame%s with ATIME 0 or going back\n", t->bad_times,
                 units_plural(t->bad_times));

@@ -98,15 +98,22 @@ static const char *look_at_time(const struct rowcheck *check, const struct fits_
     return NULL;
 }
 
-static const char *look_at_numbers(const struct rowcheck *check, const struct fits_row *row)
+static const char *look_at_numbers(uint32_t depth, const struct fits_row *row)
 {
     if (row->rtime_ns <= 0)
         return "RTIME is not set";
     if (row->lost < 0)
         return "LOST is negative";
-    if ((row->slot < 0 || (uint32_t)row->slot >= check->depth) && !has(row, FITS_FLAG_RECOVERED))
+    if ((row->slot < 0 || (uint32_t)row->slot >= depth) && !has(row, FITS_FLAG_RECOVERED))
         return "SLOT is beyond FIFOSIZE";
     return NULL;
+}
+
+const char *rowcheck_impossible(const struct fits_row *row, uint32_t depth)
+{
+    const char *what = look_at_numbers(depth ? depth : UINT32_MAX, row);
+
+    return what ? what : look_at_flags(row);
 }
 
 /* ---- one after the other ---- */
@@ -151,8 +158,7 @@ void rowcheck_feed(struct rowcheck *check, const struct fits_row *row)
         settle_pending(check, row);
     }
     check->is_pending = !follows && !excused;
-    what = look_at_numbers(check, row);
-    what = what ? what : look_at_flags(row);
+    what = rowcheck_impossible(row, check->depth);
     if (what)
         report(check, index, row, what);
     what = look_at_time(check, row);

@@ -40,6 +40,10 @@ void rowcheck_init(struct rowcheck *check, int64_t dateref_ns, uint32_t depth,
 void rowcheck_feed(struct rowcheck *check, const struct fits_row *row);
 void rowcheck_end(struct rowcheck *check);
 
+/* What in a row, looked at alone, is nothing that any recorder writes? NULL: nothing. depth: of the
+ * FIFO, 0 where it is not known. */
+const char *rowcheck_impossible(const struct fits_row *row, uint32_t depth);
+
 /* Does `row` follow a frame of count `cnt0`, by count and LOST? (RESET: always.) */
 bool rowcheck_follows(int64_t cnt0, const struct fits_row *row);
 

@@ -62,8 +62,10 @@ struct series_file {
     uint64_t first, frames;
     struct dao_geometry geometry; /* depth 0 where nothing tells it */
     struct series_store store;
-    uint64_t header_off;   /* of the (first) image */
-    uint64_t rows_off;     /* FRAMES; 0: there is none */
+    uint64_t header_off; /* of the (first) image */
+    uint64_t rows_off;   /* FRAMES; 0: there is none */
+    bool has_rows_sum;   /* which states its DATASUM */
+    uint32_t rows_sum;
     uint64_t keywords_off; /* rows of SHMKW; 0: there is none */
     uint64_t keywords;     /* their number */
     int64_t gaps;          /* NGAPS, and one more for `missing`; -1: not known */

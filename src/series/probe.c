@@ -185,7 +185,10 @@ static int add_recording(struct series_probe *probe, const struct reading *readi
     file->keywords = reading->unit[READING_SHMKW].data_bytes / FITS_SHMKW_ROW_BYTES;
     file->gaps = file->is_part ? -1 : cards->gaps;
     file->frames = reading->rows;
+    file->has_rows_sum =
+        fits_card_datasum(&reading->unit[READING_FRAMES].header, &file->rows_sum) == 0;
     if (strcmp(cards->status, "OPEN") == 0) {
+        file->has_rows_sum = false; /* of rows that are still to come */
         file->gaps = -1;
         r = count_rows(reading, &file->frames);
         if (r < 0)
@@ -268,8 +271,10 @@ static void find_tables(struct series_probe *probe, struct series_file *file, ui
             return;
         off = unit.end;
         if (reading_check_columns(&unit, &ignored) == 0 && unit.axis[1] == file->store.count &&
-            file->store.outer == 1)
+            file->store.outer == 1) {
             file->rows_off = unit.data_off;
+            file->has_rows_sum = fits_card_datasum(&unit.header, &file->rows_sum) == 0;
+        }
         if (unit.is_table && strcmp(unit.extname, "SHMKW") == 0 && unit.naxis == 2 &&
             unit.axis[0] == FITS_SHMKW_ROW_BYTES) {
             file->keywords_off = unit.data_off;

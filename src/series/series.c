@@ -434,7 +434,9 @@ struct series_member series_member_at(const struct series *series, size_t at)
                                   .number = file->number,
                                   .is_ours = file->is_ours,
                                   .is_part = file->is_part,
-                                  .has_counts = file->has_counts};
+                                  .has_counts = file->has_counts,
+                                  .has_rows_sum = file->has_rows_sum,
+                                  .rows_sum = file->rows_sum};
 }
 
 /* ---- opening again ---- */

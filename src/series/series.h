@@ -90,6 +90,8 @@ struct series_member {
     bool is_ours;           /* a recording, finished or not */
     bool is_part;           /* not finished */
     bool has_counts;        /* else CNT0 is index + 1 */
+    bool has_rows_sum;      /* FRAMES states its DATASUM: of rows as they are, packed */
+    uint32_t rows_sum;
 };
 size_t series_member_count(const struct series *series);
 struct series_member series_member_at(const struct series *series, size_t at);

@@ -307,6 +307,86 @@ def others_files_are_measured_by_their_counts():
     assert stream["seen"] == 7
 
 
+# ---- damage ----
+
+def spoilt(file, share=0.5):
+    """Noise over part of its rows; the path."""
+    with h.fits.open(file) as hdus:
+        info, rows = hdus["FRAMES"].fileinfo(), len(hdus["FRAMES"].data)
+    with open(file, "r+b") as f:
+        f.seek(info["datLoc"] + 64 * (rows // 4))
+        f.write(np.random.default_rng(4).bytes(64 * int(rows * share)))
+    return file
+
+
+def damaged_rows_are_left_out_and_told():
+    made, busy, quiet, path, _ = session()
+    copy = shutil.copytree(made.folder, os.path.join(folder("damage"), "s"))
+    files = sorted(f"{copy}/{busy}/{name}" for name in os.listdir(f"{copy}/{busy}"))
+    whole = [h.load([file])[1] for file in files]
+    spoilt(files[1])
+    left = np.concatenate(whole[:1] + whole[2:])
+    out, errors = m.drops("--json", copy, "--align", f"{busy},{quiet}", "--tolerance", "1s",
+                          status=(0, 3))
+    told, = [line for line in errors.splitlines() if "left out" in line]
+    assert files[1] in told and "daorec verify" in told, errors
+    result = json.loads(out)
+    stream = m.stream_of(result, busy)
+    m.same_rows(stream, left)
+    assert stream["damaged"] == [files[1]] and files[1] not in stream["files"]
+    assert stream["absent"] >= len(whole[1]) and stream["ledger"] == "partial", stream
+    assert stream["lost"] == left["LOST"].sum() and stream["lost_by"]["unknown"] == 0, stream
+    assert stream["restarts"] == np.count_nonzero(left["FLAGS"] & h.FLAG["RESET"])
+    assert result["alignments"][0]["frames"] + result["alignments"][0]["untimed_a"] == len(left)
+    assert not m.stream_of(result, quiet)["damaged"]
+    assert "damaged     1 of the files" in m.drops(copy, status=(0, 3))[0]
+    # The last one: nobody behind it tells what is missing.
+    spoilt(files[-1])
+    stream = m.stream_of(m.measure(*files[-2:], status=(0, 3)), busy)
+    assert stream["seen"] == len(whole[-2]) and stream["absent"] == len(whole[-1]), stream
+    # All of them.
+    stream = m.stream_of(m.measure(files[1], status=1), busy)
+    assert stream["seen"] == 0 and stream["absent"] == len(whole[1])
+
+
+def an_unfinished_file_of_noise_is_left_out():
+    path, root = h.segment("noise"), folder("noise")
+    h.sim(path, "--size", "8x8", "--rate", 1000, "--depth", 4096, "-d", "60s")
+    recorder = h.start(h.DAOREC, "record", "--wait=30s", "-o", root, path)
+
+    def seen():
+        out, _ = m.drops("--json", root, status=(0, 1)) if os.listdir(root) else ("", "")
+        return json.loads(out)["streams"][0]["seen"] if out else 0
+    h.wait_for(lambda: seen() > 100, what="rows")
+    recorder.kill()
+    recorder.wait(timeout=60)
+    part, = [os.path.join(top, name) for top, _, names in os.walk(root) for name in names
+             if name.endswith(".part")]
+    assert m.measure(root)["streams"][0]["seen"] > 100
+    with h.fits.open(part, ignore_missing_end=True) as hdus:
+        at = hdus["FRAMES"].fileinfo()["datLoc"]
+    with open(part, "r+b") as f:
+        f.seek(at + 64 * 50)
+        f.write(np.random.default_rng(5).bytes(64))
+    out, errors = m.drops("--json", root, status=1)
+    stream, = json.loads(out)["streams"]
+    assert stream["seen"] == 0 and stream["damaged"] == [part], stream
+    assert part in errors and "daorec verify" in errors, errors
+
+
+def what_is_no_fits_file_is_called_that():
+    place = folder("nofits")
+    for name, content in (("empty.fits", b""), ("noise.fits", os.urandom(100_000)),
+                          ("noise.fits.part", os.urandom(100_000))):
+        with open(f"{place}/{name}", "wb") as f:
+            f.write(content)
+        _, errors = m.drops(f"{place}/{name}", status=1)
+        assert "is no FITS file" in errors and "segment" not in errors, errors
+    path = os.path.join(h.segments, "named.fits")  # a segment nevertheless
+    h.sim(path, "--size", "4x4", "--rate", 0, "--depth", 4, "-n", 4).wait(timeout=60)
+    assert m.measure("-d", "50ms", path)["streams"][0]["segment"] == path
+
+
 # ---- alignment ----
 
 def partners(a, b, tolerance):
@@ -409,6 +489,9 @@ if __name__ == "__main__":
             every_kind_of_row_is_measured_as_numpy_measures_it,
             no_pixel_is_read,
             others_files_are_measured_by_their_counts,
+            damaged_rows_are_left_out_and_told,
+            an_unfinished_file_of_noise_is_left_out,
+            what_is_no_fits_file_is_called_that,
             frames_without_a_partner_are_those_that_numpy_finds,
             exactly_the_frames_that_were_left_out_are_alone,
             streams_of_other_sessions_are_no_partners])

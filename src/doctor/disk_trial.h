@@ -1,8 +1,9 @@
 /*
- * disk_trial.h - how fast the disk takes what a recorder writes: blocks of 1 MiB, 16 in flight,
+ * disk_trial.h - how fast the disk takes what a recorder writes: blocks of 4 MiB, 16 in flight,
  * through io/, into a preallocated file without a name, a sync a second. One thread, blocking.
  *
- * The room that it takes for a moment is bounded by the caller; nothing stays, however it ends.
+ * The room that it takes for a moment is bounded by the caller; nothing stays, however it ends. Where
+ * that is full before the time is over another file takes its place, as often as it takes.
  */
 #ifndef DAOREC_DOCTOR_DISK_TRIAL_H
 #define DAOREC_DOCTOR_DISK_TRIAL_H
@@ -14,10 +15,12 @@ struct disk_trial {
     /* set by the caller */
     int dir_fd;
     int64_t time_ns;    /* for about that long; a disk that stalls is waited for */
-    uint64_t bytes_max; /* and no more than this */
+    uint64_t bytes_max; /* and no more than this at once */
     /* found */
-    uint64_t bytes;
-    int64_t took_ns;        /* with the last sync */
+    uint64_t bytes;         /* of all files */
+    unsigned files;         /* one after the other */
+    uint64_t file_bytes;    /* the room that each of them took */
+    int64_t took_ns;        /* of writing them, each with its last sync */
     int64_t stall_ns;       /* the longest time in which none of the writes in flight finished */
     double cpu_ns_per_byte; /* of the whole process */
     bool used_ring, used_direct;

@@ -8,6 +8,7 @@
 #include "doctor/doctor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -67,11 +68,17 @@ static void try_disk(struct doctor_context *context, const struct doctor_config 
         .time_ns = config->disk_time_ns,
         .bytes_max = trial_bytes(context, dir_fd, is_shared),
     };
-    char rate[32], bytes[32], took[32], stall[32];
+    char rate[32], bytes[32], took[32], stall[32], files[64] = "";
     struct doctor_machine *m = &context->machine;
     int r = disk_trial_run(&trial);
     struct finding *f;
 
+    if (r == -ENOSPC && m->file_bytes_max < DISK_TRIAL_BYTES_LEAST) {
+        f = findings_add(findings, "disk", FINDING_NOTE,
+                         "not measured: the files that may be written are too small for that");
+        finding_remedy(f, "ulimit -f unlimited # or LimitFSIZE=infinity in the unit");
+        return;
+    }
     if (r < 0 || trial.bytes == 0 || trial.took_ns <= 0) {
         say_failure(findings, r < 0 ? r : -ENOSPC);
         return;
@@ -79,16 +86,20 @@ static void try_disk(struct doctor_context *context, const struct doctor_config 
     m->disk_bytes_per_s = (double)trial.bytes * 1e9 / (double)trial.took_ns;
     m->stall_ns = trial.stall_ns;
     m->write_cpu_ns_per_byte = trial.cpu_ns_per_byte;
+    if (trial.files > 1)
+        snprintf(files, sizeof files, ", in %u files, one at a time", trial.files);
     f = findings_add(findings, "disk", FINDING_OK,
-                     "%s/s (%s in %s by %s%s, removed again); the longest stall %s",
+                     "%s/s (%s in %s by %s%s%s, removed again); the longest stall %s",
                      units_format_bytes(rate, sizeof rate, (uint64_t)m->disk_bytes_per_s),
                      units_format_bytes(bytes, sizeof bytes, trial.bytes),
                      units_format_duration(took, sizeof took, trial.took_ns),
                      trial.used_ring ? "io_uring" : "pwrite",
-                     trial.used_direct ? ", O_DIRECT" : ", page cache",
+                     trial.used_direct ? ", O_DIRECT" : ", page cache", files,
                      units_format_duration(stall, sizeof stall, trial.stall_ns));
     finding_value(f, "bytes_per_s", m->disk_bytes_per_s);
     finding_value(f, "bytes", (double)trial.bytes);
+    finding_value(f, "files", trial.files);
+    finding_value(f, "file_bytes", (double)trial.file_bytes);
     finding_value(f, "took_ns", (double)trial.took_ns);
     finding_value(f, "stall_ns", (double)trial.stall_ns);
     finding_value(f, "cpu_s_per_gb", trial.cpu_ns_per_byte);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -104,16 +105,28 @@ struct abilities {
     bool direct, preallocates, in_place;
 };
 
+/* As large as this process may make it (ulimit -f): record makes files as small as it must. */
+static uint64_t trial_bytes(void)
+{
+    struct rlimit limit;
+    uint64_t bytes = TRIAL_BYTES;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
+        bytes = limit.rlim_cur - limit.rlim_cur % SINK_PAGE;
+    return bytes > SINK_PAGE ? bytes : SINK_PAGE;
+}
+
 static int try_file(int dir_fd, enum kind kind, struct abilities *ret)
 {
     struct sink sink;
     struct stat st;
-    int flags = 0, r = doctor_folder_create(&sink, dir_fd, TRIAL_BYTES);
+    uint64_t bytes = trial_bytes();
+    int flags = 0, r = doctor_folder_create(&sink, dir_fd, bytes);
 
     if (r < 0)
         return r;
     ret->direct = sink.direct;
-    ret->preallocates = fstat(sink.fd, &st) == 0 && (uint64_t)st.st_blocks * 512 >= TRIAL_BYTES / 2;
+    ret->preallocates = fstat(sink.fd, &st) == 0 && (uint64_t)st.st_blocks * 512 >= bytes / 2;
     ret->in_place = kind != KIND_COPIES ||
                     (ioctl(sink.fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_NOCOW_FL));
     sink_close(&sink);

@@ -217,6 +217,18 @@ def limits_of_the_process_are_seen():
         assert result.one("memlock")["state"] == "note", result.all
 
 
+def a_limit_of_small_files_is_no_reason_not_to_record():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000 << 10, 1000 << 10))
+    folder = new_folder()
+    result = Result(*SHORT, folder, preexec_fn=limit)
+    assert result.one("folder")["state"] != "problem", result.all
+    assert result.one("file size")["state"] == "note", result.all
+    assert result.one("disk")["state"] == "note", result.all
+    assert "files" in result.one("disk")["found"], result.all
+    assert os.listdir(folder) == []
+
+
 # ---- file systems of our own ----
 
 ENTER = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
@@ -247,7 +259,9 @@ def a_small_file_system_is_not_filled_for_a_measurement():
     ran = mounted('mount -t tmpfs -o size=100m none "$FOLDER"', *SHORT)
     if ran:
         status, found = ran
-        assert 0 < found["disk"]["values"]["bytes"] <= 25 << 20, ran
+        values = found["disk"]["values"]
+    assert 0 < values["file_bytes"] <= 25 << 20, ran  # a quarter, in one file after the other
+    assert 0 < values["bytes"] <= values["files"] * values["file_bytes"], ran
 
 
 def a_full_file_system_is_a_problem():
@@ -351,6 +365,7 @@ if __name__ == "__main__":
                    a_full_file_system_is_a_problem,
                    a_read_only_file_system_is_a_problem),
         limits_of_the_process_are_seen,
+        a_limit_of_small_files_is_no_reason_not_to_record,
         killed_in_the_middle_it_leaves_nothing,
         where_no_file_is_without_a_name_it_has_one_for_an_instant_only,
         wrong_usage_is_one_line_and_says_what_would_be_right,

@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,16 +64,41 @@ START_TEST(a_file_for_a_trial_has_no_name)
 }
 END_TEST
 
+/* A file that is larger than it may be could not be written. */
+static void allow_no_file_beyond(uint64_t bytes)
+{
+    const struct rlimit limit = {bytes, bytes};
+
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0); /* of the process of this test */
+}
+
 START_TEST(a_trial_of_the_disk_stays_within_its_bytes_and_leaves_nothing)
 {
-    struct disk_trial trial = {.dir_fd = dir_fd, .time_ns = 60000000000ll, .bytes_max = 40 * MIB};
+    struct disk_trial trial = {.dir_fd = dir_fd, .time_ns = 1000000, .bytes_max = 40 * MIB};
 
-    /* A minute is given, and the room for much less: it ends when that is full. */
+    allow_no_file_beyond(40 * MIB);
     ck_assert_int_eq(disk_trial_run(&trial), 0);
-    ck_assert_uint_eq(trial.bytes, 40 * MIB);
     ck_assert_int_gt(trial.took_ns, 0);
     ck_assert_int_gt(trial.stall_ns, 0);
     ck_assert_int_le(trial.stall_ns, trial.took_ns);
+    ck_assert(is_empty());
+}
+END_TEST
+
+START_TEST(where_room_is_little_a_trial_goes_on_in_another_file)
+{
+    /* As long as it takes to fill some: how fast this disk is nobody knows. */
+    struct disk_trial trial = {.dir_fd = dir_fd, .time_ns = 1000000, .bytes_max = 20 * MIB};
+
+    allow_no_file_beyond(20 * MIB);
+    for (; trial.files < 3; trial.time_ns *= 2)
+        ck_assert_int_eq(disk_trial_run(&trial), 0);
+    ck_assert_uint_gt(trial.bytes, 40 * MIB);
+    ck_assert_uint_eq(trial.file_bytes, 20 * MIB);
+    ck_assert_uint_le(trial.bytes, trial.files * trial.file_bytes);
+    ck_assert_int_le(trial.stall_ns, trial.took_ns);
+    ck_assert_double_ge(trial.cpu_ns_per_byte, 0.0);
     ck_assert(is_empty());
 }
 END_TEST
@@ -134,6 +161,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, a_file_for_a_trial_has_no_name);
     tcase_add_test(tcase, a_trial_of_the_disk_stays_within_its_bytes_and_leaves_nothing);
+    tcase_add_test(tcase, where_room_is_little_a_trial_goes_on_in_another_file);
     tcase_add_test(tcase, a_trial_of_the_disk_ends_when_its_time_is_over);
     tcase_add_test(tcase, a_trial_in_too_little_room_is_none);
     tcase_add_test(tcase, a_trial_where_no_file_can_be_made_says_why);

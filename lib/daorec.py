@@ -188,6 +188,10 @@ class Stream:
         """The stream's entry in session.json: a dict, or None. Error: it is damaged."""
         return _told(self._ledger)
 
+    def without(self, files):
+        """The same stream without some of its Files, such as those that are not there any more."""
+        return Stream(self.name, [file for file in self.files if file not in files], self._ledger)
+
     # ---- frames ----
 
     def _pieces(self, wanted):
@@ -443,10 +447,12 @@ class Session(collections.abc.Mapping):
     """What open() gives: {name: Stream}. Nothing is kept open; `with` is a matter of taste.
 
     path      what was opened
+    left_out  Errors of files in the folder that were left out; None: none may be
     """
 
-    def __init__(self, path):
+    def __init__(self, path, leave_out=False):
         self.path, self._ledger = path, None
+        self.left_out = [] if leave_out else None
         self._streams, self._known = {}, {}
         self.refresh()
 
@@ -491,15 +497,18 @@ class Session(collections.abc.Mapping):
         they were. Finished files are not read again. Returns the session."""
         for attempt in range(_TRIES):
             paths, folder = _find(self.path)
+            left_out, is_last = [], attempt == _TRIES - 1
             try:
-                files = [self._open_file(path) for path in paths]
+                files = [self._open_file(path, left_out, is_last) for path in paths]
                 files = [file for file in files if file is not None]
                 break
             except Error:
                 # Between listing and opening its recorder gives a file its final name, or a ring
                 # of files removes it.
-                if all(map(os.path.exists, paths)) or attempt == _TRIES - 1:
+                if all(map(os.path.exists, paths)) or is_last:
                     raise
+        if self.left_out is not None:
+            self.left_out = left_out
         self._known = {file.identity: file for file in files if file.is_finished}
         by_name = {}
         for file in files:
@@ -510,6 +519,8 @@ class Session(collections.abc.Mapping):
             entries = {entry["name"]: entry for entry in self._ledger["streams"]}
             if folder == self.path:  # all of the session, streams without a file, too
                 by_name = {**{name: {} for name in entries}, **by_name}
+        if not by_name and left_out:
+            raise left_out[0]
         if not by_name:
             _refuse_folder(self.path)
         for name, members in sorted(by_name.items()):
@@ -521,7 +532,8 @@ class Session(collections.abc.Mapping):
                 self._streams[name] = Stream(name, ordered, entry)
         return self
 
-    def _open_file(self, path):
+    def _open_file(self, path, left_out, is_last):
+        """None for what is not to be among the files. is_last: it is not looked for again."""
         with contextlib.suppress(OSError):
             status = os.stat(path)
             known = self._known.get((status.st_dev, status.st_ino))
@@ -534,6 +546,11 @@ class Session(collections.abc.Mapping):
             if not is_listed:
                 raise
             return None  # somebody's FITS file beside ours
+        except Error as error:
+            if self.left_out is None or not is_listed or not (is_last or os.path.exists(path)):
+                raise
+            left_out.append(error)
+            return None
         return None if is_listed and file.is_cut else file
 
 
@@ -622,8 +639,11 @@ def sessions(root):
             or any(_list(below, True)[0] for below in _list(folder, True)[1])]
 
 
-def open(path):  # noqa: A001 - daorec.open(...) is how it is used
+def open(path, leave_out=False):  # noqa: A001 - daorec.open(...) is how it is used
     """Open a recording: the folder of a session or of one of its streams, a file, or a list of
     files of one session, in any order; or files that extract wrote. Reads headers only. Returns a
-    Session, {name: Stream}; session.stream is the stream where there is one only."""
-    return Session(os.fspath(path) if isinstance(path, (str, os.PathLike)) else list(path))
+    Session, {name: Stream}; session.stream is the stream where there is one only. leave_out: files
+    of a folder that cannot be read are left out, and their Errors are in session.left_out; else the
+    first of them is raised."""
+    return Session(os.fspath(path) if isinstance(path, (str, os.PathLike)) else list(path),
+                   leave_out)

@@ -5,17 +5,20 @@ first and last row of each file) -> Stream, one pass over all rows in chunks, wh
 histograms by time -> numbers and short arrays. Memory does not grow with the frames of a night: two
 histograms a stream while it is read (some 15 MB), short arrays afterwards.
 
-What can go wrong: rows cannot be read (daorec.Error, passed on). A ledger that is damaged, older
-than the files or not of them is told in `notes`, and counts then come from the rows; so they do
-where it tells that the recorder has removed files, to keep within a limit. Times are
-believed as far as nothing overflows: what lies outside of the night is booked to its first or last
-part. Sums balance always: lost = sum by cause, expected = recorded + lost.
+What can go wrong: files cannot be read, or a ring of files removes them meanwhile: they are left
+out and told in `notes` (damaged ones in `left_out`, too); frames missing between others are absent.
+A ledger that is damaged, older than the files or not of them is told in `notes`, and counts then
+come from the rows; so they do where it tells that the recorder has removed files, to keep within a
+limit. Times are believed as far as nothing overflows: what lies outside of the night is booked to
+its first or last part. Sums balance always: lost = sum by cause, expected = recorded + lost.
 """
 import collections
+import contextlib
 import dataclasses
 import heapq
 import math
 import operator
+import os
 import warnings
 
 import numpy as np
@@ -43,7 +46,7 @@ class TimeBins:
     @classmethod
     def of(cls, streams):
         """From the first frame, or gap, of all streams to the last one; None where nothing is."""
-        times = [time for stream in streams for time in _ends(stream.source)]
+        times = [int(row["RTIME"]) for stream in streams for row in stream.ends]
         times += [gap.time for stream in streams if stream.told
                   for gap in stream.told.gaps if gap.time]
         return cls(min(times), max(times)) if times else None
@@ -66,11 +69,20 @@ def _row(file, index):
     return rows[0]
 
 
-def _ends(stream):
-    """RTIME of the first and the last row of each file; all of a clock that was set back."""
-    for file in stream.files:
-        for index in sorted({0, len(file) - 1}) if len(file) else ():
-            yield int(_row(file, index)["RTIME"])
+def _ends(file):
+    """The first and the last row; times of a clock that was set back need not rise."""
+    return [_row(file, index) for index in sorted({0, len(file) - 1})] if len(file) else []
+
+
+def _is_gone(file):
+    """Removed, or replaced, since it was opened?"""
+    for path in (file.path, file.path.removesuffix(".part")):
+        try:
+            status = os.stat(path)
+            return (status.st_dev, status.st_ino) != file.identity
+        except OSError:
+            continue
+    return True
 
 
 def _raise_to(largest, where, values):
@@ -164,8 +176,8 @@ class Told:
                      if gap.time >= row["RTIME"] or gap.first_cnt0 in just_before]
 
 
-def _told(stream, notes):
-    """None, and a note where it is damaged."""
+def _told(stream, first_row, notes):
+    """None, and a note where it is damaged. first_row: of what is left, None: nothing is."""
     try:
         entry = stream.ledger
         if entry is None:
@@ -190,7 +202,7 @@ def _told(stream, notes):
         if not 0 <= told.removed_frames <= told.recorded or told.removed_files < 0:
             raise ValueError("more was removed than recorded, or less than nothing")
         if told.removed_files and told.recorded != len(stream):
-            told.forget_before(next((_row(file, 0) for file in stream.files if len(file)), None))
+            told.forget_before(first_row)
         return told
     except Error as error:
         notes.append(f"The ledger is not used: {error}.")
@@ -268,7 +280,8 @@ def _geometries(stream):
 class Stream:
     """One stream's night. Times in s, by parts of the night where they are arrays.
 
-    name, source (the daorec.Stream), notes (sentences), geometries, unfinished (files)
+    name, source (the daorec.Stream, of the files that can be read), notes (sentences)
+    left_out (texts of Errors), ends (first and last rows of files), geometries, unfinished (files)
     recorded, lost, lost_by {cause: frames}, expected, restarts, flags {Flag: frames}
     first_ns, last_ns          when the first and the last frame were taken; None without frames
     taken, data                frames, bytes (pixels and rows) by part; sums: recorded, data_bytes
@@ -278,15 +291,26 @@ class Stream:
     """
 
     def __init__(self, source):
-        self.name, self.source, self._bins = source.name, source, None
-        self.notes = []
-        self.geometries = _geometries(source)
-        self.unfinished = sum(not file.is_finished for file in source.files)
-        self.told = _told(source, self.notes)
-        self.recorded = len(source)
+        self.name, self._bins = source.name, None
+        self.notes, self.left_out, self.ends = [], [], []
+        self._unread = {}  # File: Error
+        for file in source.files:
+            with self._leaving_out(file):
+                self.ends += _ends(file)
+        self.source = source.without(self._unread)
+        self.told = _told(self.source, self.ends[0] if self.ends else None, self.notes)
+        self.recorded = len(self.source)
         self.flags = dict.fromkeys(Flag, 0)
         self.first_ns = self.last_ns = None
         self.before_publication = 0
+
+    @contextlib.contextmanager
+    def _leaving_out(self, file):
+        """Where the file cannot be read, that is what is known of it."""
+        try:
+            yield
+        except Error as error:
+            self._unread[file] = error
 
     # ---- the pass over the rows ----
 
@@ -295,6 +319,12 @@ class Stream:
         self._bins = bins
         if bins is not None:
             self._scan(bins, progress)
+        if self._unread:
+            self.source = self.source.without(self._unread)
+            self.recorded = int(self.taken.sum()) if bins is not None else 0
+            self._tell_unread()
+        self.geometries = _geometries(self.source)
+        self.unfinished = sum(not file.is_finished for file in self.source.files)
         self._settle()
 
     def _scan(self, bins, progress):
@@ -309,10 +339,10 @@ class Stream:
         self.waiting = np.zeros(bins.count, np.int64)
         self._open = np.empty((3, 0), np.int64)  # of _count_waiting()
         for file in self.source.files:
-            for _, rows in file.row_chunks():
-                with np.errstate(over="ignore"):
+            with self._leaving_out(file), np.errstate(over="ignore"):
+                for _, rows in file.row_chunks():
                     self._take(rows, file)
-                progress(len(rows))
+                    progress(len(rows))
         self._count_waiting(self._open[:, :0], 0)
         self.latency.close(0.5, 0.99)
         self.interval.close()
@@ -410,6 +440,17 @@ class Stream:
             self.notes.append(f"The ledger tells of {self.lost} lost frames, the rows of "
                               f"{self.losses.total}; the table has the ledger's.")
 
+    def _tell_unread(self):
+        """What went while it was read is no damage: a ring of files does that."""
+        gone = [file for file in self._unread if _is_gone(file)]
+        if gone:
+            names = ", ".join(os.path.basename(file.path) for file in gone[:3])
+            self.notes.append(
+                f"{len(gone)} of its files ({names}{', ...' if len(gone) > 3 else ''}) went while "
+                "this page was made, removed to keep within a limit or by hand. All that is shown "
+                "is of what is left; frames missing between others are absent.")
+        self.left_out = [str(error) for file, error in self._unread.items() if file not in gone]
+
     def _tell_missing(self, told):
         of_left = told.recorded - told.removed_frames
         if told.removed_files:
@@ -464,6 +505,7 @@ class Night:
     def __init__(self, session, progress=lambda name, done, total: None):
         self.path = session.path
         self.notes, self.ledger = [], None
+        self.left_out = [str(error) for error in session.left_out or ()]
         try:
             self.ledger = session.ledger
         except Error as error:
@@ -478,6 +520,9 @@ class Night:
                 done += frames
                 progress(stream.name, done, stream.recorded)
             stream.scan(self.bins, tell)
+            self.left_out += stream.left_out
+        self.notes += [f"Left out: {error}. Its frames, where others tell of them, are absent."
+                       for error in self.left_out]
 
     @property
     def unfinished(self):

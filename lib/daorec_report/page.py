@@ -6,7 +6,7 @@ import html
 import re
 import unicodedata
 
-from daorec import Flag
+from daorec import Error, Flag
 
 from . import charts, pictures, units
 from .night import CAUSES, GAPS_MAX, card
@@ -368,8 +368,18 @@ def _pictures(stream):
     return curves, parts
 
 
+def _first_keywords(stream):
+    """Of the first file that is still there."""
+    for file in stream.source.files:
+        try:
+            return file.keywords
+        except Error:
+            continue
+    return {}
+
+
 def _keywords(stream):
-    keywords = stream.source.keywords
+    keywords = _first_keywords(stream)
     if not keywords:
         return ""
     rows = [f'<tr><th scope="row">{text(name)}</th><td>{text(value)}</td></tr>'

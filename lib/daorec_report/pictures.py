@@ -2,8 +2,9 @@
 
 Images come as PNG with 255 shades of grey, all of one scale; frames of one axis, or of a few rows,
 as curves. At most SAMPLE_MAX frames (and SAMPLE_BYTES) are read for a mean, one at a time. Complex
-numbers are shown by their modulus. What can go wrong: a frame cannot be read (daorec.Error, passed
-on; MemoryError where one alone is too large).
+numbers are shown by their modulus. What can go wrong: a frame cannot be read, since its file is
+damaged or has gone: it is not among the sample, and the first and last that can be are shown;
+MemoryError where one alone is too large.
 """
 import base64
 import dataclasses
@@ -11,6 +12,8 @@ import struct
 import zlib
 
 import numpy as np
+
+from daorec import Error
 
 SAMPLE_MAX = 200
 SAMPLE_BYTES = 256 << 20
@@ -45,7 +48,8 @@ class Pictures:
 def of_stream(stream):
     """([Pictures], shapes left out) of a daorec.Stream: one for each shape that it had."""
     parts = [part for part in stream.parts if len(part)]
-    return [_of_part(part) for part in parts[:PARTS_MAX]], max(0, len(parts) - PARTS_MAX)
+    shown = [_of_part(part) for part in parts[:PARTS_MAX]]
+    return [part for part in shown if part], max(0, len(parts) - PARTS_MAX)
 
 
 def _real(pixels):
@@ -55,19 +59,27 @@ def _real(pixels):
 
 
 def _of_part(part):
+    """None where no frame can be read."""
     frame_bytes = max(1, part.dtype.itemsize * int(np.prod(part.shape, dtype=object)))
     most = int(min(len(part), SAMPLE_MAX, max(3, SAMPLE_BYTES // frame_bytes)))
     sample = np.unique(np.linspace(0, len(part) - 1, most).astype(np.int64))
-    total = 0.0
+    total, count = 0.0, 0
     low, high = np.inf, -np.inf
+    first = last = None
     with np.errstate(all="ignore"):
         for index in sample:
-            frame = _real(part[int(index)])
-            total = total + frame
-            low, high = np.fmin(low, frame), np.fmax(high, frame)
-        mean = total / len(sample)
-    frames = {"first": _real(part[0]), "mean": mean, "last": _real(part[-1])}
-    pictures = Pictures(part.shape, part.dtype, len(sample), len(part))
+            try:
+                last = _real(part[int(index)])
+            except Error:
+                continue
+            first = last if first is None else first
+            total, count = total + last, count + 1
+            low, high = np.fmin(low, last), np.fmax(high, last)
+        if not count:
+            return None
+        mean = total / count
+    frames = {"first": first, "mean": mean, "last": last}
+    pictures = Pictures(part.shape, part.dtype, count, len(part))
     axes = [size for size in part.shape if size > 1]
     if len(axes) < 2 or (len(axes) == 2 and min(axes) <= _CURVE_ROWS_MAX):
         _draw_curves(pictures, {**frames, "lowest": low, "highest": high})

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness as h  # noqa: E402
 from daorec_face import daorec, end, recorded, root, source  # noqa: E402
 from report_face import (  # noqa: E402
-    Page, copied, edit_rows, glanced, lossy, made, night, page)
+    Page, copied, edit_rows, glanced, lossy, made, night, page, report)
 from daorec_report import units  # noqa: E402
 from test_python_daorec_state import killed  # noqa: E402
 
@@ -164,6 +164,58 @@ def frames_of_absent_files_are_told_as_such():
     assert [(gap.cause, gap.count) for gap in gaps] == [("source", 7), ("absent", missing)]
 
 
+def files_that_go_while_the_page_is_made_do_not_cost_it():
+    """As a ring of files removes them: at each step at which they can go."""
+    session, _ = recorded()
+    sizes = [len(file) for file in daorec.open(session.folder).stream.files]
+    for step, which in (("opened", 0), ("opened", 1), ("begun", 1), ("counted", 0)):
+        opened = daorec.open(copied(session.folder))
+        gone = opened.stream.files[which].path
+
+        def remove(now, step=step, gone=gone):
+            if now == step and os.path.exists(gone):
+                os.unlink(gone)
+        remove("opened")
+        found = night.Night(opened, lambda *_, remove=remove: remove("begun"))
+        remove("counted")
+        shown = Page(page.make(found, "s"))
+        (row,) = shown.tables["summary"]
+        assert len(shown.images) == 3 and not found.left_out, "no pictures of what is left"
+        if step == "counted":
+            assert row[3:6] == [len(sizes), sum(sizes) + 7, sum(sizes)]
+            continue
+        assert row[3] == len(sizes) - 1 and row[5] == sum(sizes) - sizes[which], (step, row)
+        # What was before all that is left is not lost: it was removed.
+        assert row[12] == (sizes[which] if which else 0), (step, which, row)
+        assert row[4] == row[5] + row[6] and row[6] == row[10] + row[12], row
+        assert f"1 of its files ({os.path.basename(gone)}) went" in shown.text, shown.text[:900]
+    for file in opened.stream.files[1:]:
+        os.unlink(file.path)
+    found = night.Night(opened)  # all of them
+    assert Page(page.make(found, "s")).tables["summary"][0][3:6] == [0, 7, 0]
+
+
+def a_damaged_file_is_left_out_and_told():
+    folder = copied(recorded()[0].folder)
+    files = daorec.open(folder).stream.files
+    missing = len(files[1])
+    os.truncate(files[1].path, os.path.getsize(files[1].path) // 3)
+    with h.Raises(daorec.Error, files[1].path, in_one_line=True):
+        daorec.open(folder)
+    out = os.path.join(root(), "out.html")
+    run = report(folder, "-o", out)
+    assert (run.returncode, run.stdout) == (0, ""), run
+    assert run.stderr.startswith(f"daorec-report: warning: {files[1].path}: "), run
+    assert run.stderr.endswith("; left out\n") and run.stderr.count("\n") == 1, run
+    with open(out, encoding="utf-8") as file:
+        shown = Page(file.read())
+    assert "Left out: " + files[1].path in shown.text
+    assert shown.tables["summary"][0][8:13] == [0, 0, 7, 0, missing]
+    assert report(folder, "-o", out, "--force", "-q").stderr == ""
+    run = report(files[1].path, "-o", out, "--force")
+    assert run.returncode == 1 and files[1].path in run.stderr, run
+
+
 def removed_files_are_told_and_the_rest_is_shown():
     """Losses among what was removed do not count, nor make the night longer."""
     path, process = source("--jump-at", 30, "--jump-by", 7, depth=8192)
@@ -255,6 +307,8 @@ if __name__ == "__main__":
             bad_times_are_counted_and_left_out,
             the_largest_of_many_gaps_are_shown_and_the_rest_is_counted,
             a_ledger_that_does_not_fit_is_told_and_not_used,
-            frames_of_absent_files_are_told_as_such, removed_files_are_told_and_the_rest_is_shown,
+            frames_of_absent_files_are_told_as_such,
+            files_that_go_while_the_page_is_made_do_not_cost_it,
+            a_damaged_file_is_left_out_and_told, removed_files_are_told_and_the_rest_is_shown,
             what_nobody_recorded_has_a_page_too,
             what_names_and_keywords_say_is_text_and_nothing_else])

@@ -393,7 +393,8 @@ def _keywords(stream):
 def _stream(stream, index, bins):
     parts = [f'<section class="stream" id="s{index}"><h2>{text(stream.name)}</h2>\n',
              _stream_facts(stream)]
-    curves, images = _pictures(stream) if stream.recorded else ([], [])
+    is_there = stream.recorded and stream.source.files  # else they went while they were read
+    curves, images = _pictures(stream) if is_there else ([], [])
     if stream.recorded or stream.lost:
         parts += [_charts(stream, bins, curves), *images]
     else:

@@ -5,14 +5,14 @@ STYLE = """
 :root {
   --font: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
   --paper: #fff; --ink: #1c2024; --muted: #5f6871; --line: #d9dde1; --mid: #8a939c; --soft: #d3d8de;
-  --wash: #f5f6f8;
+  --wash: #f5f6f8; --shade: rgba(28, 32, 36, .28);
   --lapped: #d9580d; --disk: #1769aa; --source: #a8518f; --restart: #0b8a6a; --absent: #857000;
   --alert: #b3261e;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #15181b; --ink: #e6e9ec; --muted: #a0a9b2; --line: #343a40; --mid: #7d8791;
-    --soft: #565f68; --wash: #1d2125;
+    --soft: #565f68; --wash: #1d2125; --shade: rgba(230, 233, 236, .3);
     --lapped: #ff8a47; --disk: #5fb0f0; --source: #d98cc3; --restart: #3fc7a1; --absent: #cdb53f;
     --alert: #ff7b72;
   }
@@ -21,7 +21,7 @@ STYLE = """
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 15px/1.5 var(--font); font-variant-numeric: tabular-nums; }
-main { max-width: 1080px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1240px; margin: 0 auto; padding: 32px 24px 64px; }
 a { color: inherit; text-decoration-color: var(--mid); text-underline-offset: 2px; }
 h1 { font-size: 28px; line-height: 1.2; font-weight: 650; margin: 0 0 12px; letter-spacing: -.01em;
   overflow-wrap: anywhere; }
@@ -49,7 +49,13 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .notes { margin: 22px 0 0; padding: 12px 16px 12px 32px; background: var(--wash);
   border-left: 3px solid var(--alert); }
 
-.scroll { overflow-x: auto; }
+/* A shade at the edge behind which a table goes on; at the end of the way paper covers it. */
+.scroll { overflow-x: auto;
+  background: linear-gradient(90deg, var(--paper) 40%, transparent) 0 0 / 40px 100% local,
+    linear-gradient(-90deg, var(--paper) 40%, transparent) 100% 0 / 40px 100% local,
+    linear-gradient(90deg, var(--shade), transparent) 0 0 / 14px 100% scroll,
+    linear-gradient(-90deg, var(--shade), transparent) 100% 0 / 14px 100% scroll;
+  background-repeat: no-repeat; }
 table { border-collapse: collapse; font-size: 13.5px; line-height: 1.35; }
 th { font-weight: 500; text-align: left; }
 thead th { color: var(--muted); vertical-align: bottom; white-space: nowrap; }
@@ -62,7 +68,8 @@ tbody td, tbody th { border-bottom: 1px solid var(--line); vertical-align: top; 
 .zero { color: var(--mid); }
 .summary { width: 100%; }
 .summary .span { border-bottom: 1px solid var(--line); text-align: center; }
-.summary td, .summary th { padding-right: 12px; }
+.summary td, .summary th { padding-right: 11px; }
+.summary tbody th { overflow-wrap: anywhere; min-width: 8em; }
 .summary tr > :last-child { padding-right: 0; }
 .gaps td:nth-child(-n+3) { white-space: nowrap; }
 .spread { width: 100%; }
@@ -141,6 +148,7 @@ summary { cursor: pointer; color: var(--muted); }
   .spread td, .spread th { padding-right: 8px; }
   .summary tbody th, .summary thead tr:first-child th:first-child { position: sticky; left: 0;
     background: var(--paper); }
+  .summary tbody th { max-width: 8em; }
 }
 @media print {
   @page { size: A4; margin: 14mm 13mm; }
@@ -151,10 +159,10 @@ summary { cursor: pointer; color: var(--muted); }
   .summary { font-size: 7pt; }
   .summary td, .summary th { padding-right: 5px; }
   .lane, .legend, figcaption, .pictures p, details, .about { font-size: 8.4pt; }
-  h2, .lead { break-after: avoid; }
+  h2, .lead, .stream > dl { break-after: avoid; }
   .whole, figure, .lanes, .three, .pictures, tr, .tiles, .stream > dl { break-inside: avoid; }
   thead { display: table-header-group; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; background: none; }
   a { text-decoration: none; }
   .swatch, .notes, svg, img { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   .grid { gap: 14pt 20pt; }

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -316,6 +317,52 @@ def uninstall_leaves_nothing():
     assert not left, left
 
 
+# ---- how it looks ----
+
+MEASURE = """<script>
+const scrolled = document.querySelector(".summary").parentElement
+document.title = [scrolled.scrollWidth, scrolled.clientWidth, innerWidth,
+                  getComputedStyle(scrolled).backgroundAttachment].join("|")
+</script></body>"""
+
+
+def measured(text, width):
+    """[width of the table of streams, of what shows it, of the window, its background]"""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not browser:
+        return None
+    place = root()
+    with open(os.path.join(place, "page.html"), "w", encoding="utf-8") as file:
+        file.write(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+                   .replace("</body>", MEASURE))
+    run = subprocess.run(
+        [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+         f"--user-data-dir={place}/profile", f"--window-size={width},900", "--dump-dom",
+         f"file://{place}/page.html"], capture_output=True, text=True, timeout=100, check=False,
+        env={**os.environ, "HOME": place})
+    title = re.search("<title>(.*?)</title>", run.stdout)
+    assert title, run.stdout[:500] + run.stderr
+    *numbers, background = title[1].split("|")
+    return [*map(int, numbers), background]
+
+
+def the_table_of_streams_fits_a_screen_and_tells_where_it_does_not():
+    session = lossy()[0]
+    found = night.Night(daorec.open(session.folder))
+    for stream in found.streams:
+        if stream.recorded:  # a night of it
+            stream.recorded, stream.expected = stream.recorded + 10**7, stream.expected + 10**7
+    text = page.make(found, "s")
+    wide = measured(text, 1280)
+    if wide is None:
+        print("not tested: there is no chromium")
+        return
+    assert wide[2] >= 1200 and wide[0] <= wide[1], wide
+    narrow = measured(text, 500)
+    assert narrow[2] < 700 and narrow[0] > narrow[1], narrow
+    assert narrow[3] == "local, local, scroll, scroll", narrow
+
+
 # ---- words ----
 
 def numbers_are_written_as_people_do():
@@ -354,4 +401,5 @@ if __name__ == "__main__":
             everything_is_read_once_and_pixels_only_of_a_sample,
             pictures_show_the_first_the_mean_and_the_last_frame, pictures_take_frames_of_any_kind,
             what_it_refuses_is_one_line_and_leaves_nothing, uninstall_leaves_nothing,
+            the_table_of_streams_fits_a_screen_and_tells_where_it_does_not,
             numbers_are_written_as_people_do])

@@ -40,7 +40,7 @@ mkdir "$dir/folder" && touch "$dir/file.fits" "$dir/with blank.im.shm"
 expect 'record' daorec rec
 expect 'repair replay' daorec rep
 expect '--help --version' daorec --
-expect '--roll-frames= --roll-size= --roll-time=' daorec record --roll-
+expect '--roll-frames= --roll-size= --roll-time= --roll-together' daorec record --roll-
 expect '--backlog' daorec record --ba
 expect '--apply' daorec repair --a
 expect 'pwrite' daorec record --io p

@@ -88,13 +88,10 @@ class Bed:
 
     # ---- programs ----
 
-    def start(self, *arguments, cpus=None, **options):
-        """A program in a session of its own: Ctrl-C is ours to pass on. `cpus`: where all of its
-        threads are kept."""
+    def start(self, *arguments, **options):
+        """A program in a session of its own: Ctrl-C is ours to pass on."""
         def prepare():
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if cpus:
-                os.sched_setaffinity(0, cpus)
         try:
             with signals_held_back():
                 process = subprocess.Popen([str(a) for a in arguments], start_new_session=True,

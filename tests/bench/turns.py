@@ -87,10 +87,10 @@ def source(*arguments, **options):
     made.close()
 
 
-def record(bed, stream, rate, frames, *options, count=1, source_options=(), cpus=None):
+def record(bed, stream, rate, frames, *options, count=1, source_options=()):
     """A turn of daorec record, of `count` segments with so many `frames` each."""
     with source(bed, stream, rate, frames, *source_options, count=count) as src:
-        recorder = start_recorder(bed, src, frames, *options, cpus=cpus)
+        recorder = start_recorder(bed, src, frames, *options)
         before = b.cpu_seconds(recorder.pid)
         report = src.go()
         running = b.cpu_seconds(recorder.pid) - before
@@ -107,13 +107,13 @@ def record(bed, stream, rate, frames, *options, count=1, source_options=(), cpus
                 whole)
 
 
-def start_recorder(bed, src, frames, *options, **how):
+def start_recorder(bed, src, frames, *options):
     """Of all segments of a source; it is attached when this returns."""
     if bed.is_quick:
         options += ("--buffer", "16MiB")  # which is had sooner
     recorder = bed.start(b.DAOREC, "record", "-q", "--json", "--keep-free", 0, "-d", f"{LIMIT_S}s",
                          "-n", frames, "-o", bed.output, *options, *src.paths,
-                         stdout=subprocess.PIPE, **how)
+                         stdout=subprocess.PIPE)
     b.wait_until(lambda: is_recording(recorder, len(src.paths)), "the recorder's threads")
     return recorder
 

@@ -22,7 +22,7 @@ completionsdir ?= $(prefix)/share/bash-completion/completions
 unitdir    ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 docdir     ?= $(prefix)/share/doc/daorec
-EXAMPLES   := $(wildcard config/*.yaml)
+EXAMPLES   := $(wildcard config/*.yaml) $(wildcard config/grafana.json)
 # Where the system's Python finds modules under this prefix; empty where there is no Python.
 pythondir  ?= $(shell $(call find_pythondir,$(prefix)))
 VERSION    := $(shell sed -n 's/^.define DAOREC_VERSION "\(.*\)"/\1/p' src/base/version.h)

@@ -164,7 +164,10 @@ static int fill_stream(const struct board *board, unsigned stream, int64_t now_n
     ret->segment = strdup(s->path);
     if (!ret->segment)
         return -ENOMEM;
-    tree_stream_name(ret->name, s->path);
+    if (s->config.name && *s->config.name)
+        snprintf(ret->name, sizeof ret->name, "%s", s->config.name);
+    else
+        tree_stream_name(ret->name, s->path);
     if (!board->books)
         return 0;
     fill_running(s, ret);

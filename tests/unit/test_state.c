@@ -143,13 +143,13 @@ static void expect_running(const struct session_state *state, uint64_t frames)
     ck_assert_uint_gt(state->disk_free_bytes, 0);
     ck_assert_uint_ge(state->disk_bytes, state->disk_free_bytes);
     ck_assert_uint_gt(state->buffer_bytes, 0);
-    ck_assert_str_eq(s->name, "wfs");
+    ck_assert_str_eq(s->name, "left");
     ck_assert_str_eq(s->segment, path);
     ck_assert_int_eq(s->condition, STATE_RUNNING);
     ck_assert_uint_eq(s->depth, DEPTH);
     ck_assert_uint_eq(s->frame_bytes, 2 * width);
     ck_assert_uint_eq(s->latency.count, frames);
-    ck_assert_str_eq(s->file, "wfs_000002.fits.part");
+    ck_assert_str_eq(s->file, "left_000002.fits.part");
     ck_assert_uint_eq(s->file_frames, frames - 100);
     ck_assert_uint_eq(s->file_bytes, (frames - 100) * (2 * width + 64));
     ck_assert_uint_eq(s->lost, 0);
@@ -181,6 +181,7 @@ START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
     config.board = &board;
     config.wait_ns = INT64_MAX;
     config.stream.rolling.frames = 100;
+    config.stream.name = "left"; /* which the segment is not called */
     snprintf(aside, sizeof aside, "%s.aside", path);
     ck_assert_int_eq(rename(path, aside), 0);
     ck_assert_int_eq(board_take(&board, &state), 0);
@@ -189,7 +190,7 @@ START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
 
     start(IO_ENGINE_PWRITE, 150, &backend);
     state = wait_for(SESSION_WAITING, 0);
-    ck_assert_str_eq(state.streams[0].name, "wfs");
+    ck_assert_str_eq(state.streams[0].name, "left");
     ck_assert_str_eq(state.streams[0].segment, path);
     ck_assert_int_eq(state.streams[0].condition, STATE_WAITING);
     state_free(&state);

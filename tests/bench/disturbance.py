@@ -1,8 +1,8 @@
 """disturbance.py - does a recorder on the other core disturb the loop?
 
 A writer of 800x800 uint16 at 1 kHz, pinned to the first core, ordinary priority, measures the
-intervals between its publications: alone, with a recorder on the last core (--cpu and --cpu-writer),
-and with one whose draining thread alone is kept there, so that the others run where there is room.
+intervals between its publications: alone, with a recorder whose draining thread is kept on the last
+core (--cpu) while the others run where there is room, and with all of it there (--cpu-writer, too).
 Single late wake-ups decide p99.9 and the maximum of some seconds, in either: so many short turns.
 """
 import os
@@ -14,8 +14,8 @@ TITLE = "publication intervals of 800x800 uint16 at 1 kHz, with a recorder again
 SECONDS = 3.0
 TURNS_A_ROUND = 3
 QUANTITIES = ("p50", "p99.9", "max")
-WAYS = {"alone": "writer alone", "all": "with daorec record --cpu N --cpu-writer N",
-        "drain": "with daorec record --cpu N"}
+WAYS = {"alone": "writer alone", "drain": "with daorec record --cpu N",
+        "all": "with daorec record --cpu N --cpu-writer N"}
 
 
 def frames(bed):
@@ -50,7 +50,7 @@ def run(bed, section):
     for quantity in QUANTITIES:
         alone = found["alone"][quantity]
         for way, what in WAYS.items():
-            with_goal = way == "all" and quantity != "p50"
+            with_goal = way == "drain" and quantity != "p50"
             section.line(f"{what}: {quantity}", found[way][quantity], "us",
                          against=None if way == "alone" else alone,
                          goal=at_most(1.1) if with_goal else None)

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "recording/find.h"
 #include "recording/mark.h"
 #include "recording/retire.h"
 
@@ -59,20 +62,6 @@ bool kept_measure(struct kept_file *ret, int dir_fd, const char *name)
     return true;
 }
 
-/* "wfs_000012.fits" of stream wfs: 12; else 0. */
-static uint64_t seq_of(const char *name, const char *stream)
-{
-    size_t lead = strlen(stream);
-    char own[TREE_FILE_BYTES];
-    uint64_t seq;
-
-    if (strncmp(name, stream, lead) != 0 || name[lead] != '_')
-        return 0;
-    seq = strtoull(name + lead + 1, NULL, 10);
-    tree_file_name(own, stream, seq, 0);
-    return strcmp(own, name) == 0 ? seq : 0;
-}
-
 static void scan_stream(struct kept_list *list, int session_fd, const char *session,
                         int64_t latest_ns)
 {
@@ -81,8 +70,13 @@ static void scan_stream(struct kept_list *list, int session_fd, const char *sess
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir))) {
-        struct kept_file file = {.seq = seq_of(entry->d_name, list->stream)};
+        struct kept_file file = {.is_part = find_is_part(entry->d_name)};
+        char name[NAME_MAX + 1];
 
+        snprintf(name, sizeof name, "%s", entry->d_name);
+        if (file.is_part)
+            name[strlen(name) - strlen(".part")] = '\0';
+        file.seq = tree_file_seq(name, list->stream);
         memcpy(file.session, session, sizeof file.session);
         if (file.seq == 0 || !kept_measure(&file, fd, entry->d_name))
             continue;
@@ -141,17 +135,55 @@ static bool is_locked(int dir_fd, const char *name)
     return locked;
 }
 
-/* Files [first, end) are those of one session; `is_left`: all of them. */
+/* Somebody writes it, or repairs it. */
+static bool has_locked_part(const struct kept_list *list, size_t first, size_t end, int dir_fd)
+{
+    bool any = false;
+
+    for (size_t i = first; i < end && !any; i++) {
+        char name[TREE_FILE_BYTES];
+
+        tree_file_name(name, list->stream, list->files[i].seq, 1);
+        any = list->files[i].is_part && is_locked(dir_fd, name);
+    }
+    return any;
+}
+
+/* It takes room like the others, unless it is marked or its recorder lives; what became of it since
+ * by repair is one of them. */
+static void survey_part(struct kept_list *list, struct kept_file *file, int dir_fd, bool is_alive)
+{
+    char name[TREE_FILE_BYTES];
+
+    tree_file_name(name, list->stream, file->seq, 1);
+    if (!kept_measure(file, dir_fd, name)) {
+        tree_file_name(name, list->stream, file->seq, 0);
+        file->is_part = !kept_measure(file, dir_fd, name);
+        file->is_left = file->is_part;
+    }
+    if (file->is_part && (is_alive || file->is_left))
+        file->bytes = 0;
+    file->is_left = file->is_left || file->is_part;
+}
+
+/* Files [first, end) are those of one session; `is_left`: all of them, `is_alive`: since that is
+ * being recorded. */
 static void survey_session(struct kept_list *list, size_t first, size_t end, int session_fd,
-                           bool is_left)
+                           bool is_left, bool is_alive)
 {
     int dir_fd = openat(session_fd, list->stream, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
+    is_alive = is_alive || has_locked_part(list, first, end, dir_fd);
+    is_left = is_left || is_alive;
     for (size_t i = first; i < end; i++) {
         struct kept_file *file = &list->files[i];
         char name[TREE_FILE_BYTES];
 
         tree_file_name(name, list->stream, file->seq, 0);
+        if (file->is_part)
+            survey_part(list, file, dir_fd, is_alive);
+        if (file->is_part)
+            continue;
         file->is_left = is_left || file->is_odd || dir_fd < 0 || mark_is_set(dir_fd, name) ||
                         is_locked(dir_fd, name);
     }
@@ -173,7 +205,7 @@ const char *kept_survey(struct kept_list *list, int root_fd, const char *own, st
                 break;
         if (strcmp(session, own) != 0)
             r = fd < 0 ? -errno : retire_check_session(fd, &why);
-        survey_session(list, first, end, fd, r < 0);
+        survey_session(list, first, end, fd, r < 0, r == -EWOULDBLOCK);
         if (r < 0 && r != -EWOULDBLOCK && r != -ENOENT && closed[0] == '\0') {
             closed = session;
             *text = why;
@@ -189,7 +221,8 @@ const char *kept_survey(struct kept_list *list, int root_fd, const char *own, st
 struct kept_file *kept_find(const struct kept_list *list, const char *session, uint64_t seq)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (list->files[i].seq == seq && strcmp(list->files[i].session, session) == 0)
+        if (list->files[i].seq == seq && !list->files[i].is_part &&
+            strcmp(list->files[i].session, session) == 0)
             return &list->files[i];
     return NULL;
 }
@@ -222,5 +255,14 @@ uint64_t kept_bytes(const struct kept_list *list)
 
     for (size_t i = 0; i < list->count; i++)
         bytes += list->files[i].is_left ? 0 : list->files[i].bytes;
+    return bytes;
+}
+
+uint64_t kept_part_bytes(const struct kept_list *list)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        bytes += list->files[i].is_part ? list->files[i].bytes : 0;
     return bytes;
 }

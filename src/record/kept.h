@@ -1,5 +1,5 @@
 /*
- * kept.h - the finished files of a stream that are there, of this session and of earlier ones,
+ * kept.h - the files of a stream that are there, of this session and of earlier ones,
  * oldest first: for retention.h, which decides of them and holds a lock while it calls.
  *
  * Earlier sessions are in the order of their names; the session that is being recorded comes behind
@@ -20,6 +20,7 @@ struct kept_file {
     int64_t end_ns; /* POSIX: when it was last changed */
     bool is_left;   /* it must not be removed, at present: not counted */
     bool is_odd;    /* and never: nobody's recording, or not to be opened */
+    bool is_part;   /* a crash left it unfinished: never removed, but it takes room */
 };
 
 struct kept_list {
@@ -34,7 +35,7 @@ struct kept_list {
 int kept_scan(struct kept_list *lists, unsigned count, int root_fd, int64_t latest_ns);
 
 /* Which of them must not be removed, now: those that are marked or locked, of sessions that are
- * recorded by others, or that a crash left. `own`: the session that is being recorded. Returns the
+ * recorded by others, and unfinished files. `own`: the session that is being recorded. Returns the
  * session of which nothing may be removed for another reason than that it lives, "" where there is
  * none; with a text. */
 const char *kept_survey(struct kept_list *list, int root_fd, const char *own,
@@ -55,5 +56,7 @@ struct kept_file *kept_changed_before(const struct kept_list *list, int64_t ns);
 
 uint64_t kept_count(const struct kept_list *list);
 uint64_t kept_bytes(const struct kept_list *list);
+/* Of unfinished files whose recorder died. */
+uint64_t kept_part_bytes(const struct kept_list *list);
 
 #endif

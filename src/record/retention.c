@@ -15,6 +15,7 @@
 
 #define LOOK_AGAIN_NS    30000000000ll /* at files that were left */
 #define FILES_LEAST      3u /* of a stream: one is written, one made ready, one there to be read */
+#define LEAST_KEPT       1u /* finished files of a stream: what is there to be read */
 #define SURVEY_PAUSE     50 /* times as long as it took */
 #define PATIENCE_STEP_NS 5000000ll
 #define PATIENCE_STEPS   100
@@ -84,6 +85,28 @@ static int look_for_files(struct retention *retention)
                      retention->begin_real_ns);
 }
 
+static uint64_t count_part_bytes(const struct retention *retention)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < retention->count; i++)
+        bytes += kept_part_bytes(&retention->lists[i]);
+    return bytes;
+}
+
+static void say_parts(const struct retention *retention)
+{
+    uint64_t parts = count_part_bytes(retention);
+    char taken[32], limit[32];
+
+    if (retention->limits.bytes && parts > 0)
+        log_warning("%s: unfinished files that crashes left take %s of the %s of --keep-size, and "
+                    "are not removed; `daorec repair --apply %s` makes them files that may go",
+                    retention->root, units_format_bytes(taken, sizeof taken, parts),
+                    units_format_bytes(limit, sizeof limit, retention->limits.bytes),
+                    retention->root);
+}
+
 int retention_start(struct retention *retention, struct dao_text *text)
 {
     int r;
@@ -102,6 +125,7 @@ int retention_start(struct retention *retention, struct dao_text *text)
     if (r == 0) { /* what is beyond the limits already may be all the room there is */
         retention_look(retention);
         retention_sweep(retention);
+        say_parts(retention);
     }
     return r;
 }
@@ -140,15 +164,18 @@ struct batch {
     size_t count;
 };
 
-/* The oldest of all, taken from each stream in its order. With the lock held. */
-static struct kept_file *oldest(const struct retention *retention, unsigned *ret_stream)
+/* The oldest of all, taken from each stream in its order; of no stream that has not more than
+ * `least`. With the lock held. */
+static struct kept_file *oldest(const struct retention *retention, uint64_t least,
+                                unsigned *ret_stream)
 {
     struct kept_file *found = NULL;
 
     for (unsigned i = 0; i < retention->count; i++) {
         struct kept_file *file = kept_oldest(&retention->lists[i]);
 
-        if (!file || (found && file->end_ns >= found->end_ns))
+        if (!file || (found && file->end_ns >= found->end_ns) ||
+            kept_count(&retention->lists[i]) <= least)
             continue;
         found = file;
         *ret_stream = i;
@@ -166,6 +193,16 @@ static uint64_t count_bytes(const struct retention *retention)
             bytes += atomic_load(&retention->streams[i]->files[k].claimed_bytes);
     }
     return bytes;
+}
+
+/* What crashes left unfinished takes its share of the limit, but never all of it. */
+static struct kept_file *find_surplus_bytes(const struct retention *retention, unsigned *ret_stream)
+{
+    uint64_t limit = retention->limits.bytes, bytes = count_bytes(retention);
+
+    if (limit == 0 || bytes + count_part_bytes(retention) <= limit)
+        return NULL;
+    return oldest(retention, bytes > limit ? 0 : LEAST_KEPT, ret_stream);
 }
 
 /* Of a stream that a file is to be made for, or not. */
@@ -192,8 +229,7 @@ static struct kept_file *find_surplus(struct retention *retention, unsigned stre
         if (file)
             return file;
     }
-    return limits->bytes && count_bytes(retention) > limits->bytes ? oldest(retention, ret_stream)
-                                                                   : NULL;
+    return find_surplus_bytes(retention, ret_stream);
 }
 
 /* They are not counted from here on. */
@@ -419,6 +455,7 @@ static void survey_if_old(struct retention *retention, int64_t age_ns)
         now_ns - retention->looked_ns < (age_ns > pause_ns ? age_ns : pause_ns))
         return;
     survey(retention);
+    retention->surveys++;
     retention->looked_ns = dao_clock_mono_ns();
     retention->survey_ns = retention->looked_ns - now_ns;
 }
@@ -513,7 +550,8 @@ void retention_add(struct retention *retention, struct record_file *f, bool is_f
 void retention_look(struct retention *retention)
 {
     pthread_mutex_lock(&retention->removing);
-    survey_if_old(retention, LOOK_AGAIN_NS);
+    /* The locks of a recorder that was killed an instant ago may have been there yet. */
+    survey_if_old(retention, retention->surveys < 2 ? FRESH_NS : LOOK_AGAIN_NS);
     remove_surplus(retention, NO_STREAM, NULL);
     pthread_mutex_unlock(&retention->removing);
 }

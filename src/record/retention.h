@@ -2,7 +2,8 @@
  * retention.h - of the streams that are recorded, only so many files, so many bytes, or so
  * long a time are kept below the output folder. The oldest finished files go, of this session and
  * of earlier ones; what is being written, locked by anybody, or marked (recording/mark.h) is neither
- * touched nor counted.
+ * touched nor counted. Sessions whose recorder died are like others; what they have unfinished is
+ * not touched, but counts as bytes, though not at the cost of a stream's last finished file.
  *
  *     opener --retention_make_way()--> the oldest files: ledger told, then the name gone
  *                                 the blocks of one of them --> the next file, see sink_recycle()
@@ -53,6 +54,7 @@ struct retention {
     int64_t begin_real_ns, begin_boot_ns; /* the same instant, by two clocks */
     int64_t looked_ns;                    /* monotonic: at files that were left */
     int64_t survey_ns;                    /* how long that took */
+    uint64_t surveys;                     /* how often */
     struct kept_file held; /* what retention_make_way() gave away last, for its folder */
     unsigned held_stream;
 };

@@ -69,6 +69,40 @@ bool ledger_balances(const struct ledger_counts *counts)
     return ledger_expected(counts) == counts->recorded + ledger_lost(counts);
 }
 
+bool ledger_go_on(struct ledger_counts *ret, const struct ledger_counts *before,
+                  const struct ledger_file *file)
+{
+    if (file->frames == 0 ||
+        (uint64_t)before->run.last_cnt0 + file->frames != (uint64_t)file->cnt0_end)
+        return false;
+    *ret = *before;
+    ret->recorded += file->frames;
+    ret->run.last_cnt0 = file->cnt0_end;
+    return true;
+}
+
+bool ledger_same_counts(const struct ledger_counts *a, const struct ledger_counts *b)
+{
+    return a->recorded == b->recorded && a->torn == b->torn && a->gap_count == b->gap_count &&
+           memcmp(a->lost_by, b->lost_by, sizeof a->lost_by) == 0 && a->run_count == b->run_count &&
+           a->past_runs == b->past_runs && a->run.first_cnt0 == b->run.first_cnt0 &&
+           a->run.last_cnt0 == b->run.last_cnt0 && a->shape_count == b->shape_count;
+}
+
+const struct ledger_counts *ledger_counts_before(const struct ledger_stream *stream, size_t index)
+{
+    const struct ledger_removed *removed = &stream->removed;
+    uint64_t seq = tree_file_seq(stream->files[index].name, stream->name), before = 0;
+
+    if (index > 0)
+        before = tree_file_seq(stream->files[index - 1].name, stream->name);
+    if (removed->last_file > before && removed->last_file < seq)
+        return removed->has_counts ? &removed->counts : NULL;
+    return index > 0 && stream->files[index - 1].so_far.run_count > 0
+               ? &stream->files[index - 1].so_far
+               : NULL;
+}
+
 static json_t *utc(int64_t ns)
 {
     char text[40];
@@ -178,26 +212,6 @@ static void put_gaps(json_t *object, const struct ledger_stream *stream)
     json_object_set_new(object, "gaps_left_out", integer(all - listed + failed_all - failed));
 }
 
-static json_t *files(const struct ledger_stream *stream)
-{
-    json_t *array = json_array();
-
-    for (size_t i = 0; i < stream->file_count; i++) {
-        const struct ledger_file *file = &stream->files[i];
-        char name[2 * TREE_FILE_BYTES];
-
-        snprintf(name, sizeof name, "%s/%s", stream->name, file->name);
-        json_array_append_new(
-            array,
-            json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:s}", "name", name, "closed",
-                      file->closed, "frames", (json_int_t)file->frames, "lost",
-                      (json_int_t)file->lost, "cnt0_begin", (json_int_t)file->cnt0_begin,
-                      "cnt0_end", (json_int_t)file->cnt0_end, "begin", utc(file->begin_ns), "end",
-                      utc(file->end_ns), "end_cause", file->end_cause ? file->end_cause : ""));
-    }
-    return array;
-}
-
 /* So much of the stream's numbers as a ledger that is built anew goes on from; its runs and gaps
  * are the first of those that are listed. */
 static json_t *so_far(const struct ledger_counts *counts)
@@ -212,6 +226,43 @@ static json_t *so_far(const struct ledger_counts *counts)
     return object;
 }
 
+/* Left out where it follows from what is told already, as of most files: ledgers are written often,
+ * and list thousands of them. */
+static void put_so_far(json_t *object, const struct ledger_stream *stream, size_t i)
+{
+    const struct ledger_file *file = &stream->files[i];
+    const struct ledger_counts *before = ledger_counts_before(stream, i);
+    struct ledger_counts follows;
+
+    if (file->so_far.run_count == 0 ||
+        (file->closed && before && ledger_go_on(&follows, before, file) &&
+         ledger_same_counts(&follows, &file->so_far)))
+        return;
+    json_object_set_new(object, "so_far", so_far(&file->so_far));
+}
+
+static json_t *files(const struct ledger_stream *stream, bool is_open)
+{
+    json_t *array = json_array(), *object;
+
+    for (size_t i = 0; i < stream->file_count; i++) {
+        const struct ledger_file *file = &stream->files[i];
+        char name[2 * TREE_FILE_BYTES];
+
+        snprintf(name, sizeof name, "%s/%s", stream->name, file->name);
+        object =
+            json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:s}", "name", name, "closed",
+                      file->closed, "frames", (json_int_t)file->frames, "lost",
+                      (json_int_t)file->lost, "cnt0_begin", (json_int_t)file->cnt0_begin,
+                      "cnt0_end", (json_int_t)file->cnt0_end, "begin", utc(file->begin_ns), "end",
+                      utc(file->end_ns), "end_cause", file->end_cause ? file->end_cause : "");
+        if (is_open)
+            put_so_far(object, stream, i);
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
 static json_t *removed(const struct ledger_removed *r)
 {
     json_t *object = json_pack("{s:I, s:I, s:I}", "files", (json_int_t)r->files, "frames",
@@ -222,7 +273,7 @@ static json_t *removed(const struct ledger_removed *r)
     return object;
 }
 
-static json_t *whole_stream(const struct ledger_stream *stream)
+static json_t *whole_stream(const struct ledger_stream *stream, bool is_open)
 {
     json_t *object = json_object();
     const struct ledger_counts *counts = &stream->counts;
@@ -241,7 +292,7 @@ static json_t *whole_stream(const struct ledger_stream *stream)
     json_object_set_new(object, "runs_left_out",
                         integer(past > LEDGER_RUNS_MAX ? past - LEDGER_RUNS_MAX : 0));
     put_gaps(object, stream);
-    json_object_set_new(object, "files", files(stream));
+    json_object_set_new(object, "files", files(stream, is_open));
     if (stream->removed.files > 0)
         json_object_set_new(object, "removed", removed(&stream->removed));
     return object;
@@ -306,6 +357,7 @@ static json_t *awaited(const struct ledger *ledger)
 char *ledger_to_json(const struct ledger *ledger, bool brief)
 {
     json_t *root = json_object(), *streams = json_array();
+    bool is_open = ledger->end_ns == 0 && !ledger->recovered;
     char *text;
 
     json_object_set_new(root, "session", json_text_value(ledger->session));
@@ -327,7 +379,7 @@ char *ledger_to_json(const struct ledger *ledger, bool brief)
         json_object_set_new(root, "awaited", awaited(ledger));
     for (size_t i = 0; i < ledger->stream_count; i++)
         json_array_append_new(streams, brief ? brief_stream(ledger, &ledger->streams[i])
-                                             : whole_stream(&ledger->streams[i]));
+                                             : whole_stream(&ledger->streams[i], is_open));
     json_object_set_new(root, "streams", streams);
     text = json_dumps(root, brief ? JSON_PRESERVE_ORDER : JSON_INDENT(1) | JSON_PRESERVE_ORDER);
     json_decref(root);
@@ -348,10 +400,20 @@ static ssize_t find_named(const json_t *list, const char *name)
     return -1;
 }
 
-static void note_removed(json_t *stream, const json_t *file, uint64_t file_seq)
+/* A file was finished after the ledger was written: the stream had come so far at least. */
+static void catch_up(json_t *stream, const struct ledger_counts *counts)
+{
+    json_t *list = json_object_get(stream, "runs");
+
+    if ((uint64_t)json_integer_value(json_object_get(stream, "recorded")) >= counts->recorded)
+        return;
+    put_numbers(stream, counts);
+    json_array_set_new(list, json_array_size(list) - 1, run(&counts->run));
+}
+
+static void note_removed(json_t *stream, json_int_t frames, const struct ledger_retired *file)
 {
     json_t *object = json_object_get(stream, "removed");
-    json_int_t frames = json_integer_value(json_object_get(file, "frames"));
 
     if (!json_is_object(object)) {
         object = json_pack("{s:i, s:i, s:i}", "files", 0, "frames", 0, "last_file", 0);
@@ -362,10 +424,12 @@ static void note_removed(json_t *stream, const json_t *file, uint64_t file_seq)
     json_object_set_new(
         object, "frames",
         json_integer(json_integer_value(json_object_get(object, "frames")) + frames));
-    if ((uint64_t)json_integer_value(json_object_get(object, "last_file")) >= file_seq)
+    if ((uint64_t)json_integer_value(json_object_get(object, "last_file")) >= file->seq)
         return;
-    json_object_set_new(object, "last_file", integer(file_seq));
+    json_object_set_new(object, "last_file", integer(file->seq));
     json_object_del(object, "so_far"); /* those were of another file */
+    if (file->so_far)
+        json_object_set_new(object, "so_far", so_far(file->so_far));
 }
 
 /* 1: taken out; 0: it was told before; -EUCLEAN: it never knew it. */
@@ -373,18 +437,27 @@ static int retire_file(json_t *entry, const char *stream, const struct ledger_re
 {
     json_t *files = json_object_get(entry, "files");
     char name[2 * TREE_FILE_BYTES];
+    const json_t *listed;
+    json_int_t last;
     ssize_t at;
 
     snprintf(name, sizeof name, "%s/%s", stream, file->name);
     at = find_named(files, name);
-    if (at < 0) {
-        const json_t *removed = json_object_get(entry, "removed");
-        json_int_t last = json_integer_value(json_object_get(removed, "last_file"));
-
-        return (uint64_t)last >= file->seq ? 0 : -EUCLEAN;
-    }
-    note_removed(entry, json_array_get(files, (size_t)at), file->seq);
-    json_array_remove(files, (size_t)at);
+    last = json_integer_value(json_object_get(json_object_get(entry, "removed"), "last_file"));
+    if (at < 0 && (uint64_t)last >= file->seq)
+        return 0;
+    if (at < 0 && !file->so_far)
+        return -EUCLEAN;
+    listed = at < 0 ? NULL : json_array_get(files, (size_t)at);
+    note_removed(entry,
+                 json_is_true(json_object_get(listed, "closed")) || !file->so_far
+                     ? json_integer_value(json_object_get(listed, "frames"))
+                     : (json_int_t)file->frames,
+                 file);
+    if (file->so_far)
+        catch_up(entry, file->so_far);
+    if (at >= 0)
+        json_array_remove(files, (size_t)at);
     return 1;
 }
 

@@ -66,7 +66,9 @@ struct ledger_file {
     int64_t begin_ns, end_ns;
     const char *end_cause;
     bool closed;
-    struct ledger_counts so_far; /* while recording: of the stream up to the end of this file */
+    /* Of the stream up to the end of this file; run_count 0: not known. Told as long as the ledger
+     * has no end: should the recorder die, a ring of files goes on with it. */
+    struct ledger_counts so_far;
 };
 
 /* Finished files that were removed to keep within a limit (--keep-files and the like). Their frames
@@ -149,6 +151,10 @@ char *ledger_to_json(const struct ledger *ledger, bool brief);
 struct ledger_retired {
     const char *name; /* of the file, without its folder */
     uint64_t seq;
+    /* Where the recorder died: of the stream up to the end of this file, and frames of it, for one
+     * that was finished after the ledger was written last. NULL: the session is over. */
+    const struct ledger_counts *so_far;
+    uint64_t frames;
 };
 
 /*
@@ -158,6 +164,18 @@ struct ledger_retired {
  */
 char *ledger_retire_files(const char *json, const char *stream, const struct ledger_retired *files,
                           size_t count, int *ret_error);
+
+/*
+ * The numbers behind a file that goes on right where they ended, and lost nothing, as most do.
+ * False: it does not.
+ */
+bool ledger_go_on(struct ledger_counts *ret, const struct ledger_counts *before,
+                  const struct ledger_file *file);
+bool ledger_same_counts(const struct ledger_counts *a, const struct ledger_counts *b);
+
+/* What `so_far` of this file of the stream goes on from: that of the one before, as listed, or of
+ * the last one that was removed. NULL: not known. */
+const struct ledger_counts *ledger_counts_before(const struct ledger_stream *stream, size_t index);
 
 /* ---- reading session.json, which may have been written by anybody ---- */
 

@@ -244,13 +244,39 @@ static void get_gaps(struct parser *p, const json_t *stream, struct ledger_strea
     ret->gaps_listed = count;
 }
 
-static void get_file(struct parser *p, const json_t *object, const char *stream,
+/* What the stream's numbers were at the end of a file. */
+static void get_so_far(struct parser *p, const json_t *object, const struct ledger_stream *stream,
+                       struct ledger_counts *ret)
+{
+    struct ledger_counts counts = {.recorded = get_count(p, object, "recorded"),
+                                   .torn = get_count(p, object, "torn"),
+                                   .run_count = get_count(p, object, "runs"),
+                                   .gap_count = get_count(p, object, "gaps"),
+                                   .shape_count = get_count(p, object, "shapes")};
+    const json_t *run = json_object_get(object, "run");
+
+    for (int i = 0; i < LEDGER_CAUSES; i++)
+        counts.lost_by[i] = get_count(p, json_object_get(object, "lost_by"), ledger_cause_names[i]);
+    counts.run.first_cnt0 = get_integer(p, run, "first_cnt0");
+    counts.run.last_cnt0 = get_integer(p, run, "last_cnt0");
+    counts.past_runs = get_count(p, object, "expected") - ledger_run_expected(&counts.run);
+    if (!p->error && (!ledger_balances(&counts) || counts.run_count < 1 || counts.shape_count < 1 ||
+                      counts.run_count > stream->counts.run_count ||
+                      counts.shape_count > stream->counts.shape_count ||
+                      counts.gap_count > stream->counts.gap_count || counts.torn > counts.recorded))
+        fail(p, "so_far", "holds numbers that do not fit");
+    if (!p->error)
+        *ret = counts;
+}
+
+static void get_file(struct parser *p, const json_t *object, const struct ledger_stream *stream,
                      struct ledger_file *ret)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
-    size_t lead = strlen(stream);
+    const json_t *so_far = json_object_get(object, "so_far");
+    size_t lead = strlen(stream->name);
 
-    if (!name || strncmp(name, stream, lead) != 0 || name[lead] != '/' ||
+    if (!name || strncmp(name, stream->name, lead) != 0 || name[lead] != '/' ||
         strchr(name + lead + 1, '/') || strlen(name + lead + 1) >= sizeof ret->name) {
         fail(p, "files", "holds a name that is none of this stream");
         return;
@@ -264,45 +290,22 @@ static void get_file(struct parser *p, const json_t *object, const char *stream,
     ret->begin_ns = get_time(p, object, "begin");
     ret->end_ns = get_time(p, object, "end");
     ret->end_cause = get_text(p, object, "end_cause");
+    if (so_far)
+        get_so_far(p, so_far, stream, &ret->so_far);
 }
 
-static void get_files(struct parser *p, const json_t *stream, struct ledger_stream *ret)
+static struct ledger_file *get_files(struct parser *p, const json_t *stream,
+                                     struct ledger_stream *ret)
 {
     const json_t *list = get_list(p, stream, "files", FILES_MAX);
     size_t count = list ? json_array_size(list) : 0;
     struct ledger_file *files = keep(p, count, sizeof *files);
 
     for (size_t i = 0; i < count && !p->error; i++)
-        get_file(p, json_array_get(list, i), ret->name, &files[i]);
+        get_file(p, json_array_get(list, i), ret, &files[i]);
     ret->files = files;
     ret->file_count = count;
-}
-
-/* What the numbers were at the end of the last file that was removed. */
-static void get_so_far(struct parser *p, const json_t *object, const struct ledger_stream *stream,
-                       struct ledger_removed *ret)
-{
-    struct ledger_counts *counts = &ret->counts;
-    const json_t *run = json_object_get(object, "run");
-
-    *counts = (struct ledger_counts){.recorded = get_count(p, object, "recorded"),
-                                     .torn = get_count(p, object, "torn"),
-                                     .run_count = get_count(p, object, "runs"),
-                                     .gap_count = get_count(p, object, "gaps"),
-                                     .shape_count = get_count(p, object, "shapes")};
-    for (int i = 0; i < LEDGER_CAUSES; i++)
-        counts->lost_by[i] =
-            get_count(p, json_object_get(object, "lost_by"), ledger_cause_names[i]);
-    counts->run.first_cnt0 = get_integer(p, run, "first_cnt0");
-    counts->run.last_cnt0 = get_integer(p, run, "last_cnt0");
-    counts->past_runs = get_count(p, object, "expected") - ledger_run_expected(&counts->run);
-    if (!p->error &&
-        (!ledger_balances(counts) || counts->run_count < 1 || counts->shape_count < 1 ||
-         counts->run_count > stream->counts.run_count ||
-         counts->shape_count > stream->counts.shape_count ||
-         counts->gap_count > stream->counts.gap_count || counts->torn > counts->recorded))
-        fail(p, "so_far", "holds numbers that do not fit");
-    ret->has_counts = !p->error;
+    return files;
 }
 
 /* Not there where nothing was removed. */
@@ -316,12 +319,25 @@ static void get_removed(struct parser *p, const json_t *object, struct ledger_st
     ret->removed.frames = get_count(p, object, "frames");
     ret->removed.last_file = get_count(p, object, "last_file");
     if (so_far)
-        get_so_far(p, so_far, ret, &ret->removed);
+        get_so_far(p, so_far, ret, &ret->removed.counts);
+    ret->removed.has_counts = so_far && !p->error;
+}
+
+/* Where it is not told it follows from the file before, while nobody ended the ledger. */
+static void fill_so_far(struct ledger_stream *stream, struct ledger_file *files)
+{
+    for (size_t i = 0; i < stream->file_count; i++) {
+        const struct ledger_counts *before = ledger_counts_before(stream, i);
+
+        if (files[i].so_far.run_count == 0 && files[i].closed && before)
+            ledger_go_on(&files[i].so_far, before, &files[i]);
+    }
 }
 
 static void get_stream(struct parser *p, const json_t *object, struct ledger_stream *ret)
 {
     const json_t *lost_by = json_object_get(object, "lost_by");
+    struct ledger_file *files;
 
     ret->name = get_text(p, object, "name");
     if (ret->name[0] == '\0' || ret->name[0] == '.' || strchr(ret->name, '/') ||
@@ -335,7 +351,7 @@ static void get_stream(struct parser *p, const json_t *object, struct ledger_str
         ret->counts.lost_by[i] = get_count(p, lost_by, ledger_cause_names[i]);
     get_runs(p, object, ret);
     get_gaps(p, object, ret);
-    get_files(p, object, ret);
+    files = get_files(p, object, ret);
     get_removed(p, json_object_get(object, "removed"), ret);
     if (p->error)
         return;
@@ -343,6 +359,8 @@ static void get_stream(struct parser *p, const json_t *object, struct ledger_str
         fail(p, "lost", "is not the sum of lost_by");
     if (get_count(p, object, "restarts") != ret->counts.run_count - 1)
         fail(p, "restarts", "do not fit the runs");
+    if (!p->error)
+        fill_so_far(ret, files);
 }
 
 /* A name that leads nowhere out of its folder, and a sum. */

@@ -52,6 +52,11 @@ static int check_contents(struct retire *retire, const char *stream, struct dao_
             r = -EMEDIUMTYPE;
         }
         retire->file_seq = (uint64_t)cards->file_seq;
+        retire->facts = (struct ledger_file){.frames = reading->rows,
+                                             .lost = (uint64_t)cards->lost,
+                                             .cnt0_begin = cards->cnt0_begin,
+                                             .cnt0_end = cards->cnt0_end};
+        retire->torn = (uint64_t)cards->torn;
         retire->cube_off = reading->cube_off;
         retire->cube_end = reading->cube_off + reading->planes * reading->frame_bytes;
         reading_close(reading);
@@ -89,26 +94,100 @@ int retire_begin(struct retire *ret, int session_fd, const char *stream, const c
 
 /* ---- the ledger ---- */
 
-/* Of a session that has ended, or was repaired? What else its numbers are nobody knows yet. */
-static int check_over(const struct ledger_document *document, struct dao_text *text)
+/* Of a session that has ended, or was repaired? Else its recorder died. */
+static bool is_over(const struct ledger *ledger)
 {
-    if (document->ledger.end_ns != 0 || document->ledger.recovered)
-        return 0;
-    snprintf(text->s, sizeof text->s,
-             "its recorder died, and the session was not repaired: `daorec repair` first");
-    return -EUCLEAN;
+    return ledger->end_ns != 0 || ledger->recovered;
 }
 
-static int write_note(const struct retire *retires, size_t count, const char *old, int session_fd,
-                      const char *stream)
+static const struct ledger_stream *find_stream(const struct ledger *ledger, const char *name)
 {
-    struct ledger_retired files[RETIRE_MANY];
-    char *json;
-    int r;
+    for (size_t i = 0; i < ledger->stream_count; i++)
+        if (strcmp(ledger->streams[i].name, name) == 0)
+            return &ledger->streams[i];
+    return NULL;
+}
 
-    for (size_t i = 0; i < count; i++)
-        files[i] = (struct ledger_retired){retires[i].name, retires[i].file_seq};
-    json = ledger_retire_files(old, stream, files, count, &r);
+static const struct ledger_file *find_file(const struct ledger_stream *stream, uint64_t seq)
+{
+    for (size_t i = 0; i < stream->file_count; i++)
+        if (tree_file_seq(stream->files[i].name, stream->name) == seq)
+            return &stream->files[i];
+    return NULL;
+}
+
+/* The stream's numbers up to the end of this file, as the ledger tells them. */
+static bool find_counts(const struct ledger_stream *stream, uint64_t seq, struct ledger_counts *ret)
+{
+    const struct ledger_file *file = find_file(stream, seq);
+
+    if (file && file->so_far.run_count > 0)
+        *ret = file->so_far;
+    else if (seq == stream->removed.last_file && stream->removed.has_counts)
+        *ret = stream->removed.counts;
+    else if (seq == 0 && stream->counts.run_count == 1 && stream->counts.shape_count == 1)
+        *ret = (struct ledger_counts){.run_count = 1,
+                                      .run = {stream->runs[0].first_cnt0,
+                                              (int64_t)((uint64_t)stream->runs[0].first_cnt0 - 1)},
+                                      .shape_count = 1};
+    else
+        return false;
+    return true;
+}
+
+/* Finished after the ledger was written last: its numbers follow from those of the file before,
+ * where nothing was lost in it and nothing else came between. */
+static bool follow(const struct ledger_stream *stream, const struct retire *retire,
+                   struct ledger_counts *ret)
+{
+    const struct ledger_counts *told = &stream->counts;
+    const struct ledger_file *facts = &retire->facts;
+    struct ledger_counts before;
+
+    if (!find_counts(stream, retire->file_seq - 1, &before) || facts->lost > 0 ||
+        before.run_count != told->run_count || before.shape_count != told->shape_count ||
+        (uint64_t)before.run.last_cnt0 + 1 != (uint64_t)facts->cnt0_begin ||
+        !ledger_go_on(ret, &before, facts))
+        return false;
+    ret->torn += retire->torn;
+    return ret->recorded <= told->recorded || ledger_lost(ret) == ledger_lost(told);
+}
+
+/* Repair goes on from the numbers at the end of the last file that was removed, so they must be
+ * known. 0 or -EUCLEAN. */
+static int count_so_far(const struct ledger_stream *stream, const struct retire *retire,
+                        struct ledger_counts *ret)
+{
+    const struct ledger_file *file = find_file(stream, retire->file_seq);
+    bool is_known = file && file->closed;
+
+    *ret = (struct ledger_counts){0};
+    if (!file && retire->file_seq <= stream->removed.last_file)
+        return 0; /* it was told */
+    is_known = is_known ? find_counts(stream, retire->file_seq, ret) : follow(stream, retire, ret);
+    return is_known ? 0 : -EUCLEAN;
+}
+
+static int write_note(const struct retire *retires, size_t count,
+                      const struct ledger_document *document, int session_fd, const char *stream)
+{
+    const struct ledger_stream *entry = find_stream(&document->ledger, stream);
+    struct ledger_retired files[RETIRE_MANY];
+    struct ledger_counts so_far[RETIRE_MANY];
+    char *json;
+    int r = entry ? 0 : -EBADMSG;
+
+    for (size_t i = 0; i < count && r == 0; i++) {
+        files[i] = (struct ledger_retired){
+            .name = retires[i].name, .seq = retires[i].file_seq, .frames = retires[i].facts.frames};
+        if (is_over(&document->ledger))
+            continue;
+        r = count_so_far(entry, &retires[i], &so_far[i]);
+        files[i].so_far = so_far[i].run_count > 0 ? &so_far[i] : NULL;
+    }
+    if (r < 0)
+        return r;
+    json = ledger_retire_files(document->text, stream, files, count, &r);
     if (r == -EALREADY)
         r = 0; /* who told it was killed before the file was gone */
     else if (r == 0)
@@ -123,12 +202,13 @@ static int note(const struct retire *retires, size_t count, int session_fd, cons
     struct ledger_document document;
     int r = ledger_document_read(&document, session_fd, text);
 
-    if (r == 0)
-        r = check_over(&document, text);
     if (r == 0) {
-        r = write_note(retires, count, document.text, session_fd, stream);
+        r = write_note(retires, count, &document, session_fd, stream);
         if (r == -EUCLEAN)
-            snprintf(text->s, sizeof text->s, "session.json does not know it");
+            snprintf(text->s, sizeof text->s, "session.json does not know %s",
+                     is_over(&document.ledger)
+                         ? "it"
+                         : "what came before it, since its recorder died: `daorec repair` first");
         else if (r < 0)
             snprintf(text->s, sizeof text->s, "session.json cannot be told of it: %s",
                      strerror(-r));
@@ -148,8 +228,6 @@ int retire_check_session(int session_fd, struct dao_text *text)
     }
     flock(session_fd, LOCK_UN); /* asked only: others look whether it lives, too */
     r = ledger_document_read(&document, session_fd, text);
-    if (r == 0)
-        r = check_over(&document, text);
     ledger_document_free(&document);
     return r;
 }

@@ -8,8 +8,13 @@
  *
  *   somebody holds its lock, or it is marked        left: -EWOULDBLOCK, -EPERM
  *   it is no finished recording of this stream      left: -EMEDIUMTYPE
- *   its session's recorder died, and it was not     left: -EUCLEAN, since repair is to count its
- *   repaired since; its ledger never knew it        frames
+ *   its session's recorder died                     its ledger is told what the stream's numbers
+ *                                                   were up to this file, so that repair goes on
+ *                                                   from there
+ *   that cannot be known: the file was finished     left: -EUCLEAN, since repair is to count its
+ *   after the ledger was written last, and lost     frames
+ *   frames; a ledger of an earlier version; its
+ *   ledger never knew it
  *   who may write it may not remove it              left: -EACCES, before the ledger is told
  *   the session's ledger cannot be told of it       left: nothing is removed without a word
  *   killed after the ledger was told                the ledger has it as removed, and it is there
@@ -28,6 +33,8 @@ struct retire {
     char name[TREE_FILE_BYTES];
     uint64_t file_seq;
     uint64_t cube_off, cube_end; /* where its frames lie */
+    struct ledger_file facts;    /* by itself: frames, lost, cnt0_begin, cnt0_end */
+    uint64_t torn;
 };
 
 /* Take hold of <stream>/<name> below session_fd. 0; -ENOENT: it is not there; else it is to be
@@ -38,13 +45,13 @@ int retire_begin(struct retire *ret, int session_fd, const char *stream, const c
 #define RETIRE_MANY 64u /* of a session at once: its ledger is written once for all of them */
 
 /* Tell the ledger in session_fd, whose recorder does not live, of `count` of them, RETIRE_MANY at
- * most. 0, also where it knows already; -EWOULDBLOCK: somebody holds the session; -EUCLEAN: it
- * never knew one of them; else negative errno. With a text; then it was told of none. */
+ * most. 0, also where it knows already; -EWOULDBLOCK: somebody holds the session; -EUCLEAN: see
+ * above; else negative errno. With a text; then it was told of none. */
 int retire_note(const struct retire *retires, size_t count, int session_fd, const char *stream,
                 struct dao_text *text);
 
 /* May files of this session, which is not the one being recorded, be removed at all? 0;
- * -EWOULDBLOCK, -EUCLEAN: see above; else negative errno: its ledger cannot be told. With a text. */
+ * -EWOULDBLOCK: see above; else negative errno: its ledger cannot be told. With a text. */
 int retire_check_session(int session_fd, struct dao_text *text);
 
 /* Remove its name. 0 or negative errno. */

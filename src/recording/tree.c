@@ -7,6 +7,7 @@
 #include <fnmatch.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -44,6 +45,19 @@ void tree_file_name(char *dst, const char *stream, uint64_t seq, int part)
 {
     snprintf(dst, TREE_FILE_BYTES, "%.*s_%06llu.fits%s", FITS_STREAM_NAME_MAX, stream,
              (unsigned long long)(seq % 1000000000000ull), part ? ".part" : "");
+}
+
+uint64_t tree_file_seq(const char *name, const char *stream)
+{
+    size_t lead = strlen(stream);
+    char own[TREE_FILE_BYTES];
+    uint64_t seq;
+
+    if (lead > FITS_STREAM_NAME_MAX || strncmp(name, stream, lead) != 0 || name[lead] != '_')
+        return 0;
+    seq = strtoull(name + lead + 1, NULL, 10);
+    tree_file_name(own, stream, seq, 0);
+    return strcmp(own, name) == 0 ? seq : 0;
 }
 
 /* mkdir -p. */

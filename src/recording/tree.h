@@ -31,6 +31,9 @@ bool tree_is_stream_name(const char *name);
 /* "<stream>_000001.fits", with ".part" behind it where `part`. dst holds TREE_FILE_BYTES. */
 void tree_file_name(char *dst, const char *stream, uint64_t seq, int part);
 
+/* The number in the name of a finished file of this stream; 0: it is no such name. */
+uint64_t tree_file_seq(const char *name, const char *stream);
+
 /*
  * Make a new session folder below root (which is made too, with its parents). A second that is
  * taken is waited out, in `ns`, of which waiting() is told before (NULL: nobody). Fills the

@@ -233,6 +233,17 @@ static int open_own(struct rebuild_job *job, const char *stream, const char *nam
     return r;
 }
 
+/* Is it just being removed to keep within a limit? The ledger was told before, which takes the
+ * lock that we have. `r`: of opening it. */
+static bool is_going(const struct rebuild_job *job, const struct ledger_stream *old,
+                     const char *stream, const char *name, int r)
+{
+    uint64_t seq = tree_file_seq(name, stream);
+
+    return old && seq > 0 && seq <= old->removed.last_file && !is_named(old, name) &&
+           (r == -ENOENT || (r == 0 && is_held(job, stream, name)));
+}
+
 /* Which files of a folder are to be booked, in their order. Others' files are left out, but not
  * where the old ledger names them; what cannot be read must not be left out without a word. */
 static int sort_files(struct rebuild_job *job, const char *stream, const struct find_folder *folder,
@@ -248,6 +259,13 @@ static int sort_files(struct rebuild_job *job, const char *stream, const struct 
 
         if ((r == -EXDEV || r == -EMEDIUMTYPE) && !is_named(old, name))
             continue;
+        if (is_going(job, old, stream, name, r)) {
+            if (r == 0) {
+                reading_close(reading);
+                close(fd);
+            }
+            continue;
+        }
         if (r < 0)
             return rebuild_refuse(job, r,
                                   "%.100s cannot be counted (%.150s); see to that file, or move it "

@@ -160,7 +160,7 @@ START_TEST(nothing_goes_without_a_ledger_that_tells)
         ck_assert_msg(retire("wfs_000001.fits") == cases[i].error, "case %zu", i);
         ck_assert(is_there("wfs_000001.fits"));
     }
-    write_ledger("null"); /* a crash: repair is to count first */
+    write_ledger("null"); /* a crash, and not told what came up to the file */
     ck_assert_int_eq(retire("wfs_000001.fits"), -EUCLEAN);
     write_ledger("\"2026-11-24T17:00:00\"");
     {
@@ -175,6 +175,89 @@ START_TEST(nothing_goes_without_a_ledger_that_tells)
     ck_assert_int_eq(retire("wfs_000007.fits"), -EUCLEAN);
     ck_assert(is_there("wfs_000007.fits"));
     ck_assert_int_eq(renameat(stream_fd, "kept", stream_fd, "wfs_000001.fits"), 0);
+    ck_assert_int_eq(retire("wfs_000001.fits"), 0);
+}
+END_TEST
+
+/* As a crash leaves the ledger: `so_far` of the first file is told, that of others follows. `more`:
+ * a comma and entries of files behind the first. */
+static void write_crashed(const char *recorded, const char *more)
+{
+    static const char begin[] =
+        "{\"session\": \"" NAME "\", \"end\": null, \"uuid\": \"0123-4567\", \"host\": \"host\", "
+        "\"version\": \"0\", \"start\": null, \"streams\": [{\"name\": \"wfs\", \"segment\": "
+        "\"/tmp/wfs.im.shm\", \"geometry\": {\"type\": \"uint16\", \"size\": [8], \"layout\": "
+        "null, "
+        "\"depth\": 16, \"frame_bytes\": 16}, \"expected\": %s, \"recorded\": %s, \"torn\": 0, "
+        "\"lost\": 0, \"lost_by\": {\"lapped\": 0, \"disk\": 0, \"source\": 0, \"restart\": 0}, "
+        "\"restarts\": 0, \"runs\": [{\"first_cnt0\": 1000, \"last_cnt0\": 100%d, \"expected\": "
+        "%s}], "
+        "\"runs_left_out\": 0, \"gaps\": [], \"gaps_left_out\": 0, \"files\": [{\"name\": "
+        "\"wfs/wfs_000001.fits\", \"closed\": true, \"frames\": 3, \"lost\": 0, \"cnt0_begin\": "
+        "1000, \"cnt0_end\": 1002, \"begin\": null, \"end\": null, \"end_cause\": \"ROLL\", "
+        "\"so_far\": {\"expected\": 3, \"recorded\": 3, \"torn\": 0, \"lost\": 0, \"lost_by\": "
+        "{\"lapped\": 0, \"disk\": 0, \"source\": 0, \"restart\": 0}, \"runs\": 1, \"run\": "
+        "{\"first_cnt0\": 1000, \"last_cnt0\": 1002, \"expected\": 3}, \"gaps\": 0, \"shapes\": "
+        "1}}%s]}]}";
+    char text[4096];
+
+    snprintf(text, sizeof text, begin, recorded, recorded, atoi(recorded) - 1, recorded, more);
+    ck_assert_int_eq(tree_replace_file(session_fd, "session.json", text, strlen(text)), 0);
+}
+
+static void check_removed(uint64_t files, uint64_t frames, uint64_t recorded, int64_t last_cnt0)
+{
+    struct ledger_document document = read_ledger();
+    const struct ledger_stream *stream = &document.ledger.streams[0];
+    const struct ledger_removed *removed = &stream->removed;
+
+    ck_assert_uint_eq(removed->files, files);
+    ck_assert_uint_eq(removed->frames, frames);
+    ck_assert(removed->has_counts && ledger_balances(&removed->counts));
+    ck_assert_uint_eq(removed->counts.recorded, (uint64_t)(last_cnt0 - 999));
+    ck_assert_int_eq(removed->counts.run.last_cnt0, last_cnt0);
+    ck_assert_uint_eq(stream->counts.recorded, recorded);
+    ck_assert(ledger_balances(&stream->counts));
+    ledger_document_free(&document);
+}
+
+START_TEST(after_a_crash_the_ledger_tells_what_came_up_to_the_file_that_goes)
+{
+    static const char second[] =
+        ", {\"name\": \"wfs/wfs_000002.fits\", \"closed\": true, \"frames\": 2, \"lost\": 0, "
+        "\"cnt0_begin\": 1003, \"cnt0_end\": 1004, \"begin\": null, \"end\": null, "
+        "\"end_cause\": \"ROLL\"}";
+
+    write_crashed("7", second);
+    ck_assert_int_eq(retire("wfs_000001.fits"), 0);
+    check_removed(1, 3, 7, 1002);
+    ck_assert_int_eq(retire("wfs_000002.fits"), 0); /* it goes on from the other */
+    check_removed(2, 5, 7, 1004);
+}
+END_TEST
+
+/* The ledger has no entry of it, or one of a file that is being written. */
+START_TEST(a_file_that_was_finished_behind_the_ledger_goes_where_nothing_was_lost_in_it)
+{
+    static const char *const cases[] = {
+        "", ", {\"name\": \"wfs/wfs_000002.fits\", \"closed\": false, \"frames\": 0, \"lost\": 0, "
+            "\"cnt0_begin\": 1003, \"cnt0_end\": 0, \"begin\": null, \"end\": null, "
+            "\"end_cause\": \"\"}"};
+
+    for (size_t i = 0; i < 2; i++) {
+        write_crashed("4", cases[i]);
+        ck_assert_int_eq(retire("wfs_000002.fits"), 0);
+        check_removed(1, 2, 5, 1004);
+        unlinkat(session_fd, "session.json", 0);
+        take_file(&(struct take){0}, stream_fd, 8, 2, 2, 2, 3, false);
+    }
+    unlinkat(stream_fd, "wfs_000002.fits", 0);
+    take_file(&(struct take){0}, stream_fd, 8, 2, 2, 2, 4, false); /* one is lost before it */
+    write_crashed("4", "");
+    ck_assert_int_eq(retire("wfs_000002.fits"), -EUCLEAN);
+    take_file(&(struct take){0}, stream_fd, 8, 2, 2, 4, 3, false); /* what was file 3? */
+    ck_assert_int_eq(retire("wfs_000004.fits"), -EUCLEAN);
+    ck_assert(is_there("wfs_000002.fits") && is_there("wfs_000004.fits"));
     ck_assert_int_eq(retire("wfs_000001.fits"), 0);
 }
 END_TEST
@@ -241,6 +324,9 @@ int main(void)
     tcase_add_test(tests, a_file_that_the_ledger_has_as_removed_goes_now);
     tcase_add_test(tests, what_must_not_go_is_left);
     tcase_add_test(tests, nothing_goes_without_a_ledger_that_tells);
+    tcase_add_test(tests, after_a_crash_the_ledger_tells_what_came_up_to_the_file_that_goes);
+    tcase_add_test(tests,
+                   a_file_that_was_finished_behind_the_ledger_goes_where_nothing_was_lost_in_it);
     tcase_add_test(tests, who_may_not_remove_it_tells_no_ledger);
     tcase_add_test(tests, numbers_of_what_was_removed_that_make_no_sense_are_no_ledger);
     suite_add_tcase(suite, tests);

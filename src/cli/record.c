@@ -61,7 +61,7 @@ static const struct option_spec specs[] = {
     {"keep-free", 0, OPTION_AMOUNT, OFF(config.keep_free), "S|P%",
      "end before less than this is free on the disk (default 2%); 0: wait for room instead", 0, 0},
     {"keep-files", 0, OPTION_COUNT, OFF(config.keep_files), "N",
-     "of each stream, remove the oldest finished files: keep N", 1, 1e9},
+     "of each stream, remove the oldest finished files: keep N, or what fits", 1, 1e9},
     {"keep-size", 0, OPTION_BYTES, OFF(config.keep_bytes), "S",
      "the same: of these streams below DIR keep S together", 1048576, 9e15},
     {"keep-time", 0, OPTION_DURATION, OFF(config.keep_time_ns), "T",

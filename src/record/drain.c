@@ -335,7 +335,7 @@ static void check_for_stop(struct record_stream *s, int64_t now_ns)
         give_up_wanted(s, s->starved ? LEDGER_DISK : LEDGER_LAPPED);
     if (s->stopping || s->finished)
         return;
-    if (s->no_room && !s->current && !s->next) {
+    if (s->no_room && !s->current && !s->next && !handover_awaits_room(s)) {
         end_here(s, &s->ran_out); /* the disk is as full as it may get */
         return;
     }

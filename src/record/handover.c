@@ -105,6 +105,17 @@ static uint64_t modest_of(const struct record_stream *s, uint64_t least)
     return frames > least ? frames : least;
 }
 
+/* A ring that the disk bounds wants files that are small against it. */
+static uint64_t fit_ring(const struct record_stream *s, uint64_t capacity)
+{
+    uint64_t most = atomic_load_explicit(&s->room->file_most, memory_order_relaxed), fair;
+
+    if (!s->retention || most == UINT64_MAX)
+        return capacity;
+    fair = fits_plan_capacity_of(&s->shape->parts, most);
+    return rolling_smaller(capacity, fair < 2 ? 2 : fair);
+}
+
 /* Frames in the next file, as the limits have it and as far as there is room; 0: there is not. */
 static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
 {
@@ -121,6 +132,7 @@ static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
         if (capacity == 0)
             return 0;
     }
+    capacity = fit_ring(s, capacity);
     *ret_least = least_of(capacity);
     if (atomic_load_explicit(&s->is_waiting, memory_order_relaxed))
         capacity = rolling_smaller(capacity, modest_of(s, *ret_least));
@@ -141,6 +153,8 @@ void handover_plan(struct record_stream *s)
     if (!free_file)
         return;
     capacity = plan_capacity(s, &least);
+    if (capacity == 0 && !s->no_room)
+        s->no_room_looks = atomic_load_explicit(&s->room->looks, memory_order_relaxed);
     s->no_room = capacity == 0;
     if (s->no_room)
         return;
@@ -203,6 +217,23 @@ bool handover_ensure_file(struct record_stream *s, int64_t atime_ns)
     staging_start(&s->data, s->current->file.plan.cube_off);
     staging_start(&s->rows, s->current->file.plan.rows_off);
     return true;
+}
+
+bool handover_awaits_room(struct record_stream *s)
+{
+    unsigned looks = atomic_load_explicit(&s->room->looks, memory_order_relaxed);
+    uint32_t free_files = s->free_files.capacity - io_queue_room(&s->free_files);
+
+    if (!s->retention)
+        return false;
+    if (s->ending) /* its successor waits for it */
+        handover_end_pending(s, false);
+    if (free_files < STREAM_FILES)
+        s->no_room_looks = looks;
+    if (looks - s->no_room_looks < 2)
+        return true;
+    handover_plan(s);
+    return s->next;
 }
 
 void handover_end_pending(struct record_stream *s, bool has_next)

@@ -22,6 +22,11 @@ void handover_flush(struct record_stream *s);
  * where none of the files is free, and where there is no room for it: then s->no_room is set. */
 void handover_plan(struct record_stream *s);
 
+/* In a ring of files, without a file and without room for one: is it worth while to wait? A file
+ * that is being closed may be all that an older one waits for to go, and what is free is looked at
+ * twice a second. */
+bool handover_awaits_room(struct record_stream *s);
+
 /* A file to put the next frame in, which was published at atime_ns (POSIX), as s->current; one that
  * such a frame is not for any more is ended. False: none is free, or there is no room for one
  * (s->no_room). */

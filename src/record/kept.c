@@ -258,6 +258,14 @@ uint64_t kept_bytes(const struct kept_list *list)
     return bytes;
 }
 
+uint64_t kept_spare_bytes(const struct kept_list *list)
+{
+    for (size_t i = list->count; i-- > 0;)
+        if (!list->files[i].is_left)
+            return kept_bytes(list) - list->files[i].bytes;
+    return 0;
+}
+
 uint64_t kept_part_bytes(const struct kept_list *list)
 {
     uint64_t bytes = 0;

@@ -56,6 +56,8 @@ struct kept_file *kept_changed_before(const struct kept_list *list, int64_t ns);
 
 uint64_t kept_count(const struct kept_list *list);
 uint64_t kept_bytes(const struct kept_list *list);
+/* The same without the newest of them. */
+uint64_t kept_spare_bytes(const struct kept_list *list);
 /* Of unfinished files whose recorder died. */
 uint64_t kept_part_bytes(const struct kept_list *list);
 

@@ -38,6 +38,19 @@ static bool is_for_want_of_room(int r)
 
 /* ---- room ---- */
 
+/* In a ring of files: what was planned to be free may have been locked or marked since. `held`:
+ * bytes of blocks that are to be used again. */
+static uint64_t fit_in_ring(const struct record_file *f, uint64_t frames, uint64_t least,
+                            uint64_t held)
+{
+    uint64_t room = room_free(f->stream->room);
+
+    while (frames / 2 >= least && room != UINT64_MAX &&
+           recording_file_room_bytes(&f->file.plan, frames) > room + held)
+        frames /= 2;
+    return frames;
+}
+
 /* Not more than the file system says it has: to try would take it away from others for a moment. */
 static uint64_t fit(const struct record_file *f, uint64_t frames, uint64_t least)
 {
@@ -54,12 +67,12 @@ static uint64_t fit(const struct record_file *f, uint64_t frames, uint64_t least
 /* A file that is removed to make way for this one gives it its blocks, if they are many enough. Its
  * pixels stay, since they are written over before a row tells of them; but for the first frame,
  * which repair keeps also where no row has reached the disk. */
-static bool find_old(struct record_file *f, struct retire *old, struct sink_old *ret)
+static bool find_old(struct record_file *f, uint64_t need, struct retire *old, struct sink_old *ret)
 {
     const struct fits_plan *plan = &f->file.plan;
     uint64_t end, begin = plan->cube_off + plan->parts.frame_bytes;
 
-    if (!f->stream->retention || !retention_make_way(f->stream->retention, f, old))
+    if (!f->stream->retention || !retention_make_way(f->stream->retention, f, need, old))
         return false;
     end = old->cube_end < plan->frames_header_off ? old->cube_end : plan->frames_header_off;
     *ret = (struct sink_old){.fd = old->fd, .dir_fd = old->dir_fd, .name = old->name};
@@ -69,6 +82,19 @@ static bool find_old(struct record_file *f, struct retire *old, struct sink_old 
     return ret->keep_off < ret->keep_end && ret->keep_end - ret->keep_off > plan->file_bytes / 2;
 }
 
+/* A quota, or others who were faster. Of a ring of files older ones go, but no more than would be
+ * enough; `gone` counts them. */
+static bool has_made_room(const struct record_file *f, uint64_t frames, uint64_t *gone)
+{
+    struct retention *retention = f->stream->retention;
+    uint64_t bytes = 0;
+
+    if (retention && *gone < recording_file_room_bytes(&f->file.plan, frames))
+        bytes = retention_remove_one(retention);
+    *gone += bytes;
+    return bytes > 0;
+}
+
 static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
 {
     struct record_stream *s = f->stream;
@@ -76,24 +102,22 @@ static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
         s->config.backend ? s->config.backend : &sink_backend_system;
     struct retire old = {.fd = -1, .dir_fd = -1};
     struct sink_old blocks;
-    uint64_t frames = most_of(f);
+    uint64_t frames = most_of(f), gone = 0;
     bool is_offered;
     int r;
 
-    is_offered = find_old(f, &old, &blocks);
+    is_offered = find_old(f, recording_file_room_bytes(&f->file.plan, frames), &old, &blocks);
     f->file.old = is_offered ? &blocks : NULL;
     if (!is_offered && old.dir_fd >= 0) { /* its room first */
         retention_drop(s->retention, &old);
         retention_sweep(s->retention);
     }
-    if (!is_offered)
+    if (s->retention)
+        frames = fit_in_ring(f, frames, least, is_offered ? s->retention->held.bytes : 0);
+    else
         frames = fit(f, frames, least);
-    for (;; frames /= 2) {
-        f->file.room_frames = frames;
-        r = recording_file_prepare(&f->file, s->dir_fd, s->config.want_direct, backend, text);
-        if (!is_for_want_of_room(r) || frames / 2 < least)
-            break;
-    }
+    f->file.room_frames = frames;
+    r = recording_file_prepare(&f->file, s->dir_fd, s->config.want_direct, backend, text);
     if (is_offered && !f->file.old) { /* taken over */
         old.fd = -1;
         log_debug("%s %s the blocks of %s", f->file.name,
@@ -102,6 +126,15 @@ static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
     f->file.old = NULL;
     if (is_offered)
         retention_drop(s->retention, &old);
+    while (is_for_want_of_room(r)) {
+        if (!has_made_room(f, frames, &gone)) {
+            if (frames / 2 < least)
+                break;
+            frames /= 2;
+        }
+        f->file.room_frames = frames;
+        r = recording_file_prepare(&f->file, s->dir_fd, s->config.want_direct, backend, text);
+    }
     if (r == 0)
         atomic_store_explicit(&f->state, RECORD_FILE_PREPARED, memory_order_release);
     else if (r == -EFBIG)

@@ -14,48 +14,11 @@
 #include "lib/clock.h"
 
 #define LOOK_AGAIN_NS    30000000000ll /* at files that were left */
-#define FILES_LEAST      3u /* of a stream: one is written, one made ready, one there to be read */
-#define LEAST_KEPT       1u /* finished files of a stream: what is there to be read */
-#define SURVEY_PAUSE     50 /* times as long as it took */
+#define LEAST_KEPT       1u            /* finished files of a stream: what is there to be read */
+#define SURVEY_PAUSE     50            /* times as long as it took */
 #define PATIENCE_STEP_NS 5000000ll
 #define PATIENCE_STEPS   100
 #define FRESH_NS         1000000000ll /* so old a look may be when files are removed */
-
-bool retention_is_wanted(const struct retention_limits *limits)
-{
-    return limits->files || limits->bytes || limits->time_ns;
-}
-
-/* Of a stream one is being written, one is prepared, and one at least is to be had to read. */
-uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned streams)
-{
-    return limits->bytes ? limits->bytes / (4ull * streams) : UINT64_MAX;
-}
-
-/* Two files of two frames a stream: below that there is nothing to keep. */
-static int check_bytes(const struct retention *retention, struct dao_text *text)
-{
-    uint64_t least = 0;
-    char limit[32], needed[32];
-
-    for (unsigned i = 0; i < retention->count; i++) {
-        struct fits_plan plan;
-
-        if (!retention->streams[i]->shape) /* its segment is not there yet */
-            continue;
-        fits_plan_make(&plan, &retention->streams[i]->shape->parts, 2);
-        least += FILES_LEAST * plan.file_bytes;
-    }
-    if (!retention->limits.bytes || least <= retention->limits.bytes)
-        return 0;
-    snprintf(
-        text->s, sizeof text->s,
-        "--keep-size %s: three files of two frames of each stream (written, made ready, kept) take "
-        "%s; allow more",
-        units_format_bytes(limit, sizeof limit, retention->limits.bytes),
-        units_format_bytes(needed, sizeof needed, least));
-    return -ERANGE;
-}
 
 static int64_t boot_ns(void)
 {
@@ -121,7 +84,10 @@ int retention_start(struct retention *retention, struct dao_text *text)
                  retention->root, strerror(-r));
         return r;
     }
-    r = check_bytes(retention, text);
+    r = retention_limits_check(&retention->limits, retention->streams, retention->count, text);
+    retention->room->ring_limit =
+        retention_limits_most(&retention->limits, retention->streams, retention->count);
+    retention->room->ring_files = RETENTION_RING_FILES * retention->count;
     if (r == 0) { /* what is beyond the limits already may be all the room there is */
         retention_look(retention);
         retention_sweep(retention);
@@ -134,6 +100,7 @@ void retention_set_limits(struct retention *retention, const struct retention_li
 {
     pthread_mutex_lock(&retention->lock);
     retention->limits = *limits;
+    retention->room->ring_limit = limits->bytes ? limits->bytes : UINT64_MAX;
     pthread_mutex_unlock(&retention->lock);
 }
 
@@ -150,6 +117,12 @@ void retention_fini(struct retention *retention)
     pthread_mutex_destroy(&retention->lock);
     pthread_mutex_destroy(&retention->removing);
     *retention = (struct retention){0};
+}
+
+void retention_say_room(const struct retention *retention)
+{
+    retention_limits_say(&retention->limits, retention->root, retention->room,
+                         count_part_bytes(retention));
 }
 
 /* ---- which ones go next? ---- */
@@ -193,6 +166,16 @@ static uint64_t count_bytes(const struct retention *retention)
             bytes += atomic_load(&retention->streams[i]->files[k].claimed_bytes);
     }
     return bytes;
+}
+
+/* With the lock held, whenever files came or went. */
+static void note_ring(const struct retention *retention)
+{
+    uint64_t spare = 0;
+
+    for (unsigned i = 0; i < retention->count; i++)
+        spare += kept_spare_bytes(&retention->lists[i]);
+    room_set_ring(retention->room, count_bytes(retention), spare);
 }
 
 /* What crashes left unfinished takes its share of the limit, but never all of it. */
@@ -387,6 +370,9 @@ static void take(struct retention *retention, struct batch *batch)
         tell_each(retention, batch, session_fd);
     for (size_t i = 0; i < batch->count; i++)
         forget(retention, batch->stream, &batch->files[i]);
+    pthread_mutex_lock(&retention->lock);
+    note_ring(retention);
+    pthread_mutex_unlock(&retention->lock);
     if (session_fd >= 0)
         close(session_fd);
 }
@@ -444,6 +430,7 @@ static void survey(struct retention *retention)
         log_warning("%s/%s: what it has is not removed to make room: %s", retention->root, closed,
                     text.s[0] ? text.s : "its folder cannot be read");
     }
+    note_ring(retention);
     pthread_mutex_unlock(&retention->lock);
 }
 
@@ -471,25 +458,98 @@ static bool has_surplus(struct retention *retention, unsigned stream)
     return has;
 }
 
+/* Those in the batch; one of `stream` is held back in *ret_old, where there is none yet. */
+static void remove_batch(struct retention *retention, struct batch *batch, unsigned stream,
+                         struct retire *ret_old)
+{
+    take(retention, batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        log_debug("%s/%s is removed", batch->files[i].session, batch->olds[i].name);
+        if (ret_old && ret_old->fd < 0 && batch->stream == stream) {
+            *ret_old = batch->olds[i];
+            retention->held = batch->files[i];
+            retention->held_stream = stream;
+            continue;
+        }
+        drop(retention, &batch->olds[i], &batch->files[i], batch->stream);
+    }
+}
+
 static void remove_surplus(struct retention *retention, unsigned stream, struct retire *ret_old)
 {
     struct batch batch;
 
     if (has_surplus(retention, stream))
         survey_if_old(retention, FRESH_NS);
-    while (pick(retention, stream, &batch)) {
-        take(retention, &batch);
-        for (size_t i = 0; i < batch.count; i++) {
-            log_debug("%s/%s is removed", batch.files[i].session, batch.olds[i].name);
-            if (ret_old && ret_old->fd < 0 && batch.stream == stream) {
-                *ret_old = batch.olds[i];
-                retention->held = batch.files[i];
-                retention->held_stream = stream;
-                continue;
-            }
-            drop(retention, &batch.olds[i], &batch.files[i], batch.stream);
-        }
+    while (pick(retention, stream, &batch))
+        remove_batch(retention, &batch, stream, ret_old);
+}
+
+/* ---- a full disk ---- */
+
+static bool pick_spare(struct retention *retention, struct batch *ret)
+{
+    struct kept_file *file;
+
+    pthread_mutex_lock(&retention->lock);
+    file = oldest(retention, LEAST_KEPT, &ret->stream);
+    ret->count = file != NULL;
+    if (file) {
+        ret->files[0] = *file;
+        file->is_left = true;
     }
+    pthread_mutex_unlock(&retention->lock);
+    return file;
+}
+
+/* The oldest one that may go, and its blocks are free, or held: how many bytes; 0: none may. */
+static uint64_t remove_spare(struct retention *retention, unsigned stream, struct retire *ret_old)
+{
+    struct batch batch;
+
+    survey_if_old(retention, FRESH_NS);
+    while (pick_spare(retention, &batch)) {
+        remove_batch(retention, &batch, stream, ret_old);
+        retention_sweep(retention);
+        if (batch.count > 0)
+            return batch.files[0].bytes;
+    }
+    return 0;
+}
+
+uint64_t retention_remove_one(struct retention *retention)
+{
+    uint64_t bytes;
+
+    pthread_mutex_lock(&retention->removing);
+    bytes = remove_spare(retention, NO_STREAM, NULL);
+    pthread_mutex_unlock(&retention->removing);
+    return bytes;
+}
+
+/* Bytes that there are too few of for this need, with what is held. */
+static uint64_t find_shortage(const struct retention *retention, uint64_t need,
+                              const struct retire *old)
+{
+    uint64_t there = room_free(retention->room), held = old->fd >= 0 ? retention->held.bytes : 0;
+
+    need -= held < need ? held : need;
+    return there < need ? need - there : 0;
+}
+
+/* Others may have a removed file open, or another name for it, and then its room is not free: no
+ * more go at once than would be enough. */
+static void remove_for_room(struct retention *retention, unsigned stream, uint64_t need,
+                            struct retire *ret_old)
+{
+    uint64_t shortage = find_shortage(retention, need, ret_old), gone = 0, bytes;
+
+    if (shortage > 0) /* what was removed by the limits may not be free yet */
+        retention_sweep(retention);
+    shortage = find_shortage(retention, need, ret_old);
+    while (gone < shortage && find_shortage(retention, need, ret_old) > 0 &&
+           (bytes = remove_spare(retention, stream, ret_old)) > 0)
+        gone += bytes;
 }
 
 static unsigned index_of(const struct retention *retention, const struct record_file *f)
@@ -501,14 +561,18 @@ static unsigned index_of(const struct retention *retention, const struct record_
     return stream;
 }
 
-bool retention_make_way(struct retention *retention, struct record_file *f, struct retire *ret)
+bool retention_make_way(struct retention *retention, struct record_file *f, uint64_t need,
+                        struct retire *ret)
 {
+    unsigned stream = index_of(retention, f);
+    bool is_first = atomic_load(&f->claimed_bytes) == 0;
+
     *ret = (struct retire){.fd = -1, .dir_fd = -1};
-    if (atomic_load(&f->claimed_bytes) != 0)
-        return false; /* done, at an earlier try */
     atomic_store(&f->claimed_bytes, f->file.plan.file_bytes);
     pthread_mutex_lock(&retention->removing);
-    remove_surplus(retention, index_of(retention, f), ret);
+    if (is_first)
+        remove_surplus(retention, stream, ret);
+    remove_for_room(retention, stream, need, ret);
     if (ret->fd < 0)
         pthread_mutex_unlock(&retention->removing);
     return ret->fd >= 0;
@@ -544,6 +608,7 @@ void retention_add(struct retention *retention, struct record_file *f, bool is_f
     if (is_there)
         kept_append(&retention->lists[index_of(retention, f)], &file);
     atomic_store(&f->claimed_bytes, 0);
+    note_ring(retention);
     pthread_mutex_unlock(&retention->lock);
 }
 

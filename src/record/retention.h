@@ -15,7 +15,8 @@
  * meanwhile, forth or back, removes nothing.
  *
  * A limit is kept before a file is prepared, and before one is finished, so that it holds at every
- * instant: with N files, N - 1 or N are finished. It is exceeded rather than anything be removed that must not be.
+ * instant: with N files, N - 1 or N are finished. A disk that has less room than the limits allow is
+ * a limit like them, but for one finished file of each stream, which stays. It is exceeded rather than anything be removed that must not be.
  */
 #ifndef DAOREC_RECORD_RETENTION_H
 #define DAOREC_RECORD_RETENTION_H
@@ -26,21 +27,17 @@
 
 #include "record/books.h"
 #include "record/kept.h"
+#include "record/retention_limits.h"
 #include "recording/retire.h"
 
 #define RETENTION_TO_CLOSE 32u /* more are closed at once */
-
-struct retention_limits {
-    uint64_t files;  /* finished ones of a stream; 0: no limit */
-    uint64_t bytes;  /* of all streams together, with what is being written; 0: no limit */
-    int64_t time_ns; /* since a file was finished; 0: no limit */
-};
 
 struct retention {
     /* set by the session; borrowed */
     struct retention_limits limits;
     const char *root, *session;
     struct books *books;
+    struct room *room;
     struct record_stream *const *streams;
     unsigned count;
     /* kept here */
@@ -59,10 +56,8 @@ struct retention {
     unsigned held_stream;
 };
 
-bool retention_is_wanted(const struct retention_limits *limits);
-
-/* The largest file that a limit in bytes lets a stream have, where nothing else is asked for. */
-uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned streams);
+/* One warning, where the disk has not room for what the limits allow. It was looked at. */
+void retention_say_room(const struct retention *retention);
 
 /* Find the files that are there, and remove what is beyond the limits already. The streams have
  * their shapes. 0 or negative errno with a text. */
@@ -72,12 +67,18 @@ void retention_fini(struct retention *retention); /* safe on a zeroed one */
 /* Session's thread: other limits from here on. */
 void retention_set_limits(struct retention *retention, const struct retention_limits *limits);
 
-/* Keeper: before `file` is prepared, make way for it: once a file. True: *ret holds one that is
- * about to be removed, for its blocks. Until it is given to retention_drop() no other is removed,
+/* Keeper: before `file` is prepared, make way for it: by the limits once a file, and at each try for
+ * the bytes that it needs on a disk that has not so many. True: *ret holds one that is about to be
+ * removed, for its blocks, retention->held.bytes. Until it is given to retention_drop() no other is removed,
  * and none is closed, since it is there yet. */
-bool retention_make_way(struct retention *retention, struct record_file *file, struct retire *ret);
+bool retention_make_way(struct retention *retention, struct record_file *file, uint64_t need,
+                        struct retire *ret);
 /* Remove what is left of it: its name, or, with its descriptor given away (fd -1), an empty folder. */
 void retention_drop(struct retention *retention, struct retire *old);
+
+/* Keeper: there is no room for a file, though the disk says otherwise: the oldest goes. So many bytes
+ * that had; 0: none may go. */
+uint64_t retention_remove_one(struct retention *retention);
 
 /* Keeper: before a file is closed, and is one more. */
 void retention_before_close(struct retention *retention, struct record_file *file);

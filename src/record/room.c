@@ -47,21 +47,67 @@ static uint64_t kept_of(const struct room_limits *limits, const struct statvfs *
     return bytes_of(limits);
 }
 
+static uint64_t free_of(const struct room_limits *limits, const struct statvfs *fs)
+{
+    uint64_t free_bytes = (uint64_t)fs->f_bavail * fs->f_frsize;
+    uint64_t kept = kept_of(limits, fs) + LEDGER_BYTES;
+
+    return free_bytes > kept ? free_bytes - kept : 0;
+}
+
+uint64_t room_free(const struct room *room)
+{
+    struct statvfs fs;
+
+    return fstatvfs(room->dir_fd, &fs) == 0 && fs.f_blocks > 0 ? free_of(&room->limits, &fs)
+                                                               : UINT64_MAX;
+}
+
+uint64_t room_of_ring(const struct room *room)
+{
+    uint64_t left = atomic_load_explicit(&room->left_bytes, memory_order_relaxed);
+
+    return left == UINT64_MAX
+               ? left
+               : left - atomic_load(&room->ring_spare) + atomic_load(&room->ring_bytes);
+}
+
+void room_set_ring(struct room *room, uint64_t bytes, uint64_t spare)
+{
+    uint64_t before = atomic_exchange(&room->ring_spare, spare);
+    uint64_t left = atomic_load_explicit(&room->left_bytes, memory_order_relaxed);
+
+    atomic_store(&room->ring_bytes, bytes);
+    /* Of a file that goes the room is there all the same: it is free now, or used again. */
+    while (spare > before && left != UINT64_MAX &&
+           !atomic_compare_exchange_weak_explicit(&room->left_bytes, &left, left + spare - before,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+static uint64_t most_of_file(const struct room *room, uint64_t ring)
+{
+    return room->ring_files == 0 || ring >= room->ring_limit ? UINT64_MAX : ring / room->ring_files;
+}
+
 void room_look(struct room *room, int dir_fd)
 {
-    uint64_t left = UINT64_MAX, free_bytes = UINT64_MAX, disk_bytes = UINT64_MAX, kept;
+    uint64_t left = UINT64_MAX, free_bytes = UINT64_MAX, disk_bytes = UINT64_MAX, ring = UINT64_MAX;
     struct statvfs fs;
 
     room->dir_fd = dir_fd;
     if (fstatvfs(dir_fd, &fs) == 0 && fs.f_blocks > 0) { /* 0: a file system that does not tell */
         free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
         disk_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
-        kept = kept_of(&room->limits, &fs) + LEDGER_BYTES;
-        left = free_bytes > kept ? free_bytes - kept : 0;
+        left = free_of(&room->limits, &fs);
+        ring = left + atomic_load(&room->ring_bytes);
+        left += atomic_load(&room->ring_spare);
     }
+    atomic_store(&room->file_most, most_of_file(room, ring));
     atomic_store_explicit(&room->left_bytes, left, memory_order_relaxed);
     atomic_store_explicit(&room->free_bytes, free_bytes, memory_order_relaxed);
     atomic_store_explicit(&room->disk_bytes, disk_bytes, memory_order_relaxed);
+    atomic_fetch_add(&room->looks, 1);
 }
 
 uint64_t room_kept(const struct room *room)

@@ -3,6 +3,10 @@
  *
  * Apart from that some room is left for the ledger, which is written as the last thing.
  *
+ * Where old files are removed to keep within a limit (retention.h), those that may go for the next
+ * file are room, too: what is more than the disk has never comes to be. Files are a fraction of it
+ * then, so that there is always one to go.
+ *
  * Files claim their whole length when they are prepared. A plan claims it at once, so that two
  * streams do not plan with the same room; every look at the disk then sets the figure right.
  * room_claim() is for the drains (no system call), the others are for the session's thread.
@@ -26,6 +30,13 @@ struct room {
     struct room_limits limits;
     int dir_fd;
     _Atomic uint64_t left_bytes; /* UINT64_MAX: not known */
+    /* of a ring of files, else 0 */
+    unsigned ring_files;         /* it holds so many at least, if the disk is what bounds it */
+    uint64_t ring_limit;         /* what its limits allow it; UINT64_MAX: not known */
+    _Atomic uint64_t ring_bytes; /* of its files, with those that are being written */
+    _Atomic uint64_t ring_spare; /* ... of those that may go */
+    _Atomic uint64_t file_most;  /* so long may a file be for that; UINT64_MAX: as it likes */
+    _Atomic unsigned looks;      /* how often it was looked at */
     /* as last looked at, for whoever watches; UINT64_MAX: not known */
     _Atomic uint64_t free_bytes, disk_bytes;
 };
@@ -38,6 +49,15 @@ void room_keep(struct room *room, uint64_t bytes, double percent);
 
 /* Look at the file system of dir_fd, which is borrowed. */
 void room_look(struct room *room, int dir_fd);
+
+/* So much is in the ring now, and may go from it. Any thread, one at a time. */
+void room_set_ring(struct room *room, uint64_t bytes, uint64_t spare);
+
+/* What the ring has and could have beside it, as last looked at; UINT64_MAX: not known. */
+uint64_t room_of_ring(const struct room *room);
+
+/* Is free at this instant, and need not be kept so; UINT64_MAX: not known. Any thread. */
+uint64_t room_free(const struct room *room);
 
 /* Bytes to be kept free there; for messages. */
 uint64_t room_kept(const struct room *room);

@@ -232,6 +232,7 @@ static int make_folders(struct session *session)
                                                 .root = session->own.root,
                                                 .session = session->id,
                                                 .books = &session->books,
+                                                .room = &session->room,
                                                 .streams = session->streams,
                                                 .count = session->count,
                                                 .root_fd = -1};

@@ -360,8 +360,10 @@ int start_retention(struct retention *retention, struct record_stream *const *st
         log_error("%s", text.s);
     for (unsigned i = 0; i < count && retention->root; i++)
         streams[i]->retention = retention;
-    if (r == 0 && retention->root) /* what was removed has made room */
+    if (r == 0 && retention->root) { /* what was removed has made room */
         room_look(streams[0]->room, streams[0]->room->dir_fd);
+        retention_say_room(retention);
+    }
     return r;
 }
 

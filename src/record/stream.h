@@ -211,6 +211,7 @@ struct record_stream {
     bool starved;                      /* no block or file was free since the frame last taken */
     uint64_t left_out_first, left_out; /* frames on purpose, since the one last taken: overload.h */
     bool no_room;                      /* the next file would go beyond what is to be kept free */
+    unsigned no_room_looks;            /* room->looks, when that began */
     bool stopping, finished;
     uint64_t last_wanted_cnt0; /* while stopping: what was newest at the request */
     int64_t start_ns;          /* monotonic */

@@ -36,8 +36,7 @@ void pace_note(struct pace *pace, uint64_t frames, bool is_all, int64_t now_ns);
  * faster. After ten seconds at 100 kHz, and a millisecond at least where its pace leaves half of the
  * FIFO for that: one that is silent for long costs little.
  */
-int64_t pace_sleep_ns(struct pace *pace, uint32_t depth, uint64_t frame_bytes,
-                      int64_t now_ns);
+int64_t pace_sleep_ns(struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t now_ns);
 
 /* Sleep until this monotonic time, or for so long, in ns; a signal that is handled ends it early.
  * What is past, or not above 0, is no sleep. */

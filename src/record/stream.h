@@ -202,10 +202,10 @@ struct record_stream {
     uint64_t next_seq, next_index;
     int64_t ending_since_ns; /* monotonic */
     int64_t last_flush_ns;   /* monotonic */
-    int64_t time_ns; /* POSIX time, read when timed_bytes of frames had not been taken yet */
-    uint64_t timed_bytes;
-    int64_t last_atime_ns; /* of the frame last taken in this run, 0 at its start */
-    uint64_t pending_lost; /* the next row tells of it: see loss.h */
+    int64_t time_ns;         /* POSIX time as it was read last */
+    uint64_t timed_bytes;    /* of frames that were taken since */
+    int64_t last_atime_ns;   /* of the frame last taken in this run, 0 at its start */
+    uint64_t pending_lost;   /* the next row tells of it: see loss.h */
     int32_t pending_flags;
     bool pending_reset;
     bool starved;                      /* no block or file was free since the frame last taken */

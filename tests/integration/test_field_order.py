@@ -62,6 +62,8 @@ def unthrottled_no_torn_frame_is_recorded_as_good():
         assert mine["expected"] == 150000, mine
         assert not session.ledger_of(path)["restarts"]
         assert mine["recorded"] > 0
+        # Frames share readings of the clock, but never one from before they were there.
+        assert (rows["RTIME"] > rows["ATIME"]).all(), (rows["RTIME"] - rows["ATIME"]).min()
         print(f"  depth {depth}: {mine['recorded']} of {mine['expected']} recorded, none torn")
 
 

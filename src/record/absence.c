@@ -31,9 +31,12 @@
 #include "record/loss.h"
 #include "record/setup.h"
 
-#define GONE_NS     1000000000ll /* then its file is closed */
-#define ROOM_NS     2000000000ll /* room that was given back is seen by then */
-#define KEYWORDS_NS 100000000ll  /* the time a program has to fill in keywords before its frames */
+#define GONE_NS       1000000000ll /* then its file is closed */
+#define ROOM_NS       2000000000ll /* room that was given back is seen by then */
+#define SLEEP_NS      1000000ll
+#define LONG_NS       2000000000ll /* then it is away for long */
+#define LONG_SLEEP_NS 10000000ll
+#define KEYWORDS_NS   100000000ll /* the time a program has to fill in keywords before its frames */
 
 /* While it is gone the old mapping is not looked at any more, whatever comes to be there. */
 static void begin(struct record_stream *s, int64_t now_ns)
@@ -264,4 +267,11 @@ void absence_step(struct record_stream *s, int64_t now_ns)
         go_on(s, now_ns);
     if (s->current && s->current->frames > 0 && now_ns - s->gone_since_ns > GONE_NS)
         handover_end_current(s, "SHMGONE", now_ns);
+}
+
+int64_t absence_sleep_ns(const struct record_stream *s, int64_t now_ns)
+{
+    int64_t since_ns = s->gone_since_ns > s->start_ns ? s->gone_since_ns : s->start_ns;
+
+    return s->fresh.fd < 0 && now_ns - since_ns > LONG_NS ? LONG_SLEEP_NS : SLEEP_NS;
 }

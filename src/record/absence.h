@@ -12,4 +12,8 @@
  * meanwhile. */
 void absence_step(struct record_stream *s, int64_t now_ns);
 
+/* The drain, while the segment is not there: how long until the next look, in ns. One that is away for
+ * long is looked for less often: a look costs some tens of microseconds. */
+int64_t absence_sleep_ns(const struct record_stream *s, int64_t now_ns);
+
 #endif

@@ -26,7 +26,6 @@
 #define REFUSALS_MAX         4u
 #define FLUSH_NS             1000000000ll
 #define PATH_CHECK_NS        100000000ll
-#define RETURN_SLEEP_NS      1000000ll /* between looks for a segment that went away */
 #define STARVED_SLEEP_NS     200000ll
 #define REFUSED_SLEEP_MIN_NS 20000ll
 #define REFUSED_SLEEP_MAX_NS 1000000ll
@@ -449,7 +448,7 @@ static void rest(struct record_stream *s, enum step step, int64_t now_ns)
         pace_sleep_for(STARVED_SLEEP_NS);
         break;
     case STEP_GONE:
-        pace_sleep_for(RETURN_SLEEP_NS);
+        pace_sleep_for(absence_sleep_ns(s, now_ns));
         break;
     default:
         break;

@@ -50,6 +50,13 @@ static size_t block_bytes(uint64_t share, size_t most)
     return block;
 }
 
+static uint64_t least_blocks(uint64_t frame, uint64_t block_bytes)
+{
+    uint64_t least = 2 * (frame / block_bytes + 2);
+
+    return least < DATA_BLOCKS_MIN ? DATA_BLOCKS_MIN : least;
+}
+
 /* Within buffer_bytes, or a little more: two frames always fit. At most blocks_max and rows_max
  * blocks, larger ones where that is too few. */
 static struct buffer_plan plan_buffers(uint64_t frame, uint64_t buffer_bytes, uint64_t blocks_max,
@@ -71,12 +78,25 @@ static struct buffer_plan plan_buffers(uint64_t frame, uint64_t buffer_bytes, ui
         plan.block_bytes /= 2;
     for (;; plan.block_bytes *= 2) {
         plan.blocks = share / plan.block_bytes;
-        least = 2 * (frame / plan.block_bytes + 2);
-        least = least < DATA_BLOCKS_MIN ? DATA_BLOCKS_MIN : least;
+        least = least_blocks(frame, plan.block_bytes);
         plan.blocks = plan.blocks < least ? least : plan.blocks;
         if (plan.blocks <= blocks_max)
             return plan;
     }
+}
+
+/* While a segment is there whose frames wait: rather somewhat fewer blocks than memory that has to be
+ * had and touched first, which takes longer than a shallow FIFO lasts. */
+static void keep_to_memory(const struct record_stream *s, uint64_t frame, struct buffer_plan *plan)
+{
+    uint64_t blocks = s->data_pool.memory_bytes / plan->block_bytes;
+    uint64_t rows = s->row_pool.memory_bytes / plan->row_bytes;
+
+    if (blocks < plan->blocks && blocks >= plan->blocks / 2 &&
+        blocks >= least_blocks(frame, plan->block_bytes))
+        plan->blocks = blocks;
+    if (rows < plan->rows && rows >= plan->rows / 2 && rows >= ROW_BLOCKS_MIN)
+        plan->rows = rows;
 }
 
 /* What the system could give without harm, in bytes. */
@@ -369,6 +389,7 @@ int stream_reshape(struct record_stream *s, struct dao_text *text)
             plan_buffers(frame, s->buffer_bytes, blocks_of_queue(&s->data_queue),
                          blocks_of_queue(&s->row_queue));
 
+        keep_to_memory(s, frame, &plan);
         r = cut_buffers(s, frame, &plan);
         if (r < 0)
             snprintf(text->s, sizeof text->s, "no memory for two frames of %llu MiB",

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/pace.h"
+#include "record/absence.h"
 #include "record/account.h"
 #include "record/rolling.h"
+#include "record/setup.h"
 #include "record/staging.h"
 
 #define BLOCK 8192u
@@ -327,6 +329,61 @@ START_TEST(a_silent_source_costs_little_and_the_wait_for_it_is_no_pace)
 }
 END_TEST
 
+/* ---- a segment that appears late ---- */
+
+START_TEST(a_segment_that_is_away_for_long_is_looked_for_less_often)
+{
+    static struct record_stream s = {.fresh.fd = -1, .start_ns = 100 * SECOND};
+
+    ck_assert_int_eq(absence_sleep_ns(&s, 101 * SECOND), MS);
+    ck_assert_int_eq(absence_sleep_ns(&s, 103 * SECOND), 10 * MS);
+    s.gone_since_ns = 200 * SECOND;
+    ck_assert_int_eq(absence_sleep_ns(&s, 201 * SECOND), MS);
+    ck_assert_int_eq(absence_sleep_ns(&s, 203 * SECOND), 10 * MS);
+    s.fresh.fd = 5; /* it is there, and will be gone on with */
+    ck_assert_int_eq(absence_sleep_ns(&s, 203 * SECOND), MS);
+}
+END_TEST
+
+/* How many blocks of memory there are after a stream was set up for slopes and a camera came. */
+static uint32_t blocks_for_camera(uint64_t buffer_bytes, uint32_t width, const void **ret_old,
+                                  const void **ret_new)
+{
+    static struct record_stream s;
+    struct dao_text text;
+    uint32_t count;
+
+    memset(&s, 0, sizeof s);
+    s = (struct record_stream){
+        .path = "/dev/shm/wfs.im.shm", .host = "h", .session = "s", .dir_fd = -1};
+    s.segment = s.fresh = (struct dao_segment){.fd = -1, .guard_index = -1};
+    account_init(&s.account);
+    ck_assert_int_eq(stream_name(&s, &text), 0);
+    ck_assert_int_eq(stream_allocate_later(&s, 388, buffer_bytes, &text), 0);
+    *ret_old = s.data_pool.memory;
+    ck_assert_int_eq(dao_geometry_make(&s.fresh.geo, 2, (uint32_t[]){width, width, 0},
+                                       _DATATYPE_UINT16, 32, 0, NULL),
+                     0);
+    ck_assert_int_eq(stream_reshape(&s, &text), 0);
+    *ret_new = s.data_pool.memory;
+    count = s.data_pool.count;
+    ck_assert_uint_ge(count * s.data_pool.block_bytes, 2 * 2 * width * width);
+    stream_close(&s);
+    account_fini(&s.account);
+    return count;
+}
+
+START_TEST(what_a_late_segment_needs_is_cut_of_the_memory_that_is_there)
+{
+    const void *before, *after;
+
+    ck_assert_uint_eq(blocks_for_camera(64 << 20, 800, &before, &after), 27); /* not 31 */
+    ck_assert_ptr_eq(before, after);
+    /* Two frames fit always. */
+    ck_assert_uint_ge(blocks_for_camera(1 << 20, 2000, &before, &after), 6);
+}
+END_TEST
+
 /* ---- the account ---- */
 
 START_TEST(expected_is_recorded_and_lost_over_every_run)
@@ -570,6 +627,8 @@ int main(void)
     tcase_add_test(tcase, a_pause_does_not_make_a_drain_sleep_through_what_follows);
     tcase_add_test(tcase, frames_taken_in_several_looks_are_as_fast_as_they_came);
     tcase_add_test(tcase, a_faster_pace_is_followed_at_once_and_a_slower_one_in_time);
+    tcase_add_test(tcase, a_segment_that_is_away_for_long_is_looked_for_less_often);
+    tcase_add_test(tcase, what_a_late_segment_needs_is_cut_of_the_memory_that_is_there);
     tcase_add_test(tcase, a_silent_source_costs_little_and_the_wait_for_it_is_no_pace);
     tcase_add_test(tcase, counts_may_pass_the_sign_bit);
     tcase_add_test(tcase, expected_is_recorded_and_lost_over_every_run);

@@ -132,6 +132,9 @@ static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
         if (capacity == 0)
             return 0;
     }
+    if (s->rate_hz <= 0.0)
+        capacity = rolling_fair(&s->config.rolling, parts, capacity,
+                                atomic_load_explicit(&s->room->left_bytes, memory_order_relaxed));
     capacity = fit_ring(s, capacity);
     *ret_least = least_of(capacity);
     if (atomic_load_explicit(&s->is_waiting, memory_order_relaxed))

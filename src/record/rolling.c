@@ -3,6 +3,20 @@
 
 #define FIRST_FRAMES 10000u
 #define FIRST_BYTES  (64ull << 20)
+#define FIRST_HZ     1e5 /* faster than any source that is to reach a boundary */
+
+#define FIRST_PART 16u /* of the room that is left */
+
+/* Frames of a file of a stream whose rate is not known yet. */
+static uint64_t first_capacity(const struct rolling_limits *limits, uint64_t frame_bytes)
+{
+    uint64_t first = rolling_smaller(FIRST_FRAMES, FIRST_BYTES / frame_bytes);
+    double frames = FIRST_HZ * (double)limits->time_ns / 1e9;
+
+    if (limits->together && frames > (double)first)
+        return frames < 1e15 ? (uint64_t)frames : UINT64_MAX;
+    return first < 2 ? 2 : first;
+}
 
 uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits_parts *parts,
                           double rate_hz)
@@ -13,9 +27,7 @@ uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits
     if (limits->frames) {
         capacity = rolling_smaller(capacity, limits->frames);
     } else if (rate_hz <= 0.0) {
-        uint64_t first = rolling_smaller(FIRST_FRAMES, FIRST_BYTES / parts->frame_bytes);
-
-        capacity = rolling_smaller(capacity, first < 2 ? 2 : first);
+        capacity = rolling_smaller(capacity, first_capacity(limits, parts->frame_bytes));
     }
     if (limits->time_ns && rate_hz > 0.0) {
         double spare = limits->together ? 1.25 : 1.05; /* it is to reach the boundary */
@@ -25,6 +37,20 @@ uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits
             capacity = (uint64_t)frames;
     }
     return capacity ? capacity : 1;
+}
+
+uint64_t rolling_fair(const struct rolling_limits *limits, const struct fits_parts *parts,
+                      uint64_t capacity, uint64_t left_bytes)
+{
+    struct rolling_limits alone = *limits;
+    uint64_t fair, small;
+
+    if (!limits->together || left_bytes == UINT64_MAX)
+        return capacity;
+    alone.together = false;
+    small = rolling_capacity(&alone, parts, 0.0);
+    fair = fits_plan_capacity_of(parts, left_bytes / FIRST_PART);
+    return rolling_smaller(capacity, fair > small ? fair : small);
 }
 
 int64_t rolling_boundary(const struct rolling_limits *limits, int64_t at_ns)

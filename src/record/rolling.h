@@ -16,8 +16,9 @@ struct rolling_limits {
     uint64_t frames; /* 0: no limit */
     uint64_t bytes;  /* finished file, tables included; 0: the default */
     int64_t time_ns; /* 0: no limit */
-    bool
-        together; /* files end at whole multiples of time_ns since 1970, UTC: all streams at once */
+    /* Files end at whole multiples of time_ns since 1970, UTC: all streams at once. Without a
+     * limit in time it means nothing. */
+    bool together;
 };
 
 /* Of two limits. */
@@ -30,11 +31,18 @@ static inline uint64_t rolling_smaller(uint64_t a, uint64_t b)
  * Capacity in frames of a stream's next file: the smallest of the limits; the time limit counts as
  * rate x time x 1.05 (1.25 where files end together). While the rate is unknown (<= 0) and no limit
  * in frames was given, a small first file (10 000 frames or 64 MiB, at least two frames), so that
- * thirty slow streams do not claim tens of GB. Never 0: a frame larger than the size limit gets a
- * file of its own.
+ * thirty slow streams do not claim tens of GB; where files end together one that reaches the
+ * boundary also at 100 kHz, since it is not to end before that. Never 0: a frame larger than the
+ * size limit gets a file of its own.
  */
 uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits_parts *parts,
                           double rate_hz);
+
+/* A capacity that was planned without knowing the rate, of which so much room is left (UINT64_MAX:
+ * not known): where files end together a sixteenth of it at most, so that streams to come find some,
+ * too, but never less than a file that ends alone. */
+uint64_t rolling_fair(const struct rolling_limits *limits, const struct fits_parts *parts,
+                      uint64_t capacity, uint64_t left_bytes);
 
 /* The first boundary behind `at_ns` (both POSIX) where files are to end together, or INT64_MAX. */
 int64_t rolling_boundary(const struct rolling_limits *limits, int64_t at_ns);

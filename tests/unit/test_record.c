@@ -185,6 +185,43 @@ START_TEST(the_first_file_is_small_until_the_rate_is_known)
 }
 END_TEST
 
+START_TEST(a_first_file_that_is_to_end_with_others_reaches_the_boundary)
+{
+    struct rolling_limits limits = {.time_ns = 60000000000ll, .together = true};
+
+    /* not before the size limit, at 100 kHz all the same */
+    ck_assert_uint_eq(rolling_capacity(&limits, &camera, 0.0),
+                      fits_plan_capacity_within(&camera, ROLLING_BYTES_DEFAULT));
+    limits.time_ns = 1000000000;
+    ck_assert_uint_eq(rolling_capacity(&limits, &vector, 0.0), 100000);
+    limits.time_ns = 1000000; /* never smaller than one alone */
+    ck_assert_uint_eq(rolling_capacity(&limits, &vector, 0.0), 10000);
+    limits = (struct rolling_limits){.time_ns = 1000000000, .frames = 77, .together = true};
+    ck_assert_uint_eq(rolling_capacity(&limits, &vector, 0.0), 77);
+    limits = (struct rolling_limits){.together = true}; /* there is no boundary */
+    ck_assert_uint_eq(rolling_capacity(&limits, &vector, 0.0), 10000);
+}
+END_TEST
+
+START_TEST(a_first_file_that_ends_with_others_leaves_them_room)
+{
+    struct rolling_limits limits = {.time_ns = 60000000000ll, .together = true};
+    uint64_t capacity = rolling_capacity(&limits, &camera, 0.0);
+    struct fits_plan plan;
+    uint64_t fair = rolling_fair(&limits, &camera, capacity, 3ull << 30);
+
+    fits_plan_make(&plan, &camera, fair);
+    ck_assert_uint_le(plan.file_bytes, (3ull << 30) / 16);
+    ck_assert_uint_gt(fair, (64u << 20) / 1280000);
+    ck_assert_uint_lt(fair, capacity);
+    ck_assert_uint_eq(rolling_fair(&limits, &camera, capacity, 100u << 20), (64u << 20) / 1280000);
+    ck_assert_uint_eq(rolling_fair(&limits, &camera, capacity, 64ull << 30), capacity);
+    ck_assert_uint_eq(rolling_fair(&limits, &camera, capacity, UINT64_MAX), capacity);
+    limits.together = false;
+    ck_assert_uint_eq(rolling_fair(&limits, &camera, 50, 1), 50);
+}
+END_TEST
+
 START_TEST(a_first_file_holds_two_frames_however_large_they_are)
 {
     struct fits_parts huge = camera;
@@ -619,6 +656,8 @@ int main(void)
                    a_block_that_was_flushed_to_its_last_byte_is_still_handed_over_at_the_end);
     tcase_add_test(tcase, blocks_held_ahead_move_to_the_next_file);
     tcase_add_test(tcase, the_first_file_is_small_until_the_rate_is_known);
+    tcase_add_test(tcase, a_first_file_that_is_to_end_with_others_reaches_the_boundary);
+    tcase_add_test(tcase, a_first_file_that_ends_with_others_leaves_them_room);
     tcase_add_test(tcase, a_first_file_holds_two_frames_however_large_they_are);
     tcase_add_test(tcase, the_smallest_limit_gives_the_capacity);
     tcase_add_test(tcase, a_frame_larger_than_the_size_limit_still_gets_a_file);

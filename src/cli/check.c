@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/record.h"
 #include "config/config.h"
 #include "lib/segment.h"
 
@@ -106,6 +107,9 @@ static void print_summary(const struct config *config)
         else
             print_segment(&config->sources[i]);
     }
+    if (!config->eager_start && !*config->control)
+        printf("note: eager_start: false waits for `daorec ctl start`: give control, or record's "
+               "option --control\n");
     note_cpus("daq_affinity", &config->daq_cpus);
     note_cpus("sink_affinity", &config->sink_cpus);
 }
@@ -113,11 +117,15 @@ static void print_summary(const struct config *config)
 static int check_file(const char *path, bool quiet)
 {
     struct config_mistakes mistakes = {0};
+    struct record_plan plan = {0};
     struct config config;
     int r = config_load(&config, path, true, &mistakes);
 
     config_mistakes_print(&mistakes);
     config_mistakes_free(&mistakes);
+    if (r == 0) /* each value is right; do they go together? */
+        r = record_plan_make(&plan, &config);
+    record_plan_free(&plan);
     if (r == -ENOMEM)
         log_error("check: %s", strerror(ENOMEM));
     if (r == 0 && !quiet)

@@ -25,7 +25,7 @@ struct record_options {
     struct config config;
     const char *file, *cpus, *writer_cpus, *io;
     bool no_direct, print_config, json, quiet, verbose;
-    bool all, roll_together, idle;
+    bool idle;
 };
 
 #define OFF(member) offsetof(struct record_options, member)
@@ -47,13 +47,14 @@ static const struct option_spec specs[] = {
      "next file at this size (default 1GiB)", 65536, 7e13},
     {"roll-time", 0, OPTION_DURATION, OFF(config.rollover.time_ns), "T",
      "next file after T (default 10min)", 1e6, 9e18},
-    {"roll-together", 0, OPTION_FLAG, OFF(roll_together), NULL,
+    {"roll-together", 0, OPTION_FLAG, OFF(config.roll_together), NULL,
      "all streams' files end at multiples of --roll-time, UTC", 0, 0},
     {"backlog", 0, OPTION_FLAG, OFF(config.backlog), NULL,
      "also the intact frames already in the FIFO", 0, 0},
     {"wait", 0, OPTION_DURATION_OR_FLAG, OFF(config.wait_ns), "T",
      "wait for a segment to appear (several: for the first; others are picked up later)", 0, 0},
-    {"all", 0, OPTION_FLAG, OFF(all), NULL, "record nothing before all segments are there", 0, 0},
+    {"all", 0, OPTION_FLAG, OFF(config.all), NULL, "record nothing before all segments are there",
+     0, 0},
     {"latency", 0, OPTION_DURATION, OFF(config.latency_ns), "T",
      "take frames T after they were published at the latest (default 100ms)", 1e4, 1e9},
     {"buffer", 0, OPTION_BYTES, OFF(config.buffer_bytes), "S",
@@ -133,19 +134,19 @@ static bool is_given(const char *option)
     return false;
 }
 
-/* NULL: there is none, neither as an option nor in the file. */
-static const char *text_of(const char *option, const char *value)
+/* NULL: there is none. */
+static const char *text_of(const char *value)
 {
-    return *value || is_given(option) ? value : NULL;
+    return *value ? value : NULL;
 }
 
 /* An empty command is one that a script has lost. */
 static int take_hooks(struct hooks_config *ret, const struct config *config)
 {
     *ret = (struct hooks_config){
-        .commands = {[HOOK_FILE_CLOSED] = text_of("on-file-closed", config->hook_file_closed),
-                     [HOOK_LOSS] = text_of("on-loss", config->hook_loss),
-                     [HOOK_LOW_DISK] = text_of("on-low-disk", config->hook_low_disk)},
+        .commands = {[HOOK_FILE_CLOSED] = text_of(config->hook_file_closed),
+                     [HOOK_LOSS] = text_of(config->hook_loss),
+                     [HOOK_LOW_DISK] = text_of(config->hook_low_disk)},
         .low_bytes = config->low_disk.bytes,
         .low_percent = config->low_disk.percent,
     };
@@ -169,6 +170,10 @@ static int take_words(struct record_options *options, struct config_mistakes *mi
 
     if (options->no_direct)
         config->direct = false;
+    if (options->idle)
+        config->eager_start = false;
+    if (is_given("control") && !*config->control)
+        config->control = CONFIG_CONTROL_DEFAULT;
     if (options->cpus)
         r = config_set_option(config, "cpu", options->cpus, mistakes);
     if (r == 0 && options->writer_cpus)
@@ -223,14 +228,13 @@ static int plan_session(struct planned *planned)
     struct session_config *session = &planned->plan.session;
     int r = record_plan_make(&planned->plan, &options->config);
 
+    if (r == 0)
+        r = record_plan_check_cpus(&options->config);
     if (r < 0)
         return r;
     session->json = options->json;
     session->quiet = options->quiet;
-    session->all = options->all;
-    session->descriptors = text_of("control", options->config.control) ? CONTROL_CLIENTS_MAX : 0;
-    for (unsigned i = 0; i < session->path_count; i++)
-        planned->plan.each[i].rolling.together = options->roll_together;
+    session->descriptors = *options->config.control ? CONTROL_CLIENTS_MAX : 0;
     return take_hooks(&session->hooks, &options->config);
 }
 
@@ -280,17 +284,18 @@ static const struct session_config *reload(void *ctx, struct dao_text *text)
 static int run_steered(const struct session_config *session, struct recording *recording)
 {
     const struct record_options *options = &recording->planned->options;
-    const char *control = text_of("control", options->config.control);
-    struct supervisor_setup setup = {.idle =
-                                         control && (options->idle || !options->config.eager_start),
+    const char *control = options->config.control;
+    struct supervisor_setup setup = {.idle = !options->config.eager_start,
                                      .reload = options->file ? reload : NULL,
                                      .ctx = recording};
     struct steering steering = {0};
     struct dao_text text = {""};
     int status;
 
-    if (!control)
+    if (!*control)
         return supervisor_run(session, &setup);
+    if (strcmp(control, CONFIG_CONTROL_DEFAULT) == 0)
+        control = NULL;
     if (steering_open(&steering, control, &text) < 0) {
         log_error("%s", text.s);
         return EXIT_FAILED;
@@ -322,12 +327,12 @@ static int run_watched(struct session_config *session, const struct watched_opti
 
 static int check_idle(const struct record_options *options)
 {
-    if ((!options->idle && options->config.eager_start) ||
-        text_of("control", options->config.control))
+    char name[600];
+
+    if (options->config.eager_start || *options->config.control)
         return 0;
-    fprintf(stderr, "daorec record: %s waits for `daorec ctl start`: give %s, too\n",
-            options->idle ? "--idle" : "eager_start: false",
-            options->idle ? "--control" : "control");
+    fprintf(stderr, "%s: it waits for `daorec ctl start`: give control or --control, too\n",
+            config_name_of(&options->config, "idle", name, sizeof name));
     return -EINVAL;
 }
 
@@ -335,8 +340,8 @@ static int run(struct recording *recording)
 {
     struct record_options *options = &recording->planned->options;
     const struct watched_options watching = {
-        .metrics = text_of("metrics", options->config.metrics_listen),
-        .metrics_file = text_of("metrics-file", options->config.metrics_textfile),
+        .metrics = text_of(options->config.metrics_listen),
+        .metrics_file = text_of(options->config.metrics_textfile),
         .quiet = options->quiet,
     };
     int r = check_idle(options), status = EXIT_WRONG_USAGE;

@@ -1,5 +1,6 @@
 /*
- * record.h - a configuration as the session takes it. Main thread, before the session.
+ * record.h - a configuration as the session takes it, for `record`, and for `check` to know whether
+ * it does. Main thread, before the session, and at each reload.
  */
 #ifndef DAOREC_CLI_RECORD_H
 #define DAOREC_CLI_RECORD_H
@@ -15,8 +16,10 @@ struct record_plan {
 };
 
 /* Everything in the plan is borrowed from the configuration, or freed by record_plan_free(). 0;
- * -EINVAL after a line that says what does not go together on this machine; -ENOMEM. */
+ * -EINVAL after a line that says what does not go together; -ENOMEM. */
 int record_plan_make(struct record_plan *ret, const struct config *config);
+/* Has this machine the CPUs? 0; -EINVAL after a line that says which not. */
+int record_plan_check_cpus(const struct config *config);
 void record_plan_free(struct record_plan *plan); /* safe on a zeroed one */
 
 #endif

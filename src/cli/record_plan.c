@@ -6,6 +6,8 @@
 #include "base/units.h"
 #include "cli/record.h"
 
+#define NAME_BYTES 600 /* of what a message begins with */
+
 static void make_stream(struct stream_config *ret, const struct config *config,
                         const struct config_source *source, const struct stream_keywords *keywords)
 {
@@ -22,7 +24,7 @@ static void make_stream(struct stream_config *ret, const struct config *config,
         .unit = source->unit,
         .keywords = keywords,
         .rolling = {source->rollover.frames, source->rollover.bytes, source->rollover.time_ns,
-                    false},
+                    config->roll_together},
         .frames_wanted = source->samples,
         .duration_ns = config->duration_ns,
         .backlog = config->backlog,
@@ -34,10 +36,10 @@ static void make_stream(struct stream_config *ret, const struct config *config,
 }
 
 /* CPUs that are not there would be gone without, after one warning: less than was asked for. */
-static int check_cpus(const char *option, const cpu_set_t *cpus)
+static int check_cpus(const struct config *config, const char *option, const cpu_set_t *cpus)
 {
     cpu_set_t own, missing;
-    char list[256];
+    char list[256], name[NAME_BYTES];
 
     if (sched_getaffinity(0, sizeof own, &own) != 0)
         return 0;
@@ -45,28 +47,52 @@ static int check_cpus(const char *option, const cpu_set_t *cpus)
     CPU_XOR(&missing, cpus, &own);
     if (CPU_COUNT(&missing) == 0)
         return 0;
-    fprintf(stderr, "daorec record: %s %s: not of this machine's CPUs; see `nproc`\n", option,
+    fprintf(stderr, "%s %s: not of this machine's CPUs; see `nproc`\n",
+            config_name_of(config, option, name, sizeof name),
             config_format_cpus(&missing, list, sizeof list));
     return -EINVAL;
 }
 
+int record_plan_check_cpus(const struct config *config)
+{
+    int r = check_cpus(config, "cpu", &config->daq_cpus);
+
+    return r == 0 ? check_cpus(config, "cpu-writer", &config->sink_cpus) : r;
+}
+
 /* A limit in bytes wants files that are small against it. */
-static int fit_files(const struct session_config *session, struct stream_config *stream)
+static int fit_files(const struct config *config, const struct session_config *session,
+                     struct stream_config *stream)
 {
     uint64_t fair = retention_file_bytes(&session->retention, session->path_count);
     uint64_t *bytes = &stream->rolling.bytes;
-    char limit[32], size[32], least[32];
+    char limit[32], size[32], least[32], name[NAME_BYTES];
 
     if (*bytes == 0)
         *bytes = fair < ROLLING_BYTES_DEFAULT ? fair : ROLLING_BYTES_DEFAULT;
     if (*bytes / 4 * 3 <= fair) /* three files: see retention_file_bytes() */
         return 0;
     fprintf(stderr,
-            "daorec record: --keep-size %s: of files of --roll-size %s each stream needs three; "
-            "give %s or more, or smaller files\n",
+            "%s %s: of files of %s each stream needs three; give %s or more, or smaller files "
+            "(file_rollover.size, --roll-size)\n",
+            config_name_of(config, "keep-size", name, sizeof name),
             units_format_bytes(limit, sizeof limit, session->retention.bytes),
             units_format_bytes(size, sizeof size, *bytes),
             units_format_bytes(least, sizeof least, 3 * *bytes * session->path_count));
+    return -EINVAL;
+}
+
+/* Each stream has its own limit in time, or none. */
+static int check_boundary(const struct config *config, const struct config_source *source)
+{
+    char name[NAME_BYTES];
+
+    if (!config->roll_together || source->is_file || source->rollover.time_ns > 0)
+        return 0;
+    fprintf(stderr,
+            "%s: files of %s would never end together with others, since no time ends them; give "
+            "file_rollover.time or --roll-time\n",
+            config_name_of(config, "roll-together", name, sizeof name), source->path);
     return -EINVAL;
 }
 
@@ -91,6 +117,7 @@ static void make_session(struct record_plan *plan, const struct config *config)
         .wait_ns = config->wait_ns,
         .buffer_bytes = config->buffer_bytes,
         .lock_memory = config->lock_memory,
+        .all = config->all,
         .engine = engines[config->io],
     };
     for (size_t i = 0; i < config->source_count; i++) {
@@ -118,11 +145,10 @@ int record_plan_make(struct record_plan *ret, const struct config *config)
     if (!ret->paths || !ret->each || !ret->files)
         return -ENOMEM;
     make_session(ret, config);
-    r = check_cpus("--cpu", &config->daq_cpus);
-    if (r == 0)
-        r = check_cpus("--cpu-writer, sink_affinity", &config->sink_cpus);
+    for (size_t i = 0; i < config->source_count && r == 0; i++)
+        r = check_boundary(config, &config->sources[i]);
     for (unsigned i = 0; i < ret->session.path_count && r == 0; i++)
-        r = fit_files(&ret->session, &ret->each[i]);
+        r = fit_files(config, &ret->session, &ret->each[i]);
     return r;
 }
 

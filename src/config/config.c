@@ -56,11 +56,15 @@ void config_free(struct config *config)
 
 /* ---- reading ---- */
 
+static const char *name_of_file(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
 int config_load(struct config *ret, const char *path, bool needs_sources,
                 struct config_mistakes *mistakes)
 {
-    struct config_reading reading = {ret, strcmp(path, "-") == 0 ? "standard input" : path,
-                                     mistakes, false};
+    struct config_reading reading = {ret, name_of_file(path), mistakes, false};
     size_t bytes = 0;
     const char *text;
 
@@ -96,6 +100,8 @@ void config_override(struct config *config, const char *option)
 {
     const struct config_key *all = find_option(option);
 
+    if (all)
+        config->lines[config_key_index(all)] = 0;
     for (unsigned i = 0; i < config_key_count && all; i++) {
         const struct config_key *key = &config_keys[i];
 
@@ -109,6 +115,21 @@ void config_override(struct config *config, const char *option)
             source->given &= ~(1ull << i);
         }
     }
+}
+
+const char *config_name_of(const struct config *config, const char *option, char *buf,
+                           size_t buf_bytes)
+{
+    const struct config_key *key = find_option(option);
+    unsigned line = key ? config->lines[config_key_index(key)] : 0;
+    char path[128];
+
+    if (line > 0)
+        snprintf(buf, buf_bytes, "%s:%u: %s", name_of_file(config->file), line,
+                 config_key_path(key, path, sizeof path));
+    else
+        snprintf(buf, buf_bytes, "daorec record: --%s", option);
+    return buf;
 }
 
 int config_set_option(struct config *config, const char *option, const char *text,

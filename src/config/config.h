@@ -27,6 +27,9 @@
 #define CONFIG_SOURCES_MAX    1000u
 #define CONFIG_KEYS_MAX       64 /* rows of the table: one bit each in `given` */
 
+#define CONFIG_CONTROL_DEFAULT "true"
+#define CONFIG_CONTROL_MAX     107u /* bytes of a socket's path */
+
 enum config_io {
     CONFIG_IO_AUTO,
     CONFIG_IO_URING,
@@ -82,7 +85,9 @@ struct config {
     bool lock_memory;              /* keep the process out of swap */
     bool eager_start;              /* a session begins when the program does */
     bool backlog;
-    int64_t wait_ns; /* for segments: 0 not, INT64_MAX for ever */
+    int64_t wait_ns;    /* for segments: 0 not, INT64_MAX for ever */
+    bool all;           /* record nothing before all segments are there */
+    bool roll_together; /* files end at whole multiples of their time, UTC */
     int64_t latency_ns;
     struct config_overload overload;
     int io; /* enum config_io */
@@ -91,14 +96,14 @@ struct config {
     uint64_t keep_files, keep_bytes; /* 0: no limit */
     int64_t keep_time_ns;
     const char *origin, *telescope, *instrument, *observer, *object; /* "": no such card */
-    const char *control;                                             /* "": none */
+    const char *control; /* "": none; CONFIG_CONTROL_DEFAULT: where `daorec ctl` looks for it */
     const char *metrics_listen, *metrics_textfile;
     const char *hook_file_closed, *hook_loss, *hook_low_disk;
     struct option_amount low_disk; /* what a low disk is */
     /* kept here */
     size_t source_room;
     uint64_t given;                  /* a bit a row of the table: it stands in the file */
-    unsigned lines[CONFIG_KEYS_MAX]; /* where */
+    unsigned lines[CONFIG_KEYS_MAX]; /* where; 0: it does not, or an option says something else */
     void **blocks;                   /* what strings and sources lie in */
     size_t block_count;
 };
@@ -136,6 +141,11 @@ void config_mistakes_free(struct config_mistakes *mistakes);
 /* This option of `record` ("roll-size") has set what its key says: it holds for all sources now,
  * whatever the file says of them. Options without a key change nothing here. */
 void config_override(struct config *config, const char *option);
+
+/* Who said what this option of `record` is about, for messages: "night.yaml:12: keep.size", or
+ * "daorec record: --keep-size". Returns buf. */
+const char *config_name_of(const struct config *config, const char *option, char *buf,
+                           size_t buf_bytes);
 
 /* Parse text as this option's key takes it. 0; -EINVAL after mistakes; -ENOMEM. */
 int config_set_option(struct config *config, const char *option, const char *text,

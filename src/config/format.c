@@ -24,6 +24,9 @@ static const struct type {
                         "a port such as 9464, or an address and a port such as 127.0.0.1:9464",
                         sizeof(char *)},
     [CONFIG_COMMAND] = {"command", "a command for the shell", sizeof(char *)},
+    [CONFIG_PROM] = {"name for node_exporter", "a path that ends in .prom", sizeof(char *)},
+    [CONFIG_SOCKET] = {"path of a socket", "true (where daorec ctl looks for it), false, or a path",
+                       sizeof(char *)},
     [CONFIG_COUNT] = {"whole number", "a whole number", sizeof(uint64_t)},
     [CONFIG_BYTES] = {"size", "a size such as 64MiB or 1.5GB", sizeof(uint64_t)},
     [CONFIG_DURATION] = {"duration", "a duration such as 500ms, 10s or 5min", sizeof(int64_t)},
@@ -176,6 +179,16 @@ static const char *format_amount(const struct option_amount *amount, char *buf, 
     return buf;
 }
 
+static const char *format_socket(const char *path, char *buf, size_t buf_bytes)
+{
+    bool is_word = !*path || strcmp(path, CONFIG_CONTROL_DEFAULT) == 0;
+
+    if (!is_word)
+        return config_format_text(path, false, buf, buf_bytes);
+    snprintf(buf, buf_bytes, *path ? "true" : "false");
+    return buf;
+}
+
 const char *config_format(const struct config_key *key, const void *place, char *buf,
                           size_t buf_bytes)
 {
@@ -206,6 +219,8 @@ const char *config_format(const struct config_key *key, const void *place, char 
         return buf;
     case CONFIG_AMOUNT:
         return format_amount(place, buf, buf_bytes);
+    case CONFIG_SOCKET:
+        return format_socket(*(const char *const *)place, buf, buf_bytes);
     case CONFIG_OVERLOAD:
         return format_overload(place, buf, buf_bytes);
     default:

@@ -17,6 +17,8 @@ enum config_type {
     CONFIG_URI,      /* const char * */
     CONFIG_ADDRESS,  /* const char *: host:port */
     CONFIG_COMMAND,  /* const char *; its $VAR are the shell's */
+    CONFIG_PROM,     /* const char *: of a file that node_exporter reads */
+    CONFIG_SOCKET,   /* const char *: its path; "true": CONFIG_CONTROL_DEFAULT; "false": "" */
     CONFIG_COUNT,    /* uint64_t */
     CONFIG_BYTES,    /* uint64_t */
     CONFIG_DURATION, /* int64_t, ns */

@@ -62,7 +62,6 @@ static void inherit(const struct config *config, struct config_source *source)
     }
 }
 
-/* A name alone would be taken for one in the folder where the recorder happens to run. */
 static void settle_path(struct config_reading *reading, struct config_source *source)
 {
     const char *path = strstr(source->uri, "://");
@@ -82,6 +81,7 @@ static void check_file(struct config_reading *reading, const struct config_sourc
 {
     const char *base = find_base_of(source->path);
     char path[128];
+    struct stat st;
 
     if (!*base || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
         config_mistake(reading, source->line, "sources.uri", "'%.100s' names no file; give one",
@@ -96,6 +96,9 @@ static void check_file(struct config_reading *reading, const struct config_sourc
             reading, source->line, "sources.uri",
             "'%.100s' has a name of more than %d characters; link it under a shorter one",
             source->uri, COPIES_NAME_MAX);
+    else if (stat(source->path, &st) == 0 && !S_ISREG(st.st_mode))
+        config_mistake(reading, source->line, "sources.uri",
+                       "'%.100s' is no regular file; give one, only such are copied", source->uri);
     for (unsigned i = 0; i < config_key_count; i++)
         if (config_is_of_source(&config_keys[i]) && source->given & 1ull << i &&
             strcmp(config_keys[i].name, "uri") != 0 && config_keys[i].type != CONFIG_ROLL)

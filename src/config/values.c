@@ -40,6 +40,14 @@ static int check_range(const struct config_key *key, const char *text, double va
     return refuse(why, text, value < key->min ? "is too small" : "is too large");
 }
 
+/* 010 is ten here, eight to YAML 1.1, and a mistake to who reads it. */
+static int check_zero(const char *text, char *why)
+{
+    return text[0] == '0' && isdigit((unsigned char)text[1])
+               ? refuse(why, text, "begins with a zero, which may mean octal")
+               : 0;
+}
+
 static int parse_number(const struct config_key *key, const char *text, void *place, char *why)
 {
     uint64_t number = 0;
@@ -53,6 +61,8 @@ static int parse_number(const struct config_key *key, const char *text, void *pl
         return refuse(why, text, "is too large");
     if (r < 0)
         return refuse_kind(key, text, why);
+    if (check_zero(text, why) < 0)
+        return -EINVAL;
     r = check_range(key, text, is_time ? (double)ns : (double)number, why);
     if (r == 0 && is_time)
         *(int64_t *)place = ns;
@@ -82,8 +92,10 @@ static int parse_amount(const struct config_key *key, const char *text, struct o
     size_t length = strlen(text);
     struct option_amount amount = {0, 0.0};
     char *end;
-    int r;
+    int r = check_zero(text, why);
 
+    if (r < 0)
+        return r;
     if (length == 0 || text[length - 1] != '%') {
         r = units_parse_bytes(text, &amount.bytes);
         if (r < 0)
@@ -154,7 +166,7 @@ static int parse_overload(const struct config_key *key, const char *text,
         overload.policy = (enum config_policy)i;
         if (i == CONFIG_DECIMATE) {
             if (units_parse_count(rest, &overload.each) < 0 || overload.each < 2 ||
-                overload.each > 1000000)
+                overload.each > 1000000 || check_zero(rest, why) < 0)
                 return refuse(why, text, "does not say to which part, such as decimate 4");
         } else if (*rest) {
             return refuse(why, text, "takes no number");
@@ -246,6 +258,28 @@ static int check_uri(const char *text, char *why)
     return scheme[4] ? 0 : refuse(why, text, "names nothing");
 }
 
+static int check_prom(const struct config_key *key, const char *text, char *why)
+{
+    size_t length = strlen(text);
+
+    return length <= 5 || strcmp(text + length - 5, ".prom") != 0 ? refuse_kind(key, text, why) : 0;
+}
+
+/* A word becomes what it stands for. */
+static int check_socket(const struct config_key *key, const char **text, char *why)
+{
+    bool is_wanted = false;
+
+    if (**text && parse_bool(key, *text, &is_wanted, why) == 0)
+        *text = is_wanted ? CONFIG_CONTROL_DEFAULT : "";
+    return strlen(*text) > CONFIG_CONTROL_MAX ? refuse(why, *text, "is too long for a socket") : 0;
+}
+
+static int check_command(const char *text, char *why)
+{
+    return text[strspn(text, " \t\n")] ? 0 : refuse(why, text, "is no command");
+}
+
 static int parse_text(const struct config_key *key, const char *text, const char **place,
                       struct config *config, char *why)
 {
@@ -258,6 +292,12 @@ static int parse_text(const struct config_key *key, const char *text, const char
         r = refuse_kind(key, text, why);
     else if (*text && key->type == CONFIG_ADDRESS)
         r = check_address(key, text, why);
+    else if (*text && key->type == CONFIG_COMMAND)
+        r = check_command(text, why);
+    else if (*text && key->type == CONFIG_PROM)
+        r = check_prom(key, text, why);
+    else if (key->type == CONFIG_SOCKET)
+        r = check_socket(key, &text, why);
     else if (key->type == CONFIG_URI)
         r = check_uri(text, why);
     else if (!*text && key->fallback && *key->fallback)

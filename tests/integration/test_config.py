@@ -30,6 +30,7 @@ URI = "smem:///path, file:///path, or the path of a segment"
 CPUS = "CPUs such as 2, 0-3,8 or [0, 2]"
 POLICY = "drop-newest, decimate N (2 to 1000000) or stop"
 SOURCES = "a list of sources, each with a uri"
+SOCKET = "true (where daorec ctl looks for it), false, or a path"
 MAP = "keys of its own below it"
 NO_SEGMENT = ("sources: there is no segment to record; allowed: a list of sources, each with a uri "
               "such as smem:///tmp/wfs.im.shm")
@@ -64,6 +65,15 @@ VALUES = (
     ("samples:", "samples: has no value; allowed: " + FRAMES),
     ("samples: ~", "samples: has no value; allowed: " + FRAMES),
     ("samples: ''", "samples: has no value; allowed: " + FRAMES),
+    ("samples: 010", "samples: '010' begins with a zero, which may mean octal; allowed: " + FRAMES),
+    ("duration: 05s", "duration: '05s' begins with a zero, which may mean octal; "
+     f"allowed: {TIME}1ms to 36500d, or 0"),
+    ("file_rollover: 010", "file_rollover.frames: '010' begins with a zero, which may mean octal; "
+     "allowed: a whole number, 1 to 1000000000000, or 0"),
+    ("keep: {free: 010%}", "keep.free: '010%' begins with a zero, which may mean octal; allowed: "
+     "a size such as 10GiB, or a part such as 2%, 0% to 100%"),
+    ("overload: decimate 010", "overload: 'decimate 010' does not say to which part, such as "
+     f"decimate 4; allowed: {POLICY}"),
     ("frames: x", "samples: 'x' is no whole number; allowed: " + FRAMES),
     ("priority: 100", "priority: '100' is too large; allowed: a whole number, 1 to 99, or 0"),
     # sizes
@@ -139,6 +149,14 @@ VALUES = (
      f"allowed: {ADDRESS}"),
     ("metrics: {listen: 127.0.0.1:99999}", "metrics.listen: '127.0.0.1:99999' is no address; "
      f"allowed: {ADDRESS}"),
+    ("metrics: {textfile: /tmp/x.txt}", "metrics.textfile: '/tmp/x.txt' is no name for "
+     "node_exporter; allowed: a path that ends in .prom"),
+    ("metrics: {textfile: .prom}", "metrics.textfile: '.prom' is no name for "
+     "node_exporter; allowed: a path that ends in .prom"),
+    ("control: [a]", "control: is a list; allowed: " + SOCKET),
+    ("control: /" + "x" * 107, "control: '/" + "x" * 99 + "' is too long for a socket; "
+     "allowed: " + SOCKET),
+    ("hooks: {loss: '  '}", "hooks.loss: '  ' is no command; allowed: a command for the shell"),
     # variables
     ("root_storage: /data/$DAOREC_NOT_SET", "root_storage: has $DAOREC_NOT_SET, which is not set "
      "in the environment; set it, or write $$ for a dollar"),
@@ -158,8 +176,8 @@ VALUES = (
     ("keep: {fre: 1%}", "keep.fre: no such key; did you mean 'free'?"),
     ("keep: {xyzzy: 1%}", "keep.xyzzy: no such key; allowed: free, files, size, time"),
     ("xyzzy: 1", "xyzzy: no such key; allowed: root_storage, sources, samples, duration, "
-     "file_rollover, buffer_limit, overload, latency, backlog, wait, eager_start, daq_affinity, "
-     "sink_affinity, priority, lock_memory, io, direct, keep, keywords, control, metrics, hooks"),
+     "file_rollover, buffer_limit, overload, latency, backlog, wait, all, eager_start, "
+     "daq_affinity, sink_affinity, priority, lock_memory, io, direct, keep, keywords, control, metrics, hooks"),
     ("? [a]\n: 1", "a key is a list; a key is a name"),
     ("<<: {samples: 1}",
      "<<: mappings are not merged; what holds for all sources stands at the top"),
@@ -238,6 +256,9 @@ FILES = (
       "begin with a dot",)),
     ("sources:\n- /tmp/a\n- file:///tmp/\n",
      ("{F}:3: sources.uri: 'file:///tmp/' names no file; give one",)),
+    ("sources:\n- /tmp/a\n- file:///dev/null\n- file:///dev/shm\n",
+     ("{F}:3: sources.uri: 'file:///dev/null' is no regular file; give one, only such are copied",
+      "{F}:4: sources.uri: 'file:///dev/shm' is no regular file; give one, only such are copied")),
     ("sources:\n- /tmp/a\n- {uri: 'file:///tmp/x', samples: 3, unit: adu}\n",
      ("{F}:3: sources.unit: means nothing for a file, which is copied as it is; leave it out",
       "{F}:3: sources.samples: means nothing for a file, which is copied as it is; leave it out")),
@@ -252,6 +273,14 @@ FILES = (
       "allowed: " + ROLL,)),
     ("sources:\n- uri: /tmp/a\n  file_rollover: {tim: 1s}\n",
      ("{F}:3: sources.file_rollover.tim: no such key; did you mean 'time'?",)),
+    # values that do not go together
+    ("keep: {size: 1MiB}\nsources: [/tmp/a]\nfile_rollover: 1MiB\n",
+     ("{F}:1: keep.size 1.05 MB: of files of 1.05 MB each stream needs three; give 3.15 MB or more, "
+      "or smaller files (file_rollover.size, --roll-size)",)),
+    ("sources:\n- /tmp/a\n- {uri: /tmp/b, file_rollover: {time: 0}}\n"
+     "file_rollover:\n  together: true\n",
+     ("{F}:5: file_rollover.together: files of /tmp/b would never end together with others, since "
+      "no time ends them; give file_rollover.time or --roll-time",)),
     (b"sources: [/tmp/a]\nsamples: \xff\n",
      ("{F}:2: is not UTF-8 (byte 0xff); a configuration is text in UTF-8",)),
     (b"sources: [/tmp/a]\n\nsamples: 1\0\n",
@@ -391,11 +420,14 @@ file_rollover:
   frames: 500
   size: 2GiB
   time: 2h
+  together: true
 buffer_limit: 128MiB
 overload: decimate 4
 latency: 3ms
 backlog: true
 wait: forever
+all: true
+eager_start: false
 daq_affinity: "0-1,5"
 sink_affinity: "7"
 priority: 17
@@ -413,6 +445,7 @@ keywords:
   INSTRUME: MICADO
   OBSERVER: "O'Neil"
   OBJECT: "HD 1234: \\"x\\""
+control: /run/daorec/control
 metrics:
   listen: "0.0.0.0:9464"
   textfile: /tmp/x.prom
@@ -437,19 +470,60 @@ sources:
 
 
 def every_key_arrives():
-    """What is set is printed; control and what goes with it has tests of its own."""
     write(SET)
     out = printed("-c", FILE)
     keys = [line.split("\t")[0] for line in run("check", "--list-keys").stdout.splitlines()]
-    pending = ("control", "eager_start")
     lines = [line for line in out.splitlines() if not line.lstrip().startswith("#")]
     for line in SET.splitlines():
         assert line in lines, (line, out)
     names = {line.strip(" -").split(":")[0] for line in SET.splitlines()}
     for key in keys:
-        if not key.startswith(pending):
-            assert key.split(".")[-1] in names, key
+        assert key.split(".")[-1] in names, key
     assert len([line for line in lines if line.startswith("  - uri")]) == 3
+
+
+def what_only_options_said_is_printed_and_loads_again():
+    """Also what stands for nothing but itself: a flag, or an option without its value."""
+    out = printed("--control", "--idle", "--all", "--roll-together", "/tmp/a.im.shm")
+    for line in ("control: true", "eager_start: false", "all: true", "  together: true"):
+        assert line in out.splitlines(), (line, out)
+    write(out)
+    assert printed("-c", FILE) == out
+    for word, line in (("yes", "control: true"), ("off", "control: false"),
+                       ("''", "control: false"), ("./true", "control: ./true")):
+        write(GOOD + f"control: {word}\n")
+        assert line in printed("-c", FILE).splitlines(), word
+
+
+def what_a_file_asks_of_all_segments_is_done():
+    """all, together, and a control socket; as an ordinary user where `ctl` looks for it."""
+    there, late = h.segment("there"), h.segment("late")
+    environment = dict(os.environ, XDG_RUNTIME_DIR=h.output)
+    socket = os.path.join(h.output, "daorec", "control")
+    control = "true"
+    if os.geteuid() == 0:  # then that place is the machine's
+        socket = control = os.path.join(h.output, "socket")
+    root = os.path.join(h.output, "asked")
+    source = h.sim(there, "--size", "5x4", "--rate", "500", "--depth", "4096")
+    h.wait_for(lambda: os.path.exists(there))
+    write(f"root_storage: {root}\nall: true\ncontrol: {control}\neager_start: false\n"
+          f"file_rollover: {{time: 1s, together: true}}\nsources: [{there}, {late}]\n")
+    process = h.start(h.DAOREC, "record", "-c", FILE, env=environment)
+    h.wait_for(lambda: os.path.exists(socket), what="the socket")
+    refused = run("ctl", "--socket", socket, "start")
+    assert refused.returncode == 1 and late in refused.stderr, refused
+    other = h.sim(late, "--size", "5x4", "--rate", "500", "--depth", "4096")
+    h.wait_for(lambda: os.path.exists(late))
+    assert run("ctl", "--socket", socket, "start").returncode == 0
+    h.wait_for(lambda: all(glob.glob(f"{root}/*/{h.stream_name(p)}/*_000003.fits")
+                           for p in (there, late)), what="files")
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    for one in (source, other):
+        one.terminate()
+    for file in glob.glob(f"{root}/*/*/*.fits"):
+        assert len(set(fits.getdata(file, "FRAMES")["ATIME"] // 1000000000)) == 1, file
 
 
 def options_override_the_file_and_all_of_its_sources():
@@ -740,6 +814,8 @@ if __name__ == "__main__":
         what_print_config_prints_loads_again_unchanged,
         the_examples_are_right,
         every_key_arrives,
+        what_only_options_said_is_printed_and_loads_again,
+        what_a_file_asks_of_all_segments_is_done,
         options_override_the_file_and_all_of_its_sources,
         variables_are_expanded_after_parsing,
         the_table_in_the_readme_is_what_the_program_has,

@@ -53,8 +53,33 @@ const struct manual_prose manual_prose[] = {
      "= SIGINT, SIGTERM\n"
      "End the recording in order: what was published by then is recorded. A second one gives up "
      "what is still in the FIFO.\n\n"
-     "= SIGHUP\nThe same, unless it was ignored at the start (nohup).\n\n"
+     "= SIGHUP\n"
+     "With --config or --control: read the configuration file again, as daorec-ctl(1) reload does, "
+     "and say what has changed and what cannot while recording. When the terminal is closed, and "
+     "without these options: the same as SIGTERM, unless it was ignored at the start (nohup).\n\n"
      "= SIGUSR1\nBegin the next file of every stream."},
+    {"record", "COMMANDS",
+     "Those of --on-file-closed, --on-loss and --on-low-disk are run by sh beside the recording, "
+     "one at a time of each kind, without real-time priority, and killed after 30 s; their output "
+     "goes to standard error. Losses of a stream within a second are one event; a low disk is told "
+     "once, and again only after there was more room. At its end a recording waits up to 30 s for "
+     "what is still to be told. The facts are in the environment:\n\n"
+     "= DAOREC_EVENT\nWhich event it is: file-closed, loss or low-disk.\n\n"
+     "= DAOREC_TIME\nWhen it was told, in UTC.\n\n"
+     "= DAOREC_SESSION\nThe name of the session.\n\n"
+     "= DAOREC_FOLDER\nIts folder, as an absolute path.\n\n"
+     "= DAOREC_FREE_BYTES\nRoom on the disk, as last looked at.\n\n"
+     "= DAOREC_STREAM\nThe stream; of file-closed and loss.\n\n"
+     "= DAOREC_LOST\nFrames lost: of file-closed, in the file or just before it; of loss, since "
+     "the event before.\n\n"
+     "= DAOREC_CAUSE\nOf file-closed, why the file ended (its card ENDCAUSE); of loss, the causes "
+     "lapped, disk, source and restart, with commas between.\n\n"
+     "= DAOREC_LOST_TOTAL\nOf loss: frames of the stream that the session has lost.\n\n"
+     "= DAOREC_FILE\nOf file-closed: the path of the file.\n\n"
+     "= DAOREC_FRAMES\nOf file-closed: frames in it.\n\n"
+     "= DAOREC_BYTES\nOf file-closed: its size.\n\n"
+     "= DAOREC_MISSED\nOf file-closed: files that were closed before it and not told, since more "
+     "than 64 waited."},
     {"record", "EXIT STATUS",
      "= 0\nDone; every frame is in a file.\n\n= 1\nFailed.\n\n= 2\nWrong usage or "
      "configuration.\n\n= 3\nDone, but frames were lost; the summary and session.json say how "
@@ -120,6 +145,45 @@ const struct manual_prose manual_prose[] = {
      "What is wrong with a file, and what would be recorded by it?\n\n"
      "    daorec check /etc/daorec/daorec.yaml"},
 
+    {"ctl", "DESCRIPTION",
+     "The recorder was begun with --control, or its configuration file says control. The answer "
+     "comes when it has happened, as text or with --json, or after --timeout that it has not.\n\n"
+     "= status\nSay whether it records, where to, and of each stream its rate, frames, losses, "
+     "FIFO and buffer.\n\n"
+     "= start\nBegin a session in the running process, by the configuration as it was read last, "
+     "and say the same of it.\n\n"
+     "= stop\nEnd the session in order, as SIGTERM would, but not the process; say how it came "
+     "out.\n\n"
+     "= roll\nEnd the file of every stream and begin the next one; tell the names of both.\n\n"
+     "= mark TEXT\nNote an event, with its time, in session.json and as a HISTORY card in the file "
+     "of each stream that is being written.\n\n"
+     "= reload\nRead the configuration file again. Limits of rolling, of what is kept and of room, "
+     "and the latency change between two frames; what cannot is told, and holds from the next "
+     "session on.\n\n"
+     "A process that was begun idle, or was told to start or stop, ends at SIGTERM; another one "
+     "with its session."},
+    {"ctl", "FILES",
+     "= $XDG_RUNTIME_DIR/daorec/control\n"
+     "The socket, unless --socket says another one. Its owner and group may ask.\n\n"
+     "= /run/daorec/control\nThe same for root."},
+    {"ctl", "EXIT STATUS",
+     "= 0\nDone.\n\n= 1\nNot done, not within --timeout, or nobody is there; of stop also: the "
+     "session has failed.\n\n= 2\nWrong usage.\n\n= 3\nOf stop: the session has ended in order, "
+     "but frames were lost."},
+    {"ctl", "EXAMPLES",
+     "    daorec ctl mark loop closed, seeing 0.6\n    daorec ctl stop && daorec ctl start"},
+
+    {"top", "DESCRIPTION",
+     "The recorder was begun with --control, or its configuration file says control. A row is a "
+     "stream: rate, frames, losses, FIFO, buffer, MB/s, and the latency of the last looks (p99 of "
+     "the frames that came between two of them). What does not fit the terminal is left out."},
+    {"top", "KEYS",
+     "= r\nEnd the file of every stream, and begin the next one.\n\n"
+     "= m\nMark this moment: type a text and Enter; Esc gives it up.\n\n"
+     "= s\nStop the recording, after y.\n\n"
+     "= up, down, k, j\nThe stream that is told of below the table.\n\n"
+     "= q\nLeave; the recording goes on."},
+
     {"keep", "EXAMPLES", "    daorec keep /data/2026-11-24_02-01-08/wfs/wfs_000017.fits"},
 
     {"help", "EXAMPLES",
@@ -132,8 +196,16 @@ const struct manual_prose manual_prose[] = {
      "daorec-check(1) tells every mistake in one, each with its line, and what would be recorded; "
      "nothing starts by a file with a mistake. daorec record --print-config prints a file with "
      "every key, what it means and what it is set to.\n\n"
+     "What stands at the top holds for every source, unless that says something else. Of file:// a "
+     "copy is made in the session's folder files.d. file_rollover takes all three limits, or one "
+     "value alone, which is frames without a unit. overload says what happens when the disk does "
+     "not keep up, memory is full, and frames wait in the FIFO: drop-newest loses what is "
+     "overwritten there meanwhile, in one gap; decimate N records each N-th frame once half of the "
+     "FIFO is full, until half of the memory is free; stop ends the recording of all streams, in "
+     "order and with status 1, before the first frame is lost.\n\n"
      "Sizes are written 64MiB or 1.5GB, durations 500ms, 10s, 5min or 2h. $VAR and ${VAR} in a "
-     "value are taken from the environment, $$ is a dollar."},
+     "value are taken from the environment, $$ is a dollar, but for the commands of hooks, whose "
+     "variables are the shell's. Merged mappings (<<) and a second document are mistakes."},
     {"daorec.yaml", "FILES",
      "= /etc/daorec/daorec.yaml\nThat of the service daorec.\n\n"
      "= /usr/share/doc/daorec/examples/\nExamples: a minimal one, one with every key, and one of "

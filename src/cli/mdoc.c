@@ -33,8 +33,8 @@ static bool is_dash_of_option(const char *text, size_t at, size_t count)
     return !after_word || !before_word;
 }
 
-/* The blank of ". Next" or "? Next": a sentence begins on a line of its own, so that its blank is as wide as it
- * should be. */
+/* The blank of ". Next" or "? Next": a sentence begins on a line of its own, so that its blank is
+ * as wide as it should be. */
 static bool is_end_of_sentence(const char *text, size_t at, size_t count)
 {
     return at >= 3 && at + 1 < count && strchr(".?!", text[at - 1]) &&

@@ -52,6 +52,34 @@ done <"$dir/keys" >"$dir/log"
 [[ -s $dir/keys && ! -s $dir/log ]]
 verdict $? "every key of a configuration is on the page of the file"
 
+# What a person has to know that is in no table: from where the program itself has it.
+item() { # page word
+    grep -Eq "^\.It (.*[ ,])?$2([ ,]|\$)" "$dir/man/$1" || echo "$1 does not tell of $2"
+}
+{
+    mapfile -t requests < <("$daorec" ctl 2>&1 | sed 's/.*There are //' | grep -oE '[a-z]+')
+    ((${#requests[@]} == 6)) || echo "ctl tells ${#requests[@]} requests"
+    for request in "${requests[@]}"; do
+        item daorec-ctl.1 "$request"
+    done
+    item daorec-ctl.1 3
+    mapfile -t facts < <(grep -oE '"DAOREC_[A-Z_]+=|number\(facts, "[A-Z_]+"' src/record/hooks.c |
+        grep -oE '[A-Z_]+' | sed -E 's/^DAOREC_//' | sort -u)
+    ((${#facts[@]} >= 12)) || echo "hooks.c tells ${#facts[@]} facts"
+    for fact in "${facts[@]}"; do
+        item daorec-record.1 "DAOREC_$fact"
+    done
+    mapfile -t keys < <(grep -oE "key == '[a-z]'" src/cli/top.c | grep -oE "'.'" | tr -d "'")
+    ((${#keys[@]} >= 6)) || echo "top.c knows ${#keys[@]} keys"
+    for key in "${keys[@]}"; do
+        [[ $key == y ]] || item daorec-top.1 "$key"
+    done
+    sed -n '/^\.It SIGHUP/,/^\.It SIGUSR1/p' "$dir/man/daorec-record.1" | grep -q reload ||
+        echo "daorec-record.1 does not tell that SIGHUP reloads"
+} >"$dir/log"
+[[ ! -s $dir/log ]]
+verdict $? "requests, the facts that commands get, keys and SIGHUP are on their pages"
+
 while read -r symbol; do
     grep -Eq "(Fn|Va) $symbol( |\$)" lib/libdao.3 || echo "libdao.3 does not tell of $symbol"
 done < <(grep -v -e '^#' -e '^$' tests/support/libdao.symbols) >"$dir/log"

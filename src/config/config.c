@@ -1,4 +1,4 @@
-/* config.c - a configuration from its defaults to its end. See config.h. */
+/* config.c - a configuration from its defaults to what is recorded by it. See config.h. */
 #include "config/config.h"
 
 #include <errno.h>
@@ -8,28 +8,7 @@
 #include "config/keys.h"
 #include "config/parts.h"
 
-/* ---- memory ---- */
-
-void *config_keep(struct config *config, size_t bytes)
-{
-    void **grown = realloc(config->blocks, (config->block_count + 1) * sizeof *grown);
-    void *block = grown ? calloc(1, bytes ? bytes : 1) : NULL;
-
-    config->blocks = grown ? grown : config->blocks;
-    if (block)
-        config->blocks[config->block_count++] = block;
-    return block;
-}
-
-const char *config_keep_text(struct config *config, const char *text)
-{
-    char *copy;
-
-    if (!*text)
-        return "";
-    copy = config_keep(config, strlen(text) + 1);
-    return copy ? strcpy(copy, text) : NULL;
-}
+/* ---- its beginning ---- */
 
 int config_init(struct config *ret)
 {
@@ -44,14 +23,6 @@ int config_init(struct config *ret)
             r = config_parse(key, key->fallback, (char *)ret + key->offset, ret, why);
     }
     return r;
-}
-
-void config_free(struct config *config)
-{
-    for (size_t i = 0; i < config->block_count; i++)
-        free(config->blocks[i]);
-    free(config->blocks);
-    *config = (struct config){0};
 }
 
 /* ---- reading ---- */

@@ -117,6 +117,7 @@ static void make_session(struct record_plan *plan, const struct config *config)
         .wait_ns = config->wait_ns,
         .buffer_bytes = config->buffer_bytes,
         .lock_memory = config->lock_memory,
+        .process = {config->control, config->metrics_listen, config->metrics_textfile},
         .all = config->all,
         .engine = engines[config->io],
     };

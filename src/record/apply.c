@@ -45,6 +45,27 @@ static const struct setting of_session[] = {
     {"on-low-disk", KIND_TEXT, AT(hooks.commands[HOOK_LOW_DISK]), false, false},
     {"low-disk", KIND_BYTES, AT(hooks.low_bytes), false, false},
     {"low-disk", KIND_PERCENT, AT(hooks.low_percent), false, false},
+    {"lock-memory", KIND_FLAG, AT(lock_memory), false, false},
+    {0},
+};
+
+/* Of the process: no session changes them. */
+static const struct setting of_process[] = {
+    {"control", KIND_TEXT, AT(process.control), false, false},
+    {"metrics", KIND_TEXT, AT(process.metrics), false, false},
+    {"metrics-file", KIND_TEXT, AT(process.metrics_file), false, false},
+    {0},
+};
+#undef AT
+
+#define AT(member) offsetof(struct stream_keywords, member)
+
+static const struct setting of_keywords[] = {
+    {"keywords.ORIGIN", KIND_TEXT, AT(origin), false, false},
+    {"keywords.TELESCOP", KIND_TEXT, AT(telescope), false, false},
+    {"keywords.INSTRUME", KIND_TEXT, AT(instrument), false, false},
+    {"keywords.OBSERVER", KIND_TEXT, AT(observer), false, false},
+    {"keywords.OBJECT", KIND_TEXT, AT(object), false, false},
     {0},
 };
 #undef AT
@@ -107,7 +128,7 @@ static void format(const struct setting *setting, const void *value, char *text,
         snprintf(text, bytes, "%d", *(const int *)value);
         break;
     case KIND_TEXT:
-        snprintf(text, bytes, "%s", text_at(value));
+        snprintf(text, bytes, "%s", *text_at(value) ? text_at(value) : "none");
         break;
     case KIND_CPUS:
         snprintf(text, bytes, "%d CPUs", CPU_COUNT((const cpu_set_t *)value));
@@ -145,12 +166,17 @@ static void append(json_t *list, const char *of, const struct setting *setting, 
     json_array_append_new(list, json_text_value(line));
 }
 
+static bool is_same_list(char *const *a, unsigned a_count, char *const *b, unsigned b_count)
+{
+    for (unsigned i = 0; i < a_count && a_count == b_count; i++)
+        if (strcmp(a[i], b[i]) != 0)
+            return false;
+    return a_count == b_count;
+}
+
 static bool has_same_paths(const struct session_config *a, const struct session_config *b)
 {
-    for (unsigned i = 0; i < a->path_count && a->path_count == b->path_count; i++)
-        if (strcmp(a->paths[i], b->paths[i]) != 0)
-            return false;
-    return a->path_count == b->path_count;
+    return is_same_list(a->paths, a->path_count, b->paths, b->path_count);
 }
 
 static const struct stream_config *stream_of(const struct session_config *config, unsigned i)
@@ -158,10 +184,22 @@ static const struct stream_config *stream_of(const struct session_config *config
     return config->each ? &config->each[i] : &config->stream;
 }
 
+/* The cards that all streams have. */
+static const struct stream_keywords *keywords_of(const struct session_config *config)
+{
+    static const struct stream_keywords none;
+    const struct stream_keywords *keywords =
+        config->path_count > 0 ? stream_of(config, 0)->keywords : NULL;
+
+    return keywords ? keywords : &none;
+}
+
 /* Two structs that the settings lie in; `of`: the segment that they are about, or NULL. */
 static void compare(struct apply_lists *lists, const struct setting *settings, const void *now,
                     const void *fresh, bool has_retention, const char *of)
 {
+    const char *remedy = settings == of_process ? " (restart daorec)" : " (stop and start)";
+
     for (const struct setting *setting = settings; setting->name; setting++) {
         const void *a = (const unsigned char *)now + setting->offset;
         const void *b = (const unsigned char *)fresh + setting->offset;
@@ -169,7 +207,7 @@ static void compare(struct apply_lists *lists, const struct setting *settings, c
 
         if (!is_same(setting, a, b))
             append(may_change ? lists->changed : lists->unchanged, of, setting, a, b,
-                   may_change ? "" : " (stop and start)");
+                   may_change ? "" : remedy);
     }
 }
 
@@ -178,9 +216,12 @@ struct apply_lists apply_compare(const struct session_config *now,
 {
     struct apply_lists lists = {json_array(), json_array()};
 
-    if (!has_same_paths(now, fresh))
+    if (!has_same_paths(now, fresh) ||
+        !is_same_list(now->files, now->file_count, fresh->files, fresh->file_count))
         json_array_append_new(lists.unchanged, json_string("sources (stop and start)"));
     compare(&lists, of_session, now, fresh, has_retention, NULL);
+    compare(&lists, of_keywords, keywords_of(now), keywords_of(fresh), has_retention, NULL);
+    compare(&lists, of_process, now, fresh, has_retention, NULL);
     for (unsigned i = 0; i < now->path_count && has_same_paths(now, fresh); i++)
         compare(&lists, of_stream, stream_of(now, i), stream_of(fresh, i), has_retention,
                 now->path_count > 1 ? now->paths[i] : NULL);

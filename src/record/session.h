@@ -36,6 +36,10 @@ struct session_config {
     enum io_engine_kind engine;
     bool lock_memory;     /* keep the process out of swap, where that is allowed */
     unsigned descriptors; /* that others of this process may have open meanwhile */
+    /* How this process is reached, only to tell that a reload does not change it; NULL: not. */
+    struct {
+        const char *control, *metrics, *metrics_file;
+    } process;
     bool json, quiet;
     struct service *service; /* told how it goes; NULL: nobody is */
     bool stays;              /* the process goes on when it ends */

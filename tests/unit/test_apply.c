@@ -93,6 +93,30 @@ START_TEST(what_was_laid_out_at_the_start_does_not_change)
 }
 END_TEST
 
+START_TEST(cards_copies_and_how_it_is_reached_do_not_change)
+{
+    static char *files[] = {(char *)(uintptr_t) "/tmp/matrix.fits"};
+    static const struct stream_keywords keywords = {.object = "M 31"};
+
+    begin();
+    fresh.stream.keywords = &keywords;
+    check(true, NULL, "keywords.OBJECT: none -> M 31 (stop and start)");
+    begin();
+    fresh.files = files;
+    fresh.file_count = 1;
+    check(true, NULL, "sources (stop and start)");
+    begin();
+    fresh.lock_memory = true;
+    check(true, NULL, "lock-memory: no -> yes (stop and start)");
+    begin();
+    fresh.process.control = "true";
+    check(true, NULL, "control: none -> true (restart daorec)");
+    begin();
+    fresh.process.metrics_file = "/tmp/x.prom";
+    check(true, NULL, "metrics-file: none -> /tmp/x.prom (restart daorec)");
+}
+END_TEST
+
 /* ---- boundaries ---- */
 
 #define S 1000000000ll
@@ -125,6 +149,7 @@ int main(void)
     tcase_add_test(tc, limits_of_rolling_of_room_and_latency_change);
     tcase_add_test(tc, what_is_kept_changes_where_files_are_removed_already);
     tcase_add_test(tc, what_was_laid_out_at_the_start_does_not_change);
+    tcase_add_test(tc, cards_copies_and_how_it_is_reached_do_not_change);
     tcase_add_test(tc, a_common_boundary_is_the_next_multiple_of_the_time);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);

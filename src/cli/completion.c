@@ -3,8 +3,8 @@
  *
  * The script is a part that knows bash and no verb, and one case a verb that is made here. What may
  * stand for a value is read off its name in the table: words in small letters with bars between are
- * a choice, DIR is a folder, FILE, OUT and SHM are files, TYPE is an element type; of anything else
- * nothing is known.
+ * a choice, DIR is a folder, FILE, OUT, PATH and SHM are files, TYPE is an element type; of
+ * anything else nothing is known.
  */
 #include "cli/completion.h"
 
@@ -66,7 +66,8 @@ static void print_offer(FILE *out, const char *arg)
         fputs("\"", out);
     } else if (strcmp(arg, "[VERB]") == 0) {
         fputs("_daorec_words \"$verbs\"", out);
-    } else if (has_word(arg, "FILE") || has_word(arg, "OUT") || has_word(arg, "SHM")) {
+    } else if (has_word(arg, "FILE") || has_word(arg, "OUT") || has_word(arg, "PATH") ||
+               has_word(arg, "SHM")) {
         fputs("_daorec_files -f", out);
     } else if (is_folder) {
         fputs("_daorec_files -d", out);

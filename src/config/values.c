@@ -275,6 +275,12 @@ static int check_socket(const struct config_key *key, const char **text, char *w
     return strlen(*text) > CONFIG_CONTROL_MAX ? refuse(why, *text, "is too long for a socket") : 0;
 }
 
+static bool is_path(const struct config_key *key)
+{
+    return key->type == CONFIG_PATH || key->type == CONFIG_PROM || key->type == CONFIG_SOCKET ||
+           key->type == CONFIG_URI;
+}
+
 static int check_command(const char *text, char *why)
 {
     return text[strspn(text, " \t\n")] ? 0 : refuse(why, text, "is no command");
@@ -286,7 +292,9 @@ static int parse_text(const struct config_key *key, const char *text, const char
     int r = 0;
     const char *copy;
 
-    if (*text && key->type == CONFIG_TEXT)
+    if (*text == '~' && is_path(key)) /* a folder of that name would be made */
+        r = refuse(why, text, "begins with ~, which is the shell's: write $HOME");
+    else if (*text && key->type == CONFIG_TEXT)
         r = check_card(text, why);
     else if (*text && key->type == CONFIG_NAME && !tree_is_stream_name(text))
         r = refuse_kind(key, text, why);

@@ -54,6 +54,8 @@ expect "$dir/folder" daorec record --output "$dir/f"
 expect "$dir/file.fits $dir/folder" daorec verify "$dir/f"
 expect "$dir/with blank.im.shm" daorec record --backlog "$dir/w"
 expect "$dir/file.fits" daorec record --wait "$dir/fi"
+expect "$dir/file.fits" daorec ctl --socket "$dir/fi"
+expect "$dir/file.fits" daorec record --control = "$dir/fi"
 expect '' daorec record --wait = ''
 expect '' daorec record --frames ''
 expect 'record' daorec help rec

@@ -137,6 +137,10 @@ VALUES = (
      f"allowed: {TIME}1ms to 36500d, or 0"),
     # texts
     ("root_storage: ''", "root_storage: has no value; allowed: a path"),
+    ("root_storage: ~/data", "root_storage: '~/data' begins with ~, which is the shell's: write "
+     "$HOME; allowed: a path"),
+    ("control: ~/socket", "control: '~/socket' begins with ~, which is the shell's: write "
+     "$HOME; allowed: " + SOCKET),
     ("root_storage: [a]", "root_storage: is a list; allowed: a path"),
     ('root_storage: "a\\0b"', "root_storage: has a NUL character; allowed: a path"),
     ("keywords: {OBJECT: Ö}", "keywords.OBJECT: 'Ö' has other characters than the printable ones "

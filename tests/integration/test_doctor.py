@@ -260,8 +260,8 @@ def a_small_file_system_is_not_filled_for_a_measurement():
     if ran:
         status, found = ran
         values = found["disk"]["values"]
-    assert 0 < values["file_bytes"] <= 25 << 20, ran  # a quarter, in one file after the other
-    assert 0 < values["bytes"] <= values["files"] * values["file_bytes"], ran
+        assert 0 < values["file_bytes"] <= 25 << 20, ran  # a quarter, in one file after the other
+        assert 0 < values["bytes"] <= values["files"] * values["file_bytes"], ran
 
 
 def a_full_file_system_is_a_problem():

@@ -52,19 +52,16 @@ static void tell_common(struct facts *facts, const struct hooks *hooks, enum hoo
 
     tell(facts, "DAOREC_EVENT=%s", hook_kind_names[kind]);
     tell(facts, "DAOREC_TIME=%sZ", units_format_utc(utc, sizeof utc, dao_clock_real_ns(), 3));
-    tell(facts, "DAOREC_SESSION=%s", hooks->books->session);
+    tell(facts, "DAOREC_SESSION=%s", hooks->session);
     tell(facts, "DAOREC_FOLDER=%s", hooks->folder);
-    tell_number(facts, "FREE_BYTES",
-                atomic_load_explicit(&hooks->room->free_bytes, memory_order_relaxed));
+    tell_number(facts, "FREE_BYTES", hooks->free_bytes);
 }
 
 static void tell_file(struct facts *facts, const struct hooks *hooks, const struct hook_file *file,
                       uint64_t missed)
 {
-    const char *stream = hooks->books->streams[file->stream]->name;
-
-    tell(facts, "DAOREC_STREAM=%s", stream);
-    tell(facts, "DAOREC_FILE=%s/%s/%s", hooks->folder, stream, file->name);
+    tell(facts, "DAOREC_STREAM=%s", file->stream);
+    tell(facts, "DAOREC_FILE=%s/%s/%s", hooks->folder, file->stream, file->name);
     tell(facts, "DAOREC_CAUSE=%s", file->end_cause);
     tell_number(facts, "FRAMES", file->frames);
     tell_number(facts, "BYTES", file->bytes);
@@ -86,7 +83,7 @@ static void tell_loss(struct facts *facts, const struct hooks *hooks, unsigned s
             at = units_append(causes, sizeof causes, at, "%s%s", at ? "," : "",
                               ledger_cause_names[i]);
     }
-    tell(facts, "DAOREC_STREAM=%s", hooks->books->streams[stream]->name);
+    tell(facts, "DAOREC_STREAM=%s", hooks->names[stream]);
     tell(facts, "DAOREC_CAUSE=%s", causes);
     tell_number(facts, "LOST", lost);
     tell_number(facts, "LOST_TOTAL", total);
@@ -113,10 +110,8 @@ static bool is_due(const struct hooks *hooks, const struct hook_loss *loss, int6
 
 static bool take_loss(struct hooks *hooks, struct facts *facts, int64_t now_ns)
 {
-    unsigned count = hooks->books->count;
-
-    for (unsigned i = 0; i < count; i++) {
-        unsigned stream = (hooks->next_stream + i) % count;
+    for (unsigned i = 0; i < hooks->count; i++) {
+        unsigned stream = (hooks->next_stream + i) % hooks->count;
         struct hook_loss *loss = &hooks->losses[stream];
 
         if (!is_due(hooks, loss, now_ns))
@@ -157,7 +152,7 @@ static uint64_t count_pending(const struct hooks *hooks)
 {
     uint64_t count = (uint64_t)hooks->file_count + hooks->is_low_pending;
 
-    for (unsigned i = 0; i < hooks->books->count; i++)
+    for (unsigned i = 0; i < hooks->count; i++)
         count += hooks->losses[i].since_ns > 0;
     return count;
 }
@@ -242,6 +237,21 @@ static void rest(struct hooks *hooks, bool any_runs, int64_t now_ns)
         pthread_cond_wait(&hooks->wake, &hooks->lock);
 }
 
+/* What runs yet has had its time. */
+static void give_up(struct hooks *hooks)
+{
+    uint64_t pending = count_pending(hooks) + hooks->files_missed;
+
+    for (int i = 0; i < HOOK_KINDS; i++) {
+        pending += hooks->running[i].pid != 0;
+        command_kill(&hooks->running[i]);
+    }
+    if (pending > 0)
+        log_warning("session %s: %llu event%s not told to the end to the --on-... commands, which "
+                    "take too long",
+                    hooks->session, (unsigned long long)pending, pending == 1 ? " was" : "s were");
+}
+
 static void *run(void *arg)
 {
     struct hooks *hooks = arg;
@@ -256,6 +266,8 @@ static void *run(void *arg)
         rest(hooks, any_runs, now_ns);
     }
     pthread_mutex_unlock(&hooks->lock);
+    give_up(hooks); /* nobody posts any more */
+    atomic_store(&hooks->is_over, true);
     return NULL;
 }
 
@@ -284,19 +296,43 @@ static void release(struct hooks *hooks)
     pthread_cond_destroy(&hooks->wake);
     pthread_mutex_destroy(&hooks->lock);
     free(hooks->folder);
+    free(hooks->names);
     free(hooks->losses);
-    *hooks = (struct hooks){0};
+    free(hooks);
 }
 
-int hooks_start(struct hooks *hooks, const struct hooks_config *config, const struct books *books,
-                struct room *room)
+/* What the thread needs is there also when the session is not. */
+static int copy_names(struct hooks *hooks, const struct books *books)
+{
+    snprintf(hooks->session, sizeof hooks->session, "%s", books->session);
+    hooks->folder = make_folder_path(books);
+    hooks->count = books->count;
+    hooks->names = calloc(books->count, sizeof *hooks->names);
+    hooks->losses = calloc(books->count, sizeof *hooks->losses);
+    if (!hooks->folder || !hooks->names || !hooks->losses)
+        return -ENOMEM;
+    for (unsigned i = 0; i < books->count; i++)
+        strcpy(hooks->names[i], books->streams[i]->name);
+    return 0;
+}
+
+int hooks_start(struct hooks **ret, const struct hooks_config *config, const struct books *books,
+                const struct room *room)
 {
     pthread_condattr_t monotonic;
+    struct hooks *hooks;
     int r;
 
-    *hooks = (struct hooks){.config = *config, .books = books, .room = room};
+    *ret = NULL;
     if (!is_wanted(config))
         return 0;
+    hooks = calloc(1, sizeof *hooks);
+    if (!hooks)
+        return -ENOMEM;
+    hooks->config = *config;
+    hooks->books = books;
+    hooks->room = room;
+    hooks->free_bytes = atomic_load_explicit(&room->free_bytes, memory_order_relaxed);
     if (hooks->config.limit_ns == 0)
         hooks->config.limit_ns = LIMIT_NS;
     pthread_mutex_init(&hooks->lock, NULL);
@@ -304,38 +340,39 @@ int hooks_start(struct hooks *hooks, const struct hooks_config *config, const st
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&hooks->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    hooks->folder = make_folder_path(books);
-    hooks->losses = calloc(books->count, sizeof *hooks->losses);
-    r = hooks->folder && hooks->losses ? 0 : -ENOMEM;
+    r = copy_names(hooks, books);
     if (r == 0)
         r = -pthread_create(&hooks->thread, NULL, run, hooks);
     if (r < 0)
         release(hooks);
-    hooks->is_started = r == 0;
+    else
+        *ret = hooks;
     return r;
+}
+
+void hooks_end(struct hooks *hooks)
+{
+    if (!hooks)
+        return;
+    pthread_mutex_lock(&hooks->lock);
+    if (!hooks->ending)
+        hooks->end_ns = dao_clock_mono_ns() + hooks->config.limit_ns;
+    hooks->ending = true;
+    pthread_cond_signal(&hooks->wake);
+    pthread_mutex_unlock(&hooks->lock);
+}
+
+bool hooks_are_over(const struct hooks *hooks)
+{
+    return !hooks || atomic_load(&hooks->is_over);
 }
 
 void hooks_stop(struct hooks *hooks)
 {
-    uint64_t pending;
-
-    if (!hooks->is_started)
+    if (!hooks)
         return;
-    pthread_mutex_lock(&hooks->lock);
-    hooks->ending = true;
-    hooks->end_ns = dao_clock_mono_ns() + hooks->config.limit_ns;
-    pthread_cond_signal(&hooks->wake);
-    pthread_mutex_unlock(&hooks->lock);
+    hooks_end(hooks);
     pthread_join(hooks->thread, NULL);
-    pending = count_pending(hooks) + hooks->files_missed;
-    for (int i = 0; i < HOOK_KINDS; i++) {
-        pending += hooks->running[i].pid != 0;
-        command_kill(&hooks->running[i]);
-    }
-    if (pending > 0)
-        log_warning("%llu event%s not told to the end to the --on-... commands, which take too "
-                    "long",
-                    (unsigned long long)pending, pending == 1 ? " was" : "s were");
     release(hooks);
 }
 
@@ -346,14 +383,14 @@ void hooks_post_file(struct hooks *hooks, const struct record_file *file, uint64
     struct hook_file *to;
     unsigned stream = 0;
 
-    if (!hooks->is_started || !hooks->config.commands[HOOK_FILE_CLOSED])
+    if (!hooks || !hooks->config.commands[HOOK_FILE_CLOSED])
         return;
     while (hooks->books->streams[stream] != file->stream)
         stream++;
     pthread_mutex_lock(&hooks->lock);
     if (hooks->file_count < HOOKS_FILES_MAX) {
         to = &hooks->files[(hooks->file_head + hooks->file_count++) % HOOKS_FILES_MAX];
-        *to = (struct hook_file){.stream = stream,
+        *to = (struct hook_file){.stream = hooks->names[stream],
                                  .end_cause = file->end_cause,
                                  .frames = file->frames,
                                  .bytes = bytes,
@@ -388,7 +425,7 @@ static void look_at_losses(struct hooks *hooks, unsigned stream, int64_t now_ns)
 /* Told once when it gets low, and again only after it was not. */
 static void look_at_disk(struct hooks *hooks)
 {
-    uint64_t left = atomic_load_explicit(&hooks->room->free_bytes, memory_order_relaxed);
+    uint64_t left = hooks->free_bytes;
     uint64_t all = atomic_load_explicit(&hooks->room->disk_bytes, memory_order_relaxed);
     double low = hooks->config.low_percent > 0.0 ? (double)all * hooks->config.low_percent / 100.0
                                                  : (double)hooks->config.low_bytes;
@@ -403,10 +440,11 @@ static void look_at_disk(struct hooks *hooks)
 
 void hooks_look(struct hooks *hooks, int64_t now_ns)
 {
-    if (!hooks->is_started)
+    if (!hooks)
         return;
     pthread_mutex_lock(&hooks->lock);
-    for (unsigned i = 0; i < hooks->books->count && hooks->config.commands[HOOK_LOSS]; i++)
+    hooks->free_bytes = atomic_load_explicit(&hooks->room->free_bytes, memory_order_relaxed);
+    for (unsigned i = 0; i < hooks->count && hooks->config.commands[HOOK_LOSS]; i++)
         look_at_losses(hooks, i, now_ns);
     if (hooks->config.commands[HOOK_LOW_DISK])
         look_at_disk(hooks);

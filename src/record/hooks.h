@@ -5,15 +5,16 @@
  *     keepers, session's thread --post--> what is pending --thread--> `sh -c COMMAND`
  *
  * What can happen:
- *   more of it while a command runs    one at a time of a kind: it waits; closed files one by one,
- *                                      losses and the disk are added to what waits already
+ *   more of it while a command runs    one at a time of a kind and session: it waits; closed files
+ *                                      one by one, losses and the disk are added to what waits
  *   more files than can wait           HOOKS_FILES_MAX wait; the rest is counted, and told with the
  *                                      next one (DAOREC_MISSED)
  *   frames are lost again and again    those of a stream within a second are one event
  *   a command hangs                    it is killed after a limit, with what it has started
  *   it fails, or cannot be started     one line, and not more than one in ten seconds of a kind
  *   the session ends                   what is pending is still told, for as long as one command
- *                                      may take; what is not told then is said in a line
+ *                                      may take, while the process goes on with the next session;
+ *                                      what is not told then is said in a line
  *
  * Posting takes a lock that is held for moments only, and is never done by a drain or the writer.
  * A command gets its facts in its environment: README.md has the table of them.
@@ -22,6 +23,7 @@
 #define DAOREC_RECORD_HOOKS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,7 +46,7 @@ struct hooks_config {
 
 /* A file that was closed. */
 struct hook_file {
-    unsigned stream;
+    const char *stream; /* its name */
     char name[TREE_FILE_BYTES];
     const char *end_cause;
     uint64_t frames, bytes, lost;
@@ -60,15 +62,20 @@ struct hook_loss {
 struct hooks {
     /* set by hooks_start() */
     struct hooks_config config;
-    const struct books *books;
-    struct room *room;
+    const struct books *books; /* while the session lives: the thread has what follows */
+    const struct room *room;   /* the same */
+    char session[TREE_SESSION_BYTES];
     char *folder; /* the session's, as an absolute path */
+    char (*names)[FITS_STREAM_NAME_MAX + 1];
+    unsigned count; /* of streams */
     pthread_t thread;
-    bool is_started;
+    struct hooks *next;   /* the owner's, for a list */
+    atomic_bool is_over;  /* the thread has nothing more to do */
     pthread_mutex_t lock; /* of the rest */
     pthread_cond_t wake;
     bool ending;
-    int64_t end_ns; /* monotonic: then it ends in any case */
+    int64_t end_ns;      /* monotonic: then it ends in any case */
+    uint64_t free_bytes; /* on the disk, when it was looked at last */
     /* pending */
     struct hook_file files[HOOKS_FILES_MAX]; /* a ring */
     unsigned file_head, file_count;
@@ -81,19 +88,28 @@ struct hooks {
     int64_t said_ns[HOOK_KINDS]; /* monotonic: that it fails; 0: never */
 };
 
-/* The session's thread, once `books` know its name. All but the configuration's struct is borrowed.
- * Does nothing where there is no command. 0, or negative errno. */
-int hooks_start(struct hooks *hooks, const struct hooks_config *config, const struct books *books,
-                struct room *room);
+/*
+ * The session's thread, once `books` know its name. The texts of the configuration are borrowed
+ * until hooks_stop(), books and room until hooks_end(). 0, with *ret NULL where there is no command;
+ * or negative errno. All of the following are safe on NULL.
+ */
+int hooks_start(struct hooks **ret, const struct hooks_config *config, const struct books *books,
+                const struct room *room);
 
-/* A keeper: this file was closed, with so many bytes. Safe on zeroed hooks. */
+/* A keeper: this file was closed, with so many bytes. Before hooks_end(). */
 void hooks_post_file(struct hooks *hooks, const struct record_file *file, uint64_t bytes);
 
 /* The session's thread, about twice a second, and once more when all threads have ended: were
- * frames lost, does the disk run low? Safe on zeroed hooks. */
+ * frames lost, does the disk run low? Before hooks_end(). */
 void hooks_look(struct hooks *hooks, int64_t now_ns);
 
-/* Tell what is pending, and end. Safe on zeroed hooks. */
+/* The session has ended, nothing more happens: tell what is pending. Does not wait. */
+void hooks_end(struct hooks *hooks);
+
+/* Any thread: would hooks_stop() not have to wait any more? */
+bool hooks_are_over(const struct hooks *hooks);
+
+/* End it where that was not done, wait until all is told or its time is up, and free it. */
 void hooks_stop(struct hooks *hooks);
 
 #endif

@@ -84,11 +84,14 @@ static void tell(struct service *service, const char *line, int64_t now_ns)
     service->told_ns = now_ns;
 }
 
-void service_wait(struct service *service, int64_t now_ns)
+void service_wait(struct service *service, const char *line, int64_t now_ns)
 {
     if (service->notify.fd < 0 || service->is_stopping)
         return;
-    tell(service, "waiting for segments to appear", now_ns);
+    if (line != service->waits_for) /* this is told at once */
+        service->told_ns = now_ns - STATUS_NS;
+    service->waits_for = line;
+    tell(service, line, now_ns);
     feed(service, now_ns);
 }
 
@@ -109,6 +112,7 @@ void service_look(struct service *service, const char *line, int64_t now_ns)
         log_info("everything moves again: the watchdog is fed");
     }
     service->is_stuck = is_stuck;
+    service->waits_for = NULL;
     tell(service, is_stuck ? text : line, now_ns);
     if (!is_stuck)
         feed(service, now_ns);

@@ -23,14 +23,16 @@ struct service {
     unsigned count;
     struct writer *writer;
     int64_t fed_ns, told_ns; /* monotonic: when it was fed, and told its status */
+    const char *waits_for;   /* NULL: it records */
     bool is_ready, is_stuck, is_stopping;
 };
 
 void service_open(struct service *service);
 void service_close(struct service *service);
 
-/* There is nothing to record yet; may be called as often as one likes. */
-void service_wait(struct service *service, int64_t now_ns);
+/* Nothing is recorded, since what `line` says is waited for: a constant text, told at once when it is
+ * another. May be called as often as one likes. */
+void service_wait(struct service *service, const char *line, int64_t now_ns);
 
 /* Is a line wanted, at the next call of the following? */
 bool service_is_due(const struct service *service, int64_t now_ns);

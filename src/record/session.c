@@ -124,6 +124,7 @@ void session_destroy(struct session *session)
 {
     if (!session)
         return;
+    hooks_stop(session->hooks);
     board_clear(session->board);
     board_fini(&session->own_board);
     retention_fini(&session->retention);
@@ -189,6 +190,15 @@ void session_stop(struct session *session, const char *cause)
 bool session_is_stopping(const struct session *session)
 {
     return session->stopping;
+}
+
+struct hooks *session_take_hooks(struct session *session)
+{
+    struct hooks *hooks = session ? session->hooks : NULL;
+
+    if (session)
+        session->hooks = NULL;
+    return hooks;
 }
 
 const char *session_name(const struct session *session)
@@ -343,7 +353,7 @@ static int start_threads(struct session *session)
     r = hooks_start(&session->hooks, &session->own.hooks, &session->books, &session->room);
     session->report = (struct report){.books = &session->books,
                                       .disk = &session->disk,
-                                      .hooks = &session->hooks,
+                                      .hooks = session->hooks,
                                       .session = session->id,
                                       .dir_fd = session->dir_fd,
                                       .quiet = session->own.quiet};
@@ -442,7 +452,7 @@ static void watch(struct session *session)
         if (now >= next_ns) {
             teller_look(&session->teller, now, false);
             look_at_disk(session);
-            hooks_look(&session->hooks, now);
+            hooks_look(session->hooks, now);
             board_note(session->board, now);
             report_progress(session);
             tell_service(session, now);
@@ -586,8 +596,8 @@ int session_watch(struct session *session)
     if (session->writer_started)
         watch(session);
     stop_threads(session);
-    hooks_look(&session->hooks, dao_clock_mono_ns());
+    hooks_look(session->hooks, dao_clock_mono_ns());
     status = conclude(session);
-    hooks_stop(&session->hooks);
+    hooks_end(session->hooks);
     return session->thread_error < 0 ? 1 : status;
 }

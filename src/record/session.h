@@ -76,6 +76,11 @@ int session_status_of(int error);
  * Returns the exit status: 0; 1 failed; 3 frames were lost. */
 int session_watch(struct session *session);
 
+/* Once session_watch() has returned: what is still telling the user's commands of this session, for
+ * the caller to hooks_stop() when it likes; NULL: nothing, or no session. Where it is not taken,
+ * session_destroy() waits for it. */
+struct hooks *session_take_hooks(struct session *session);
+
 /* Everything goes; NULL is allowed. Where it began, session_watch() has returned. */
 void session_destroy(struct session *session);
 

@@ -30,7 +30,7 @@ struct session {
     struct keeper opener, closer;
     struct keeper_events events;
     struct report report;
-    struct hooks hooks;
+    struct hooks *hooks; /* NULL: none, or taken */
     struct writer writer;
     struct books books;
     pthread_mutex_t files_lock; /* free_files' producers */

@@ -1,5 +1,5 @@
 /*
- * supervisor.c - see supervisor.h. What can go wrong with a order:
+ * supervisor.c - see supervisor.h. What can go wrong with an order:
  *
  *   its asker goes away           it is done all the same, the answer goes nowhere
  *   what it waits for takes long  at its deadline it is answered with what is known
@@ -7,6 +7,9 @@
  *   it comes while a session is   status and stop are heard; the others are refused
  *   being set up
  *   a stop, and frames are lost   the answer has the session's exit status
+ *   it is heard after its time    refused: nobody waits for it any more
+ *   a user's command hangs when   the process goes on without it; only its own end waits
+ *   a session has ended
  */
 #include "record/supervisor.h"
 
@@ -25,6 +28,7 @@
 #include "lib/clock.h"
 #include "record/asking.h"
 #include "record/board.h"
+#include "record/hooks.h"
 #include "record/service.h"
 
 #define IDLE_MS 500
@@ -39,6 +43,7 @@ struct supervisor {
     struct board *board, own_board; /* own: where the configuration has none */
     struct service service;
     struct session *session;        /* NULL: none */
+    struct hooks *telling;          /* of sessions that have ended: a list */
     bool is_running;                /* it records */
     bool is_wanted;                 /* a session is to begin */
     bool is_ending;                 /* a signal asked for the end of the process */
@@ -91,6 +96,10 @@ static void begin_asked(struct supervisor *sv, const struct order *order)
 
 static void hear_start(struct supervisor *sv, const struct order *order)
 {
+    if (sv->is_ending) {
+        refuse(sv, order, "the recorder is ending");
+        return;
+    }
     if (sv->is_running) {
         order_refuse(sv->setup->orders, order, "session %s is recording; stop it first",
                      session_name(sv->session));
@@ -150,6 +159,10 @@ static void hear_reload(struct supervisor *sv, const struct order *order)
 
 static void hear_order(struct supervisor *sv, const struct order *order)
 {
+    if (dao_clock_mono_ns() >= order->deadline_ns) {
+        refuse(sv, order, "the recorder was busy until its time was up: it was not done");
+        return;
+    }
     switch (order->verb) {
     case ORDER_STATUS:
         answer(sv, order, true, status_of(sv));
@@ -293,6 +306,28 @@ static void hear_orders(struct supervisor *sv)
         hear_order(sv, &order);
 }
 
+/* Hooks that have told all they had. */
+static void free_told(struct supervisor *sv)
+{
+    for (struct hooks **at = &sv->telling; *at;) {
+        struct hooks *hooks = *at;
+
+        if (!hooks_are_over(hooks)) {
+            at = &hooks->next;
+            continue;
+        }
+        *at = hooks->next;
+        hooks_stop(hooks);
+    }
+}
+
+static const char *what_is_waited_for(const struct supervisor *sv)
+{
+    return sv->session     ? "waiting for segments to appear"
+           : sv->is_ending ? "waiting for the commands of hooks"
+                           : "idle: waiting for `daorec ctl start`";
+}
+
 static void listen_to_all(void *ctx, int fd, int wait_ms)
 {
     struct supervisor *sv = ctx;
@@ -301,8 +336,9 @@ static void listen_to_all(void *ctx, int fd, int wait_ms)
                               {.fd = fd, .events = POLLIN},
                               {.fd = orders ? orders->event_fd : -1, .events = POLLIN}};
 
+    free_told(sv);
     if (!sv->is_running)
-        service_wait(&sv->service, dao_clock_mono_ns());
+        service_wait(&sv->service, what_is_waited_for(sv), dao_clock_mono_ns());
     if (is_under_way(sv) && (wait_ms < 0 || wait_ms > LOOK_MS))
         wait_ms = LOOK_MS;
     if (poll(events, 3, wait_ms) > 0) {
@@ -355,6 +391,14 @@ static void answer_all(struct supervisor *sv, int status)
     }
 }
 
+static void keep_telling(struct supervisor *sv, struct hooks *hooks)
+{
+    if (!hooks)
+        return;
+    hooks->next = sv->telling;
+    sv->telling = hooks;
+}
+
 /* One session, from its beginning to its end; its exit status. */
 static int run_session(struct supervisor *sv)
 {
@@ -376,6 +420,7 @@ static int run_session(struct supervisor *sv)
     status = r == 0 ? session_watch(sv->session) : session_status_of(r);
     if (sv->setup && sv->setup->orders)
         answer_all(sv, status);
+    keep_telling(sv, session_take_hooks(sv->session));
     session_destroy(sv->session);
     sv->session = NULL;
     sv->is_running = false;
@@ -419,6 +464,9 @@ int supervisor_run(const struct session_config *config, const struct supervisor_
         if (!is_idle)
             break;
     }
+    sv->is_ending = true;
+    while (sv->telling)
+        listen_to_all(sv, -1, LOOK_MS);
     close(sv->signal_fd);
 end:
     service_stop(&sv->service);

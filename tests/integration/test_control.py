@@ -221,6 +221,28 @@ def a_stop_ends_a_wait_for_segments():
     recorder.end()
 
 
+def a_command_that_hangs_holds_neither_the_end_of_its_session_nor_the_next():
+    path, process = source("hanging")
+    go, told = (os.path.join(h.output, f"hanging.{what}") for what in ("go", "told"))
+    recorder = Recorder("--idle", "--on-file-closed", f"until [ -e {go} ]; do sleep 0.05; done; "
+                        f"echo $DAOREC_SESSION >> {told}", path)
+    sessions = []
+    for _ in range(2):
+        sessions.append(recorder.ctl("start")["session"])
+        recorder.has_frames(path, 5)
+        assert recorder.ctl("stop")["exit_status"] == 0
+        assert recorder.ctl("status")["condition"] == "idle"
+    assert not os.path.exists(told), "it did not hang"
+    recorder.process.send_signal(signal.SIGTERM)
+    assert "ending" in recorder.ctl("start", status=1)["error"]  # its own end waits for them
+    with open(go, "w", encoding="utf-8"):
+        pass
+    recorder.end()
+    with open(told, encoding="utf-8") as f:
+        assert sorted(f.read().split()) == sorted(sessions)
+    process.kill()
+
+
 def a_hangup_says_that_there_is_nothing_to_read_again():
     path, process = source("hangup")
     recorder = Recorder(path)
@@ -497,6 +519,7 @@ if __name__ == "__main__":
                    a_start_that_cannot_be_says_why_and_the_process_lives,
                    a_stop_ends_a_wait_for_segments,
                    a_start_that_takes_too_long_is_answered_and_goes_on,
+                   a_command_that_hangs_holds_neither_the_end_of_its_session_nor_the_next,
                    a_hangup_says_that_there_is_nothing_to_read_again,
                    a_configuration_is_read_again_without_a_lost_frame,
                    half_closed_and_pipelined_requests_get_all_their_answers,

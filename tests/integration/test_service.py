@@ -62,6 +62,22 @@ def the_manager_hears_ready_then_how_it_goes_then_stopping():
     manager.close()
 
 
+def the_manager_hears_that_it_is_idle():
+    manager, path = Manager(), h.segment("idle")
+    source = h.sim(path, "--size", "16x16", "--rate", 200, "--depth", 64)
+    control = os.path.join(h.segments, "control")
+    process = h.record(f"--control={control}", "--wait", path, env=manager.environment)
+    manager.hear("MB/s")
+    subprocess.run([h.DAOREC, "ctl", "--socket", control, "stop"], check=True,
+                   stdout=subprocess.DEVNULL)
+    assert manager.hear("STATUS=").startswith("STATUS=idle")
+    process.terminate()
+    manager.hear("STOPPING=1")
+    assert process.wait(timeout=60) == 0
+    source.terminate()
+    manager.close()
+
+
 def without_a_manager_that_listens_recording_is_the_same():
     path = h.segment("unheard")
     h.sim(path, "--size", "16x16", "--rate", 0, "--depth", 64, "-n", 20).wait(timeout=30)
@@ -123,6 +139,7 @@ def the_unit_is_one_that_systemd_accepts():
 
 if __name__ == "__main__":
     h.main([the_manager_hears_ready_then_how_it_goes_then_stopping,
+            the_manager_hears_that_it_is_idle,
             without_a_manager_that_listens_recording_is_the_same,
             lines_for_the_journal_have_a_priority_and_no_name,
             the_unit_is_one_that_systemd_accepts])

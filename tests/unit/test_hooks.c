@@ -19,7 +19,7 @@ static struct take_folder folder; /* what the commands write, and what is said *
 static struct record_stream *streams[STREAMS];
 static struct books books;
 static struct room room;
-static struct hooks hooks;
+static struct hooks *hooks;
 static char commands[HOOK_KINDS][600], said_path[300];
 
 static void begin(void)
@@ -61,9 +61,15 @@ static void start(const struct hooks_config *config)
     ck_assert_int_eq(hooks_start(&hooks, config, &books, &room), 0);
 }
 
+static void stop(void)
+{
+    hooks_stop(hooks);
+    hooks = NULL;
+}
+
 static void finish(void)
 {
-    hooks_stop(&hooks);
+    stop();
     for (unsigned i = 0; i < STREAMS; i++) {
         account_fini(&streams[i]->account);
         free(streams[i]);
@@ -117,7 +123,7 @@ static void post_file(unsigned stream, unsigned number)
     file = (struct record_file){
         .stream = streams[stream], .frames = 10 + number, .lost = number, .end_cause = "ROLL"};
     tree_file_name(file.file.name, streams[stream]->name, number, 0);
-    hooks_post_file(&hooks, &file, 1000 + number);
+    hooks_post_file(hooks, &file, 1000 + number);
 }
 
 static void lose(unsigned stream, enum ledger_cause cause, uint64_t count)
@@ -144,7 +150,7 @@ START_TEST(each_file_is_told_once_and_in_order_with_its_facts)
     start(&config);
     post_file(0, 1);
     post_file(1, 7);
-    hooks_stop(&hooks);
+    stop();
     ck_assert_str_eq(told(HOOK_FILE_CLOSED),
                      "file-closed wfs wfs_000001.fits 11 1001 1 ROLL 2026-11-24_02-01-08 0 []\n"
                      "file-closed dm dm_000007.fits 17 1007 7 ROLL 2026-11-24_02-01-08 0 []\n");
@@ -163,16 +169,16 @@ START_TEST(losses_of_a_stream_within_a_second_are_one_event)
         "$DAOREC_EVENT $DAOREC_STREAM $DAOREC_LOST $DAOREC_LOST_TOTAL $DAOREC_CAUSE", ":");
     start(&config);
     lose(0, LEDGER_DISK, 5);
-    hooks_look(&hooks, later_ns);
+    hooks_look(hooks, later_ns);
     usleep(100000); /* in which it could be told */
     lose(0, LEDGER_LAPPED, 2);
-    hooks_look(&hooks, later_ns);
-    hooks_look(&hooks, later_ns); /* nothing new */
+    hooks_look(hooks, later_ns);
+    hooks_look(hooks, later_ns); /* nothing new */
     lose(1, LEDGER_SOURCE, 1);
-    hooks_look(&hooks, dao_clock_mono_ns());
+    hooks_look(hooks, dao_clock_mono_ns());
     wait_for_lines(HOOK_LOSS, 1); /* once the second is over */
     ck_assert_str_eq(told(HOOK_LOSS), "loss dm 1 1 source\n");
-    hooks_stop(&hooks);
+    stop();
     ck_assert_str_eq(told(HOOK_LOSS), "loss dm 1 1 source\nloss wfs 7 7 lapped,disk\n");
     finish();
 }
@@ -188,11 +194,11 @@ START_TEST(a_low_disk_is_told_once_and_again_only_after_it_was_not)
     start(&config);
     for (unsigned i = 0; i < sizeof left / sizeof left[0]; i++) {
         atomic_store(&room.free_bytes, left[i]);
-        hooks_look(&hooks, dao_clock_mono_ns());
+        hooks_look(hooks, dao_clock_mono_ns());
         if (i == 1)
             wait_for_lines(HOOK_LOW_DISK, 1);
     }
-    hooks_stop(&hooks);
+    stop();
     ck_assert_uint_eq(count_lines(told(HOOK_LOW_DISK)), 2);
     ck_assert_int_eq(strncmp(told(HOOK_LOW_DISK), "low-disk 9", 10), 0);
     finish();
@@ -208,8 +214,8 @@ START_TEST(a_disk_that_does_not_tell_is_not_low)
     start(&config);
     atomic_store(&room.free_bytes, UINT64_MAX);
     atomic_store(&room.disk_bytes, UINT64_MAX);
-    hooks_look(&hooks, dao_clock_mono_ns());
-    hooks_stop(&hooks);
+    hooks_look(hooks, dao_clock_mono_ns());
+    stop();
     ck_assert_str_eq(told(HOOK_LOW_DISK), "");
     finish();
 }
@@ -223,7 +229,7 @@ START_TEST(of_a_kind_one_runs_at_a_time_and_kinds_do_not_wait_for_each_other)
 
     begin();
     start(&(struct hooks_config){.low_bytes = 0});
-    hooks_stop(&hooks); /* without a command nothing is started, and nothing to be stopped */
+    stop(); /* without a command nothing is started, and nothing to be stopped */
     /* A file's command ends only once the disk's has been told; two at once would collide. */
     set(&config, HOOK_LOW_DISK, "low", ":");
     set(&config, HOOK_FILE_CLOSED, "file",
@@ -234,9 +240,9 @@ START_TEST(of_a_kind_one_runs_at_a_time_and_kinds_do_not_wait_for_each_other)
         post_file(0, i);
     usleep(100000); /* in which one could be started that is not to be */
     atomic_store(&room.free_bytes, 1);
-    hooks_look(&hooks, dao_clock_mono_ns());
+    hooks_look(hooks, dao_clock_mono_ns());
     wait_for_lines(HOOK_FILE_CLOSED, 3);
-    hooks_stop(&hooks);
+    stop();
     ck_assert_str_eq(read_file(said_path), "");
     finish();
 }
@@ -251,16 +257,16 @@ START_TEST(files_beyond_what_can_wait_are_told_as_a_number)
     set(&config, HOOK_FILE_CLOSED, "$DAOREC_MISSED", "while [ ! -e go ]; do sleep 0.01; done");
     start(&config);
     post_file(0, 1);
-    for (int64_t end_ns = dao_clock_mono_ns() + HANG_NS; hooks.file_count > 0; usleep(1000)) {
+    for (int64_t end_ns = dao_clock_mono_ns() + HANG_NS; hooks->file_count > 0; usleep(1000)) {
         ck_assert_int_lt(dao_clock_mono_ns(), end_ns); /* until it runs */
-        pthread_mutex_lock(&hooks.lock);
-        pthread_mutex_unlock(&hooks.lock);
+        pthread_mutex_lock(&hooks->lock);
+        pthread_mutex_unlock(&hooks->lock);
     }
     for (unsigned i = 2; i <= posted; i++)
         post_file(0, i);
     ck_assert_int_eq(system("touch go"), 0);
     wait_for_lines(HOOK_FILE_CLOSED, HOOKS_FILES_MAX + 1);
-    hooks_stop(&hooks);
+    stop();
     ck_assert_str_eq(read_file(said_path), "");
     ck_assert_int_eq(strncmp(told(HOOK_FILE_CLOSED), "0\n4\n0\n", 6), 0);
     finish();
@@ -281,7 +287,7 @@ START_TEST(one_that_hangs_is_killed_with_what_it_has_started_and_said_once)
         if (strstr(read_file(said_path), "killed, since it did not end within"))
             break;
     }
-    hooks_stop(&hooks);
+    stop();
     ck_assert_str_eq(told(HOOK_FILE_CLOSED), "");
     ck_assert_int_eq(system("! grep -qs '^State:.[^Z]' /proc/$(cat pid)/status"), 0);
     ck_assert_ptr_null(strstr(strstr(read_file(said_path), "killed, since") + 1, "killed, since"));
@@ -297,7 +303,7 @@ START_TEST(one_that_fails_again_and_again_is_said_once)
     start(&config);
     for (unsigned i = 1; i <= 5; i++)
         post_file(0, i);
-    hooks_stop(&hooks);
+    stop();
     ck_assert_str_eq(read_file(said_path),
                      "daorec: warning: --on-file-closed 'exit 3': exit status 3\n");
     finish();
@@ -322,7 +328,7 @@ START_TEST(a_command_has_no_descriptor_signal_or_priority_of_ours)
     ck_assert_int_ge(dup(fileno(stderr)), 3);
     start(&config);
     post_file(0, 1);
-    hooks_stop(&hooks);
+    stop();
     /* 3: ls itself */
     ck_assert_int_eq(sscanf(told(HOOK_FILE_CLOSED), "0123 %llx %llx", &blocked, &ignored), 2);
     ck_assert_uint_eq(blocked, 0);
@@ -340,8 +346,40 @@ START_TEST(at_the_end_a_command_that_hangs_is_not_waited_for_longer_than_its_lim
     start(&config);
     for (unsigned i = 1; i <= 4; i++)
         post_file(0, i);
-    hooks_stop(&hooks);
+    stop();
     ck_assert_ptr_nonnull(strstr(read_file(said_path), "not told to the end"));
+    finish();
+}
+END_TEST
+
+START_TEST(what_is_pending_is_told_when_the_session_is_gone_and_nobody_waits)
+{
+    struct hooks_config config = {.low_bytes = 500};
+
+    begin();
+    set(&config, HOOK_FILE_CLOSED, "$DAOREC_STREAM $DAOREC_SESSION $DAOREC_FREE_BYTES",
+        "while [ ! -e go ]; do sleep 0.01; done");
+    set(&config, HOOK_LOSS, "$DAOREC_STREAM $DAOREC_LOST",
+        "while [ ! -e go ]; do sleep 0.01; done");
+    start(&config);
+    post_file(0, 1);
+    post_file(1, 2);
+    lose(1, LEDGER_DISK, 3);
+    hooks_look(hooks, dao_clock_mono_ns());
+    hooks_end(hooks);
+    for (unsigned i = 0; i < STREAMS; i++)
+        strcpy(streams[i]->name, "gone");
+    memset(&books, 0, sizeof books);
+    atomic_store(&room.free_bytes, 7);
+    ck_assert(!hooks_are_over(hooks));
+    ck_assert_int_eq(system("touch go"), 0);
+    for (int64_t end_ns = dao_clock_mono_ns() + HANG_NS; !hooks_are_over(hooks); usleep(2000))
+        ck_assert_int_lt(dao_clock_mono_ns(), end_ns);
+    ck_assert_str_eq(told(HOOK_FILE_CLOSED),
+                     "wfs 2026-11-24_02-01-08 1000\ndm 2026-11-24_02-01-08 1000\n");
+    ck_assert_str_eq(told(HOOK_LOSS), "dm 3\n");
+    ck_assert_str_eq(read_file(said_path), "");
+    ck_assert(hooks_are_over(NULL));
     finish();
 }
 END_TEST
@@ -365,6 +403,7 @@ int main(void)
     tcase_add_test(tcase, one_that_fails_again_and_again_is_said_once);
     tcase_add_test(tcase, a_command_has_no_descriptor_signal_or_priority_of_ours);
     tcase_add_test(tcase, at_the_end_a_command_that_hangs_is_not_waited_for_longer_than_its_limit);
+    tcase_add_test(tcase, what_is_pending_is_told_when_the_session_is_gone_and_nobody_waits);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -91,7 +91,7 @@ static void look_at_events(struct record_stream *s, struct tell_stream *told, in
     }
 }
 
-static void say_disk(const struct record_stream *s, uint64_t lost, bool is_back)
+static void say_disk(const struct record_stream *s, uint64_t lost, bool is_back, bool goes_on)
 {
     char cost[64] = "nothing was lost";
 
@@ -99,14 +99,29 @@ static void say_disk(const struct record_stream *s, uint64_t lost, bool is_back)
         snprintf(cost, sizeof cost, "%llu frame%s lost to it", (unsigned long long)lost,
                  units_plural(lost));
     if (is_back)
-        log_warning("stream %s: the disk is back, recording goes on; %s", s->name, cost);
+        log_warning("stream %s: the disk is back%s; %s", s->name,
+                    goes_on ? ", recording goes on" : "", cost);
     else
         log_error("stream %s: the recording has ended before the disk was back; %s", s->name, cost);
 }
 
+/* Of one stream that has ended for the disk's sake all end, at the next look at the disk. */
+static bool is_end_near(const struct teller *teller)
+{
+    bool is_near = false;
+
+    for (unsigned i = 0; i < teller->count; i++) {
+        const struct record_stream *s = teller->streams[i];
+
+        is_near = is_near || atomic_load(&s->overloaded) || atomic_load(&s->ran_out);
+    }
+    return is_near;
+}
+
 /* report.c says that no file can be made; once the frames behind that are being recorded, it is
  * known what it has cost. */
-static void look_at_disk(struct record_stream *s, struct tell_stream *told, bool is_last)
+static void look_at_disk(const struct teller *teller, struct record_stream *s,
+                         struct tell_stream *told, bool is_last)
 {
     uint64_t troubles = atomic_load(&s->troubles), lost;
     bool is_waiting = atomic_load(&s->is_waiting);
@@ -120,7 +135,8 @@ static void look_at_disk(struct record_stream *s, struct tell_stream *told, bool
     if (!told->is_in_trouble) {
         told->disk_lost = lost;
     } else if ((!is_waiting && !view.starved) || is_last) {
-        say_disk(s, lost > told->disk_lost ? lost - told->disk_lost : 0, !is_waiting);
+        say_disk(s, lost > told->disk_lost ? lost - told->disk_lost : 0, !is_waiting,
+                 !is_last && !atomic_load(&s->is_stopping) && !is_end_near(teller));
         told->is_in_trouble = false;
         told->disk_lost = lost;
     }
@@ -207,7 +223,7 @@ void teller_look(struct teller *teller, int64_t now_ns, bool is_last)
 
         look_at_condition(teller, s, told, now_ns);
         look_at_events(s, told, now_ns, teller->quiet, is_last);
-        look_at_disk(s, told, is_last);
+        look_at_disk(teller, s, told, is_last);
         look_at_overload(s, told, now_ns, is_last);
         if (!teller->quiet)
             look_at_silence(s, told, now_ns);

@@ -192,6 +192,21 @@ START_TEST(that_the_disk_is_back_is_said_once_with_what_it_has_cost)
 }
 END_TEST
 
+START_TEST(a_disk_that_is_back_when_the_recording_ends_is_not_gone_on_with)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        begin(false);
+        begin_trouble();
+        atomic_store(&stream->is_waiting, false);
+        atomic_store(&stream->overloaded, i == 0);
+        atomic_store(&stream->ran_out, i == 1);
+        atomic_store(&stream->is_stopping, i == 2);
+        expect_said(look(i == 3), "stream wfs: the disk is back; nothing was lost");
+        end();
+    }
+}
+END_TEST
+
 START_TEST(what_was_taken_for_the_disks_and_was_not_does_not_wrap)
 {
     struct ledger_gap gap = {.first_cnt0 = 1, .count = 8, .time_ns = 1, .cause = LEDGER_DISK};
@@ -224,6 +239,7 @@ int main(void)
     tcase_add_test(tcase, a_source_that_comes_and_goes_does_not_fill_the_screen);
     tcase_add_loop_test(tcase, that_the_disk_is_back_is_said_once_with_what_it_has_cost, 0, 2);
     tcase_add_test(tcase, what_was_taken_for_the_disks_and_was_not_does_not_wrap);
+    tcase_add_test(tcase, a_disk_that_is_back_when_the_recording_ends_is_not_gone_on_with);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -27,7 +27,7 @@ static const struct option_spec specs[] = {
      "of the recorder (default $XDG_RUNTIME_DIR/daorec/control, /run/daorec/control for root)", 0,
      0},
     {"timeout", 0, OPTION_DURATION, OFF(timeout_ns), "T",
-     "wait so long for it to have happened (default 30s)", 1e6, 600e9},
+     "wait so long for it to have happened and for the answer (default 30s)", 1e6, 600e9},
     {"json", 0, OPTION_FLAG, OFF(json), NULL, "the answer as one line of JSON", 0, 0},
     {0},
 };

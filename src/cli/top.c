@@ -32,7 +32,7 @@
 #include "serve/ask.h"
 #include "serve/view.h"
 
-#define STATUS_NS  2000000000ll  /* for an answer about the state */
+#define STATUS_NS  4000000000ll  /* for an answer about the state */
 #define DONE_NS    30000000000ll /* until something has happened */
 #define KEY_MS     100
 #define MARK_BYTES 200

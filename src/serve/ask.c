@@ -86,16 +86,24 @@ static int receive_line(int fd, char **ret, int64_t until_ns)
     return r;
 }
 
+static int64_t time_to_do_it(int64_t timeout_ns)
+{
+    int64_t patience_ns = timeout_ns / 4 < ASK_PATIENCE_NS ? timeout_ns / 4 : ASK_PATIENCE_NS;
+    int64_t ns = timeout_ns - patience_ns;
+
+    return ns < 1000000 ? 1000000 : ns; /* what a request may say */
+}
+
 char *ask(const char *path, const char *verb, const char *text, int64_t timeout_ns,
           struct dao_text *why)
 {
-    int64_t until_ns = dao_clock_mono_ns() + timeout_ns + ASK_PATIENCE_NS;
-    char *line = request_write(verb, text, timeout_ns), *answer = NULL;
+    int64_t until_ns = dao_clock_mono_ns() + timeout_ns;
+    char *line = request_write(verb, text, time_to_do_it(timeout_ns)), *answer = NULL;
     int fd = -1, r = line ? 0 : -EILSEQ;
 
     if (r < 0)
         snprintf(why->s, sizeof why->s, "the text is no UTF-8");
-    if (r == 0 && (fd = socket_connect(path, why)) < 0) {
+    if (r == 0 && (fd = socket_connect(path, timeout_ns, why)) < 0) {
         free(line);
         return NULL;
     }
@@ -104,7 +112,8 @@ char *ask(const char *path, const char *verb, const char *text, int64_t timeout_
         if (r == 0 || r == -EPIPE) /* it may have said why it closes */
             r = receive_line(fd, &answer, until_ns);
         if (r == -ETIMEDOUT)
-            snprintf(why->s, sizeof why->s, "the recorder has not answered in time");
+            snprintf(why->s, sizeof why->s,
+                     "the recorder has not answered in time; ask for its status");
         else if (r < 0)
             snprintf(why->s, sizeof why->s, "the recorder is gone without an answer: %s",
                      strerror(-r));

@@ -8,12 +8,14 @@
 
 #include "lib/layout.h"
 
-#define ASK_PATIENCE_NS 2000000000ll /* for an answer, beyond what the request allows */
+/* Of the time that is given so much, and a quarter at most, is for the answer: the recorder is asked
+ * to answer before, that it is not done yet if need be. What it hears later is refused, and not done. */
+#define ASK_PATIENCE_NS 2000000000ll
 
 /*
  * Ask for `verb` (text: NULL for none) at the socket `path` (NULL: the default one). The answer,
  * one line of JSON without its newline, malloc'ed, or NULL with a text: nobody listens there, or
- * there was no answer in timeout_ns and a moment.
+ * there was no answer within timeout_ns.
  */
 char *ask(const char *path, const char *verb, const char *text, int64_t timeout_ns,
           struct dao_text *why);

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -179,16 +180,19 @@ void socket_remove(const struct socket_place *place)
 
 /* ---- connecting ---- */
 
-int socket_connect(const char *path, struct dao_text *text)
+int socket_connect(const char *path, int64_t timeout_ns, struct dao_text *text)
 {
     struct sockaddr_un address;
     int r = find_place(&address, path, text), fd;
+    struct timeval most = {.tv_sec = timeout_ns / 1000000000,
+                           .tv_usec = timeout_ns / 1000 % 1000000};
 
     if (r < 0)
         return r;
     fd = new_socket(0);
     if (fd < 0)
         return say(text, address.sun_path, fd, "cannot make a socket");
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     r = -errno;
@@ -197,6 +201,10 @@ int socket_connect(const char *path, struct dao_text *text)
         snprintf(text->s, sizeof text->s,
                  "%s: no recorder listens there; start one with `daorec record --control`, or give "
                  "its path with --socket",
+                 address.sun_path);
+    else if (r == -EAGAIN)
+        snprintf(text->s, sizeof text->s,
+                 "%s: the recorder has not answered in time, and too many wait for it already",
                  address.sun_path);
     else if (r == -EACCES)
         snprintf(text->s, sizeof text->s,

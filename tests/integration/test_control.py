@@ -259,7 +259,7 @@ def a_hangup_says_that_there_is_nothing_to_read_again():
 def a_start_that_takes_too_long_is_answered_and_goes_on():
     path = h.segment("patience")
     recorder = Recorder("--idle", "--wait", path)
-    assert "goes on" in recorder.ctl("--timeout", "200ms", "start", status=1)["error"]
+    assert "goes on" in recorder.ctl("--timeout", "8s", "start", status=1)["error"]
     assert not recorder.ctl("start", status=1)["ok"]
     process = h.sim(path, "--size", "24x16", "--rate", 500, "--depth", 1024, "--pattern", "ramp")
     recorder.has_frames(path, 5)
@@ -344,7 +344,7 @@ def clients_that_misbehave_disturb_nobody():
                 except OSError:
                     pass
 
-    floods = [threading.Thread(target=flood, args=(line,))
+    floods = [threading.Thread(target=flood, args=(line,), daemon=True)
               for line in (b'{"verb":"status"}\n' * 50, b"x" * 65536, b"")]
     for thread in floods:
         thread.start()
@@ -354,8 +354,8 @@ def clients_that_misbehave_disturb_nobody():
         silent.append(client)
     for bytes_ in GARBAGE:
         with socket.socket(socket.AF_UNIX) as client:
+            client.connect(recorder.path)  # with a time-out it would not wait for its turn
             client.settimeout(60)
-            client.connect(recorder.path)
             try:
                 client.sendall(bytes_)
                 client.shutdown(socket.SHUT_WR)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "serve/ask.h"
 #include "serve/control.h"
 #include "serve/socket.h"
 #include "tests/support/takes.h"
@@ -92,7 +93,7 @@ static void end(void)
 
 static int new_client(void)
 {
-    int fd = socket_connect(path, &text);
+    int fd = socket_connect(path, HANG_MS * 1000000ll, &text);
 
     ck_assert_msg(fd >= 0, "%s", text.s);
     return fd;
@@ -307,6 +308,48 @@ START_TEST(two_that_start_at_once_do_not_both_listen)
 }
 END_TEST
 
+START_TEST(who_asks_waits_for_the_time_it_gave_and_the_recorder_has_less)
+{
+    const int64_t given_ns[] = {1000000, 400000000};
+
+    begin();
+    for (unsigned i = 0; i < 2; i++) {
+        int64_t begin_ns = dao_clock_mono_ns();
+        struct dao_text why = {""};
+
+        ck_assert_ptr_null(ask(path, "later", NULL, given_ns[i], &why)); /* never answered */
+        ck_assert_int_ge(dao_clock_mono_ns() - begin_ns, given_ns[i]);
+        ck_assert_ptr_nonnull(strstr(why.s, "not answered in time"));
+        wait_for_taken(i + 1);
+        ck_assert_int_le(taken.last.timeout_ns, given_ns[i] == 1000000 ? 1000000 : 300000000);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(who_asks_a_recorder_that_takes_no_connections_waits_no_longer_than_it_gave)
+{
+    struct socket_place place;
+    struct dao_text why = {""};
+    int fds[64], listener;
+
+    take_folder_make(&folder);
+    snprintf(path, sizeof path, "%.100s/ctl", folder.path);
+    listener = socket_listen(&place, path, &text);
+    ck_assert_int_ge(listener, 0);
+    for (unsigned i = 0; i < 64; i++) /* until no more can wait */
+        fds[i] = socket_connect(path, 1000000, &text);
+    ck_assert_int_eq(fds[63], -EAGAIN);
+    ck_assert_ptr_null(ask(path, "now", NULL, 100000000, &why));
+    ck_assert_ptr_nonnull(strstr(why.s, "not answered in time"));
+    for (unsigned i = 0; i < 64 && fds[i] >= 0; i++)
+        close(fds[i]);
+    close(listener);
+    socket_remove(&place);
+    take_folder_remove(&folder);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("control");
@@ -322,6 +365,8 @@ int main(void)
     tcase_add_test(tc, who_waits_at_the_end_is_told_that_it_has_come);
     tcase_add_test(tc, a_client_that_does_not_read_is_no_longer_heard);
     tcase_add_test(tc, its_thread_takes_no_signal);
+    tcase_add_test(tc, who_asks_waits_for_the_time_it_gave_and_the_recorder_has_less);
+    tcase_add_test(tc, who_asks_a_recorder_that_takes_no_connections_waits_no_longer_than_it_gave);
     tcase_add_test(tc, two_that_start_at_once_do_not_both_listen);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);

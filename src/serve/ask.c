@@ -112,8 +112,10 @@ char *ask(const char *path, const char *verb, const char *text, int64_t timeout_
         if (r == 0 || r == -EPIPE) /* it may have said why it closes */
             r = receive_line(fd, &answer, until_ns);
         if (r == -ETIMEDOUT)
-            snprintf(why->s, sizeof why->s,
-                     "the recorder has not answered in time; ask for its status");
+            snprintf(why->s, sizeof why->s, "the recorder has not answered in time%s",
+                     strcmp(verb, "status") == 0
+                         ? ""
+                         : ", and may still do what was asked; see `daorec ctl status`");
         else if (r < 0)
             snprintf(why->s, sizeof why->s, "the recorder is gone without an answer: %s",
                      strerror(-r));

@@ -64,6 +64,11 @@ bool realtime_lock_memory(void)
     return true;
 }
 
+void realtime_unlock_memory(void)
+{
+    munlockall();
+}
+
 /* ---- NUMA ---- */
 
 /* A CPU's folder has a link to that of its node. */

@@ -16,6 +16,9 @@
  */
 bool realtime_lock_memory(void);
 
+/* Not any more. */
+void realtime_unlock_memory(void);
+
 /* The NUMA node that all of these CPUs belong to, by the system's files below `root` ("/"; another
  * one is for tests). -1: of several nodes, an empty set, or there is only one node. */
 int realtime_node_of(const char *root, const cpu_set_t *cpus);

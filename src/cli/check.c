@@ -119,12 +119,15 @@ static int check_file(const char *path, bool quiet)
     struct config_mistakes mistakes = {0};
     struct record_plan plan = {0};
     struct config config;
+    char why[RECORD_WHY_BYTES] = "";
     int r = config_load(&config, path, true, &mistakes);
 
     config_mistakes_print(&mistakes);
     config_mistakes_free(&mistakes);
     if (r == 0) /* each value is right; do they go together? */
-        r = record_plan_make(&plan, &config);
+        r = record_plan_make(&plan, &config, why);
+    if (why[0])
+        fprintf(stderr, "%s\n", why);
     record_plan_free(&plan);
     if (r == -ENOMEM)
         log_error("check: %s", strerror(ENOMEM));

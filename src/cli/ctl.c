@@ -125,7 +125,7 @@ static void print_reload(const json_t *answer)
     const json_t *unchanged = json_object_get(answer, "unchanged");
 
     print_list(changed, "changed");
-    print_list(unchanged, "cannot change while recording:");
+    print_list(unchanged, "not changed:");
     if (text_of(answer, "note")[0])
         printf("%s\n", text_of(answer, "note"));
     else if (json_array_size(changed) + json_array_size(unchanged) == 0)

@@ -141,7 +141,7 @@ static const char *text_of(const char *value)
 }
 
 /* An empty command is one that a script has lost. */
-static int take_hooks(struct hooks_config *ret, const struct config *config)
+static int take_hooks(struct hooks_config *ret, const struct config *config, char *why)
 {
     *ret = (struct hooks_config){
         .commands = {[HOOK_FILE_CLOSED] = text_of(config->hook_file_closed),
@@ -155,8 +155,9 @@ static int take_hooks(struct hooks_config *ret, const struct config *config)
 
         if (!command || command[strspn(command, " \t\n")] != '\0')
             continue;
-        fprintf(stderr, "daorec record: --on-%s '%s': no command; give one, or leave it out\n",
-                hook_kind_names[i], command);
+        snprintf(why, RECORD_WHY_BYTES,
+                 "daorec record: --on-%s '%.200s': no command; give one, or leave it out",
+                 hook_kind_names[i], command);
         return -EINVAL;
     }
     return 0;
@@ -221,21 +222,21 @@ struct recording {
     struct planned *planned; /* the latest one first */
 };
 
-/* 0; -EINVAL after a line; -ENOMEM. */
-static int plan_session(struct planned *planned)
+/* 0; -EINVAL with a text; -ENOMEM. */
+static int plan_session(struct planned *planned, char *why)
 {
-    const struct record_options *options = &planned->options;
+    struct record_options *options = &planned->options;
     struct session_config *session = &planned->plan.session;
-    int r = record_plan_make(&planned->plan, &options->config);
+    int r = record_plan_make(&planned->plan, &options->config, why);
 
     if (r == 0)
-        r = record_plan_check_cpus(&options->config);
+        r = record_plan_check_cpus(&options->config, why);
     if (r < 0)
         return r;
     session->json = options->json;
     session->quiet = options->quiet;
     session->descriptors = *options->config.control ? CONTROL_CLIENTS_MAX : 0;
-    return take_hooks(&session->hooks, &options->config);
+    return take_hooks(&session->hooks, &options->config, why);
 }
 
 static void free_planned(struct planned *planned)
@@ -246,7 +247,7 @@ static void free_planned(struct planned *planned)
 }
 
 /* The file and the options on top of it, as at the start. */
-static int plan_again(struct planned *planned, const struct recording *recording)
+static int plan_again(struct planned *planned, const struct recording *recording, char *why)
 {
     struct config_mistakes mistakes = {0};
     int r = config_init(&planned->options.config);
@@ -258,23 +259,38 @@ static int plan_again(struct planned *planned, const struct recording *recording
                         &mistakes);
     config_mistakes_print(&mistakes);
     config_mistakes_free(&mistakes);
-    return r == 0 ? plan_session(planned) : r;
+    return r == 0 ? plan_session(planned, why) : r;
+}
+
+/* What the program began with. */
+static const struct planned *first_planned(const struct recording *recording)
+{
+    const struct planned *planned = recording->planned;
+
+    while (planned->next)
+        planned = planned->next;
+    return planned;
 }
 
 static const struct session_config *reload(void *ctx, struct dao_text *text)
 {
     struct recording *recording = ctx;
     struct planned *planned = calloc(1, sizeof *planned);
-    int r = planned ? plan_again(planned, recording) : -ENOMEM;
+    char why[RECORD_WHY_BYTES] = "";
+    int r = planned ? plan_again(planned, recording, why) : -ENOMEM;
 
     if (r < 0) {
         if (planned)
             free_planned(planned);
-        snprintf(text->s, sizeof text->s, "%.200s is not taken as it is: %s",
+        snprintf(text->s, sizeof text->s, "%.100s is not taken: %.250s",
                  recording->planned->options.file,
-                 r == -ENOMEM ? strerror(ENOMEM) : "`daorec check` says why");
+                 r == -ENOMEM ? strerror(ENOMEM)
+                 : why[0]     ? why
+                              : "`daorec check` says what is wrong with it");
         return NULL;
     }
+    config_list_began(&planned->plan.session.settings,
+                      &first_planned(recording)->plan.session.settings);
     planned->next = recording->planned;
     recording->planned = planned;
     return &planned->plan.session;
@@ -345,13 +361,16 @@ static int run(struct recording *recording)
         .quiet = options->quiet,
     };
     int r = check_idle(options), status = EXIT_WRONG_USAGE;
+    char why[RECORD_WHY_BYTES] = "";
 
     if (options->quiet)
         log_set_level(LOG_WARNING);
     if (options->verbose)
         log_set_level(LOG_DEBUG);
     if (r == 0)
-        r = plan_session(recording->planned);
+        r = plan_session(recording->planned, why);
+    if (why[0])
+        fprintf(stderr, "%s\n", why);
     if (r == -ENOMEM)
         log_error("record: %s", strerror(ENOMEM));
     if (r == 0 && watched_check(&watching) == EXIT_DONE)

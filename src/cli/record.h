@@ -8,6 +8,8 @@
 #include "config/config.h"
 #include "record/session.h"
 
+#define RECORD_WHY_BYTES 1200
+
 struct record_plan {
     struct session_config session;
     struct stream_keywords keywords;
@@ -16,10 +18,10 @@ struct record_plan {
 };
 
 /* Everything in the plan is borrowed from the configuration, or freed by record_plan_free(). 0;
- * -EINVAL after a line that says what does not go together; -ENOMEM. */
-int record_plan_make(struct record_plan *ret, const struct config *config);
-/* Has this machine the CPUs? 0; -EINVAL after a line that says which not. */
-int record_plan_check_cpus(const struct config *config);
+ * -EINVAL with a line that says what does not go together; -ENOMEM. why[RECORD_WHY_BYTES]. */
+int record_plan_make(struct record_plan *ret, struct config *config, char *why);
+/* Has this machine the CPUs? 0; -EINVAL with a line that says which not. */
+int record_plan_check_cpus(const struct config *config, char *why);
 void record_plan_free(struct record_plan *plan); /* safe on a zeroed one */
 
 #endif

@@ -36,7 +36,8 @@ static void make_stream(struct stream_config *ret, const struct config *config,
 }
 
 /* CPUs that are not there would be gone without, after one warning: less than was asked for. */
-static int check_cpus(const struct config *config, const char *option, const cpu_set_t *cpus)
+static int check_cpus(const struct config *config, const char *option, const cpu_set_t *cpus,
+                      char *why)
 {
     cpu_set_t own, missing;
     char list[256], name[NAME_BYTES];
@@ -47,22 +48,22 @@ static int check_cpus(const struct config *config, const char *option, const cpu
     CPU_XOR(&missing, cpus, &own);
     if (CPU_COUNT(&missing) == 0)
         return 0;
-    fprintf(stderr, "%s %s: not of this machine's CPUs; see `nproc`\n",
-            config_name_of(config, option, name, sizeof name),
-            config_format_cpus(&missing, list, sizeof list));
+    snprintf(why, RECORD_WHY_BYTES, "%s %s: not of this machine's CPUs; see `nproc`",
+             config_name_of(config, option, name, sizeof name),
+             config_format_cpus(&missing, list, sizeof list));
     return -EINVAL;
 }
 
-int record_plan_check_cpus(const struct config *config)
+int record_plan_check_cpus(const struct config *config, char *why)
 {
-    int r = check_cpus(config, "cpu", &config->daq_cpus);
+    int r = check_cpus(config, "cpu", &config->daq_cpus, why);
 
-    return r == 0 ? check_cpus(config, "cpu-writer", &config->sink_cpus) : r;
+    return r == 0 ? check_cpus(config, "cpu-writer", &config->sink_cpus, why) : r;
 }
 
 /* A limit in bytes wants files that are small against it. */
 static int fit_files(const struct config *config, const struct session_config *session,
-                     struct stream_config *stream)
+                     struct stream_config *stream, char *why)
 {
     uint64_t fair = retention_file_bytes(&session->retention, session->path_count);
     uint64_t *bytes = &stream->rolling.bytes;
@@ -72,27 +73,28 @@ static int fit_files(const struct config *config, const struct session_config *s
         *bytes = fair < ROLLING_BYTES_DEFAULT ? fair : ROLLING_BYTES_DEFAULT;
     if (*bytes / 4 * 3 <= fair) /* three files: see retention_file_bytes() */
         return 0;
-    fprintf(stderr,
-            "%s %s: of files of %s each stream needs three; give %s or more, or smaller files "
-            "(file_rollover.size, --roll-size)\n",
-            config_name_of(config, "keep-size", name, sizeof name),
-            units_format_bytes(limit, sizeof limit, session->retention.bytes),
-            units_format_bytes(size, sizeof size, *bytes),
-            units_format_bytes(least, sizeof least, 3 * *bytes * session->path_count));
+    snprintf(why, RECORD_WHY_BYTES,
+             "%s %s: of files of %s each stream needs three; give %s or more, or smaller files "
+             "(file_rollover.size, --roll-size)",
+             config_name_of(config, "keep-size", name, sizeof name),
+             units_format_bytes(limit, sizeof limit, session->retention.bytes),
+             units_format_bytes(size, sizeof size, *bytes),
+             units_format_bytes(least, sizeof least, 3 * *bytes * session->path_count));
     return -EINVAL;
 }
 
 /* Each stream has its own limit in time, or none. */
-static int check_boundary(const struct config *config, const struct config_source *source)
+static int check_boundary(const struct config *config, const struct config_source *source,
+                          char *why)
 {
     char name[NAME_BYTES];
 
     if (!config->roll_together || source->is_file || source->rollover.time_ns > 0)
         return 0;
-    fprintf(stderr,
-            "%s: files of %s would never end together with others, since no time ends them; give "
-            "file_rollover.time or --roll-time\n",
-            config_name_of(config, "roll-together", name, sizeof name), source->path);
+    snprintf(why, RECORD_WHY_BYTES,
+             "%s: files of %.300s would never end together with others, since no time ends them; "
+             "give file_rollover.time or --roll-time",
+             config_name_of(config, "roll-together", name, sizeof name), source->path);
     return -EINVAL;
 }
 
@@ -117,7 +119,6 @@ static void make_session(struct record_plan *plan, const struct config *config)
         .wait_ns = config->wait_ns,
         .buffer_bytes = config->buffer_bytes,
         .lock_memory = config->lock_memory,
-        .process = {config->control, config->metrics_listen, config->metrics_textfile},
         .all = config->all,
         .engine = engines[config->io],
     };
@@ -135,7 +136,7 @@ static void make_session(struct record_plan *plan, const struct config *config)
     }
 }
 
-int record_plan_make(struct record_plan *ret, const struct config *config)
+int record_plan_make(struct record_plan *ret, struct config *config, char *why)
 {
     int r = 0;
 
@@ -146,10 +147,11 @@ int record_plan_make(struct record_plan *ret, const struct config *config)
     if (!ret->paths || !ret->each || !ret->files)
         return -ENOMEM;
     make_session(ret, config);
+    r = config_list(config, &ret->session.settings);
     for (size_t i = 0; i < config->source_count && r == 0; i++)
-        r = check_boundary(config, &config->sources[i]);
+        r = check_boundary(config, &config->sources[i], why);
     for (unsigned i = 0; i < ret->session.path_count && r == 0; i++)
-        r = fit_files(config, &ret->session, &ret->each[i]);
+        r = fit_files(config, &ret->session, &ret->each[i], why);
     return r;
 }
 

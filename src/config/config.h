@@ -21,6 +21,7 @@
 #include <stdio.h>
 
 #include "base/options.h"
+#include "base/setting.h"
 #include "recording/tree.h"
 
 #define CONFIG_FILE_BYTES_MAX (1u << 20)
@@ -155,6 +156,13 @@ int config_set_option(struct config *config, const char *option, const char *tex
  * as it has it. 0; -EINVAL after mistakes (two of one name, ...); -ENOMEM. */
 int config_set_segments(struct config *config, char *const *paths, size_t count,
                         struct config_mistakes *mistakes);
+
+/* What all keys are set to, for the whole and then for each source: kept in the configuration. 0 or
+ * -ENOMEM. */
+int config_list(struct config *config, struct setting_list *ret);
+
+/* What the program began with, for those of a list that only then are taken. */
+void config_list_began(struct setting_list *fresh, const struct setting_list *began);
 
 /* A file with every key, what it means and what it is set to; config_load() of it gives the same
  * again. Without a source an example stands in their place. */

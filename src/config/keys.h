@@ -5,6 +5,7 @@
 #ifndef DAOREC_CONFIG_KEYS_H
 #define DAOREC_CONFIG_KEYS_H
 
+#include "base/setting.h"
 #include "config/config.h"
 
 enum config_type {
@@ -54,6 +55,7 @@ struct config_key {
     const char *alias;          /* another name for it, or NULL */
     const char *option;         /* of `record` without its dashes, or NULL */
     const char *help;
+    enum setting_when when; /* of one that is changed while the program runs */
 };
 
 extern const struct config_key config_keys[];

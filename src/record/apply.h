@@ -12,17 +12,22 @@
 
 /* What can be told of two configurations. */
 struct apply_lists {
-    json_t *changed;   /* "roll_size: 1 GiB -> 2 GiB" */
-    json_t *unchanged; /* "output: ./telemetry -> /data (stop and start)" */
+    json_t *changed;   /* "file_rollover.size: 1GiB -> 2GiB" */
+    json_t *unchanged; /* "root_storage: ./telemetry -> /data (stop and start)" */
 };
 
-/* Compare; pure. `has_retention`: the session removes files already. New references. */
-struct apply_lists apply_compare(const struct session_config *now,
-                                 const struct session_config *fresh, bool has_retention);
+/* Compare; pure. `has_ring`: the session removes files already. New references. */
+struct apply_lists apply_compare(const struct setting_list *now, const struct setting_list *fresh,
+                                 bool has_ring);
+
+/* Does it go with what is recorded? 0, or -ERANGE with a text: then it must not be applied. */
+int apply_check(const struct session *session, const struct session_config *fresh,
+                struct dao_text *text);
 
 /*
  * Compare, and take what can be taken: limits of rolling, of what is kept and of room, latency. A
- * new reference: {"changed": [...], "unchanged": [...]}. The streams take it between two frames.
+ * new reference: {"changed": [...], "unchanged": [...]}. The streams take it between two frames;
+ * those that are not among the fresh ones go on as they are.
  */
 json_t *apply_config(struct session *session, const struct session_config *fresh);
 

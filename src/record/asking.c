@@ -187,14 +187,34 @@ static void say_list(const json_t *changes, const char *key, const char *before)
         log_info("%s %s", before, json_string_value(json_array_get(list, i)));
 }
 
+static void say_changes(const json_t *changes)
+{
+    size_t changed = json_array_size(json_object_get(changes, "changed"));
+    size_t unchanged = json_array_size(json_object_get(changes, "unchanged"));
+
+    if (changed + unchanged == 0)
+        log_info("the configuration was read again: nothing has changed");
+    else
+        log_info("the configuration was read again: %zu changed, %zu cannot change now", changed,
+                 unchanged);
+    say_list(changes, "changed", "changed");
+    say_list(changes, "unchanged", "not changed:");
+}
+
 void asking_apply_and_say(struct session *session, const struct session_config *fresh)
 {
-    json_t *changes = apply_config(session, fresh);
+    struct apply_lists lists;
+    json_t *changes;
 
-    log_info("the configuration was read again: %zu changed, %zu cannot change while it records",
-             json_array_size(json_object_get(changes, "changed")),
-             json_array_size(json_object_get(changes, "unchanged")));
-    say_list(changes, "changed", "changed");
+    if (session) {
+        changes = apply_config(session, fresh);
+        say_changes(changes);
+        json_decref(changes);
+        return;
+    }
+    lists = apply_compare(&fresh->settings, &fresh->settings, false);
+    log_info("the configuration was read again: the next session begins with it");
+    changes = json_pack("{s:o, s:o}", "changed", lists.changed, "unchanged", lists.unchanged);
     say_list(changes, "unchanged", "not changed:");
     json_decref(changes);
 }

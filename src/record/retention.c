@@ -70,6 +70,30 @@ static void say_parts(const struct retention *retention)
                     retention->root);
 }
 
+/* Later the shapes are the drains' own. */
+static int learn_streams(struct retention *retention)
+{
+    retention->known = calloc(retention->count, sizeof *retention->known);
+    if (!retention->known)
+        return -ENOMEM;
+    for (unsigned i = 0; i < retention->count; i++) {
+        const struct record_stream *s = retention->streams[i];
+        struct retention_stream *known = &retention->known[i];
+
+        known->is_known = s->shape != NULL;
+        if (s->shape)
+            known->parts = s->shape->parts;
+        known->rolling = s->config.rolling;
+    }
+    return 0;
+}
+
+int retention_check(const struct retention *retention, const struct retention_limits *limits,
+                    struct dao_text *text)
+{
+    return retention_limits_check(limits, retention->known, retention->count, text);
+}
+
 int retention_start(struct retention *retention, struct dao_text *text)
 {
     int r;
@@ -84,9 +108,14 @@ int retention_start(struct retention *retention, struct dao_text *text)
                  retention->root, strerror(-r));
         return r;
     }
-    r = retention_limits_check(&retention->limits, retention->streams, retention->count, text);
+    r = learn_streams(retention);
+    if (r < 0) {
+        snprintf(text->s, sizeof text->s, "%s", strerror(-r));
+        return r;
+    }
+    r = retention_check(retention, &retention->limits, text);
     retention->room->ring_limit =
-        retention_limits_most(&retention->limits, retention->streams, retention->count);
+        retention_limits_most(&retention->limits, retention->known, retention->count);
     retention->room->ring_files = RETENTION_RING_FILES * retention->count;
     if (r == 0) { /* what is beyond the limits already may be all the room there is */
         retention_look(retention);
@@ -96,11 +125,14 @@ int retention_start(struct retention *retention, struct dao_text *text)
     return r;
 }
 
-void retention_set_limits(struct retention *retention, const struct retention_limits *limits)
+void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
+                          const struct stream_config *configs)
 {
+    for (unsigned i = 0; i < retention->count; i++)
+        retention->known[i].rolling = configs[i].rolling;
+    retention->room->ring_limit = retention_limits_most(limits, retention->known, retention->count);
     pthread_mutex_lock(&retention->lock);
     retention->limits = *limits;
-    retention->room->ring_limit = limits->bytes ? limits->bytes : UINT64_MAX;
     pthread_mutex_unlock(&retention->lock);
 }
 
@@ -114,6 +146,7 @@ void retention_fini(struct retention *retention)
     for (unsigned i = 0; i < retention->count && retention->lists; i++)
         kept_free(&retention->lists[i]);
     free(retention->lists);
+    free(retention->known);
     pthread_mutex_destroy(&retention->lock);
     pthread_mutex_destroy(&retention->removing);
     *retention = (struct retention){0};

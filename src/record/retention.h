@@ -45,6 +45,7 @@ struct retention {
     pthread_mutex_t removing; /* one at a time; taken before the other */
     pthread_mutex_t lock;
     struct kept_list *lists;          /* one a stream */
+    struct retention_stream *known;   /* the same; session's thread */
     int to_close[RETENTION_TO_CLOSE]; /* files without a name */
     unsigned to_close_count;
     bool left_said, closed_said, trouble_said;
@@ -64,8 +65,15 @@ void retention_say_room(const struct retention *retention);
 int retention_start(struct retention *retention, struct dao_text *text);
 void retention_fini(struct retention *retention); /* safe on a zeroed one */
 
-/* Session's thread: other limits from here on. */
-void retention_set_limits(struct retention *retention, const struct retention_limits *limits);
+/* Session's thread: would these limits do? 0; -ERANGE with a text: they are too narrow for what is
+ * recorded. */
+int retention_check(const struct retention *retention, const struct retention_limits *limits,
+                    struct dao_text *text);
+
+/* Session's thread: other limits from here on, that were checked; `configs`: what the streams are to
+ * roll by now, one each. */
+void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
+                          const struct stream_config *configs);
 
 /* Keeper: before `file` is prepared, make way for it: by the limits once a file, and at each try for
  * the bytes that it needs on a disk that has not so many. True: *ret holds one that is about to be

@@ -21,26 +21,26 @@ uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned st
 
 /* What a file of this stream may take; UINT64_MAX: nobody knows, since time ends it, as things are,
  * or its segment is not there yet. */
-static uint64_t file_bytes(const struct record_stream *s)
+static uint64_t file_bytes(const struct retention_stream *stream)
 {
-    struct rolling_limits rolling = s->config.rolling;
+    struct rolling_limits rolling = stream->rolling;
     struct fits_plan plan;
 
-    if (!s->shape || (rolling.time_ns && !rolling.frames &&
-                      (rolling.bytes == 0 || rolling.bytes == ROLLING_BYTES_DEFAULT)))
+    if (!stream->is_known || (rolling.time_ns && !rolling.frames &&
+                              (rolling.bytes == 0 || rolling.bytes == ROLLING_BYTES_DEFAULT)))
         return UINT64_MAX;
     rolling.time_ns = 0;
-    fits_plan_make(&plan, &s->shape->parts, rolling_capacity(&rolling, &s->shape->parts, 1.0));
+    fits_plan_make(&plan, &stream->parts, rolling_capacity(&rolling, &stream->parts, 1.0));
     return plan.file_bytes;
 }
 
 uint64_t retention_limits_most(const struct retention_limits *limits,
-                               struct record_stream *const *streams, unsigned count)
+                               const struct retention_stream *streams, unsigned count)
 {
     uint64_t sum = limits->files ? 0 : UINT64_MAX, all;
 
     for (unsigned i = 0; i < count && sum < UINT64_MAX; i++)
-        if (__builtin_mul_overflow(limits->files + 1, file_bytes(streams[i]), &all) ||
+        if (__builtin_mul_overflow(limits->files + 1, file_bytes(&streams[i]), &all) ||
             __builtin_add_overflow(sum, all, &sum))
             sum = UINT64_MAX;
     return limits->bytes && limits->bytes < sum ? limits->bytes : sum;
@@ -48,7 +48,7 @@ uint64_t retention_limits_most(const struct retention_limits *limits,
 
 /* Two files of two frames a stream: below that there is nothing to keep. */
 int retention_limits_check(const struct retention_limits *limits,
-                           struct record_stream *const *streams, unsigned count,
+                           const struct retention_stream *streams, unsigned count,
                            struct dao_text *text)
 {
     uint64_t least = 0;
@@ -57,19 +57,19 @@ int retention_limits_check(const struct retention_limits *limits,
     for (unsigned i = 0; i < count; i++) {
         struct fits_plan plan;
 
-        if (!streams[i]->shape) /* its segment is not there yet */
+        if (!streams[i].is_known) /* its segment is not there yet */
             continue;
-        fits_plan_make(&plan, &streams[i]->shape->parts, 2);
+        fits_plan_make(&plan, &streams[i].parts, 2);
         least += FILES_LEAST * plan.file_bytes;
     }
     if (!limits->bytes || least <= limits->bytes)
         return 0;
-    snprintf(
-        text->s, sizeof text->s,
-        "--keep-size %s: three files of two frames of each stream (written, made ready, kept) take "
-        "%s; allow more",
-        units_format_bytes(limit, sizeof limit, limits->bytes),
-        units_format_bytes(needed, sizeof needed, least));
+    snprintf(text->s, sizeof text->s,
+             "keep.size (--keep-size) %s: three files of two frames of each stream (written, made "
+             "ready, "
+             "kept) take %s; allow more",
+             units_format_bytes(limit, sizeof limit, limits->bytes),
+             units_format_bytes(needed, sizeof needed, least));
     return -ERANGE;
 }
 

@@ -26,14 +26,21 @@ bool retention_is_wanted(const struct retention_limits *limits);
 /* The largest file that a limit in bytes lets a stream have, where nothing else is asked for. */
 uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned streams);
 
+/* What is known of a stream's files when a recording begins. */
+struct retention_stream {
+    struct fits_parts parts;
+    bool is_known;                 /* else its segment was not there */
+    struct rolling_limits rolling; /* as it is now */
+};
+
 /* So much they allow, by bytes, or by files with the one that is being written; UINT64_MAX: not
- * known. The streams have their shapes. */
+ * known. */
 uint64_t retention_limits_most(const struct retention_limits *limits,
-                               struct record_stream *const *streams, unsigned count);
+                               const struct retention_stream *streams, unsigned count);
 
 /* 0, or -ERANGE with a text: too little for these streams. */
 int retention_limits_check(const struct retention_limits *limits,
-                           struct record_stream *const *streams, unsigned count,
+                           const struct retention_stream *streams, unsigned count,
                            struct dao_text *text);
 
 /* One warning, where the disk has not room for what they allow (room->ring_limit). `part_bytes`: of

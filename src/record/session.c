@@ -94,6 +94,8 @@ static int make(struct session *session)
         return r;
     if (config->lock_memory)
         realtime_lock_memory();
+    else
+        realtime_unlock_memory(); /* an earlier one may have wanted it */
     session->streams = calloc(config->path_count, sizeof(struct record_stream *));
     if (!session->streams)
         return -ENOMEM;
@@ -103,6 +105,12 @@ static int make(struct session *session)
     for (unsigned i = 0; i < config->path_count; i++)
         session->taken[i] = config->each ? config->each[i] : config->stream;
     session->own.each = session->taken;
+    session->settings = calloc(config->settings.count + 1, sizeof *session->settings);
+    if (!session->settings)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->settings.count; i++)
+        session->settings[i] = config->settings.items[i];
+    session->own.settings.items = session->settings;
     while (session->count < config->path_count) {
         struct record_stream *s = make_stream(config, session->count);
 
@@ -144,6 +152,7 @@ void session_destroy(struct session *session)
         close(session->dir_fd);
     pthread_mutex_destroy(&session->files_lock);
     free(session->taken);
+    free(session->settings);
     free(session->summary);
     free(session);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/setting.h"
 #include "io/engine.h"
 #include "record/board.h"
 #include "record/hooks.h"
@@ -36,14 +37,11 @@ struct session_config {
     enum io_engine_kind engine;
     bool lock_memory;     /* keep the process out of swap, where that is allowed */
     unsigned descriptors; /* that others of this process may have open meanwhile */
-    /* How this process is reached, only to tell that a reload does not change it; NULL: not. */
-    struct {
-        const char *control, *metrics, *metrics_file;
-    } process;
     bool json, quiet;
-    struct service *service; /* told how it goes; NULL: nobody is */
-    bool stays;              /* the process goes on when it ends */
-    struct board *board;     /* where it shows itself to whoever watches; NULL: nobody does */
+    struct service *service;      /* told how it goes; NULL: nobody is */
+    bool stays;                   /* the process goes on when it ends */
+    struct setting_list settings; /* what it was made from, to tell what changes; borrowed */
+    struct board *board;          /* where it shows itself to whoever watches; NULL: nobody does */
 };
 
 struct session;

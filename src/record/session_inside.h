@@ -19,6 +19,7 @@
 struct session {
     struct session_config own;   /* as it was given, and changed since */
     struct stream_config *taken; /* own.each: [path_count] */
+    struct setting *settings;    /* own.settings */
     const struct session_listener *listener;
     char id[TREE_SESSION_BYTES];
     char uuid[40];

@@ -26,6 +26,7 @@
 #include "base/json_text.h"
 #include "base/log.h"
 #include "lib/clock.h"
+#include "record/apply.h"
 #include "record/asking.h"
 #include "record/board.h"
 #include "record/hooks.h"
@@ -128,8 +129,15 @@ static void hear_stop(struct supervisor *sv, const struct order *order)
 /* Read the configuration again. NULL with a text: it stays as it is. */
 static const struct session_config *read_again(struct supervisor *sv, struct dao_text *text)
 {
-    if (sv->setup && sv->setup->reload)
-        return sv->setup->reload(sv->setup->ctx, text);
+    const struct session_config *fresh;
+
+    if (sv->setup && sv->setup->reload) {
+        fresh = sv->setup->reload(sv->setup->ctx, text);
+        if (!fresh || (sv->is_running && apply_check(sv->session, fresh, text) < 0))
+            return NULL;
+        sv->config = fresh;
+        return fresh;
+    }
     snprintf(text->s, sizeof text->s,
              "there is nothing to read again: this recorder was started without a configuration "
              "file");
@@ -145,11 +153,15 @@ static void hear_reload(struct supervisor *sv, const struct order *order)
         refuse(sv, order, text.s);
         return;
     }
-    sv->config = fresh;
     if (!sv->is_running) {
+        struct apply_lists lists = apply_compare(&fresh->settings, &fresh->settings, false);
+
         answer(sv, order, true,
-               json_pack("{s:[], s:[], s:s}", "changed", "unchanged", "note",
-                         "no session is recording: the next one has all of it"));
+               json_pack("{s:o, s:o, s:s}", "changed", lists.changed, "unchanged", lists.unchanged,
+                         "note",
+                         sv->session ? "the session that waits for segments begins as it was asked "
+                                       "for; the next one begins with this"
+                                     : "no session is recording: the next one begins with it"));
         return;
     }
     begin_asked(sv, order);
@@ -263,11 +275,7 @@ static void reload_by_signal(struct supervisor *sv)
         log_error("%s", text.s);
         return;
     }
-    sv->config = fresh;
-    if (sv->is_running)
-        asking_apply_and_say(sv->session, fresh);
-    else
-        log_info("the configuration was read again: the next session has all of it");
+    asking_apply_and_say(sv->is_running ? sv->session : NULL, fresh);
 }
 
 static void hear_signal(struct supervisor *sv, int number)

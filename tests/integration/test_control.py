@@ -298,11 +298,17 @@ def a_configuration_is_read_again_without_a_lost_frame():
     recorder.root = os.path.join(root, "out")
     assert recorder.ctl("start")["condition"] == "running"
     recorder.has_frames(path, 50)
-    write(file_rollover=60, buffer_limit="32MiB")
+    later = {"buffer_limit": "32MiB", "keywords": "{OBJECT: M31}",
+             "metrics": f"{{textfile: {root}/x.prom}}"}
+    write(file_rollover=60, **later)
     answer = recorder.ctl("reload")
-    assert answer["changed"] == ["roll-frames: 100000 -> 60"], answer
-    assert len(answer["unchanged"]) == 1 and "buffer" in answer["unchanged"][0], answer
-    assert recorder.ctl("reload")["changed"] == []
+    assert answer["changed"] == ["file_rollover.frames: 100000 -> 60"], answer
+    assert answer["unchanged"] == [
+        "buffer_limit: 0 -> 32MiB (stop and start)",
+        'keywords.OBJECT: "" -> M31 (stop and start)',
+        f'metrics.textfile: "" -> {root}/x.prom (end the program and start it again)'], answer
+    again = recorder.ctl("reload")  # what did not change is told again
+    assert again["changed"] == [] and again["unchanged"] == answer["unchanged"], again
     h.wait_for(lambda: recorder.ctl("status")["streams"][0]["files_closed"] > 3, what="files")
     write(file_rollover=70, buffer="[")
     assert file in recorder.ctl("reload", status=1)["error"]
@@ -317,7 +323,34 @@ def a_configuration_is_read_again_without_a_lost_frame():
     assert frames.count(60) >= 2 and frames.count(80) >= 2, frames
     assert 70 not in frames[:-1], frames
     process.kill()
-    assert "roll-frames: 60 -> 80" in recorder.end()[1]
+    write(file_rollover=80, **later)
+    assert recorder.ctl("reload")["unchanged"] == answer["unchanged"][2:]  # no session: no start
+    assert "file_rollover.frames: 60 -> 80" in recorder.end()[1]
+
+
+def a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again():
+    path = h.segment("ring")
+    process = h.sim(path, "--size", "400x300", "--type", "uint16", "--rate", 20, "--depth", 64)
+    h.wait_for(lambda: os.path.exists(path), what="a segment")
+    control, root = new_socket(), f.new_root()
+    file = os.path.join(root, "ring.yaml")
+
+    def write(size):
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(f"root_storage: {root}/out\ncontrol: {control}\nkeep:\n  size: {size}\n"
+                      f"sources:\n  - uri: {path}\n")
+    write("64MiB")
+    recorder = Recorder(path=control, plain=["-c", file])
+    recorder.has_frames(path, 5)
+    for size, why in (("1MiB", "keep.size (--keep-size) 1.05 MB: three files"),
+                      ("1kB", "daorec check")):
+        write(size)
+        assert why in recorder.ctl("reload", status=1)["error"]
+    write("128MiB")
+    assert recorder.ctl("reload")["changed"] == ["keep.size: 64MiB -> 128MiB"]  # from the first
+    recorder.ctl("stop")
+    process.kill()
+    recorder.end()
 
 
 # ---- who asks ----
@@ -522,6 +555,7 @@ if __name__ == "__main__":
                    a_command_that_hangs_holds_neither_the_end_of_its_session_nor_the_next,
                    a_hangup_says_that_there_is_nothing_to_read_again,
                    a_configuration_is_read_again_without_a_lost_frame,
+                   a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again,
                    half_closed_and_pipelined_requests_get_all_their_answers,
                    the_socket_is_for_owner_and_group_only,
                    of_two_at_one_socket_the_second_is_refused_and_a_dead_ones_is_taken_over,

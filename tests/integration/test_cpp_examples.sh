@@ -14,18 +14,7 @@ clean_up() {
 }
 trap clean_up EXIT
 trap 'exit 1' INT TERM HUP
-passed=0 failed=0
-
-verdict() { # status name; what a failure has to say is in $dir/log
-    if [[ $1 == 0 ]]; then
-        passed=$((passed + 1))
-        echo "ok      $2"
-    else
-        failed=$((failed + 1))
-        echo "FAILED  $2"
-        cat "$dir/log"
-    fi
-}
+source tests/support/verdicts.sh
 
 fails_cleanly() { # program; without a segment
     ! "$examples/$1" "$dir/no such/x.im.shm" 3 >"$dir/log" 2>&1 &&
@@ -60,5 +49,4 @@ writer=
     grep -Eqx 'last count 3 at [0-9]{19} ns' "$dir/log"
 verdict $? "create_write tells the last count and its time"
 
-echo "$passed passed, $failed failed"
-[[ $failed == 0 ]]
+conclude

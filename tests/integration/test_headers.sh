@@ -9,21 +9,10 @@ build=${BUILD:-$PWD/build/release}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/daorec-headers.XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM HUP
-passed=0 failed=0
+source tests/support/verdicts.sh
 
 strict='-pedantic -Werror -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion'
 strict_c="$strict -Wstrict-prototypes -Wmissing-prototypes -Wvla"
-
-verdict() { # status name; what a failure has to say is in $dir/log
-    if [[ $1 == 0 ]]; then
-        passed=$((passed + 1))
-        echo "ok      $2"
-    else
-        failed=$((failed + 1))
-        echo "FAILED  $2"
-        cat "$dir/log"
-    fi
-}
 
 # try COMMAND...: say nothing now.
 try() {
@@ -176,5 +165,4 @@ for compiler in g++ clang++; do
     verdict $? "dao.h defines no variable and no function, $compiler"
 done
 
-echo "$passed passed, $failed failed"
-[[ $failed == 0 ]]
+conclude

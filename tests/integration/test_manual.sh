@@ -9,18 +9,7 @@ daorec=${DAOREC:-$build/daorec}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/daorec-manual.XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM HUP
-passed=0 failed=0
-
-verdict() { # status name; what a failure has to say is in $dir/log
-    if [[ $1 == 0 ]]; then
-        passed=$((passed + 1))
-        echo "ok      $2"
-    else
-        failed=$((failed + 1))
-        echo "FAILED  $2"
-        cat "$dir/log"
-    fi
-}
+source tests/support/verdicts.sh
 
 "$daorec" help --man-pages "$dir/man" >"$dir/log" 2>&1
 verdict $? "daorec writes its pages"
@@ -117,5 +106,4 @@ fi
 [[ $? == 1 && $(wc -l <"$dir/log") == 1 ]] && grep -q "daorec.1/sub: Not a directory" "$dir/log"
 verdict $? "a folder that cannot be made is one line and status 1"
 
-echo "$passed passed, $failed failed"
-[[ $failed == 0 ]]
+conclude

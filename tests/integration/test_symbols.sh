@@ -13,18 +13,7 @@ clean_up() {
 }
 trap clean_up EXIT
 trap 'exit 1' INT TERM HUP
-passed=0 failed=0
-
-verdict() { # status name; what a failure has to say is in $dir/log
-    if [[ $1 == 0 ]]; then
-        passed=$((passed + 1))
-        echo "ok      $2"
-    else
-        failed=$((failed + 1))
-        echo "FAILED  $2"
-        cat "$dir/log"
-    fi
-}
+source tests/support/verdicts.sh
 
 # ---- the shared object ----
 
@@ -160,5 +149,4 @@ make_quietly uninstall DESTDIR="$dir/root" prefix=/opt/dao &&
     find "$dir/root" "$dir/usr" -not -type d >"$dir/log" && [[ ! -s $dir/log ]]
 verdict $? "make uninstall leaves no file behind"
 
-echo "$passed passed, $failed failed"
-[[ $failed == 0 ]]
+conclude

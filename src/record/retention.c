@@ -125,17 +125,6 @@ int retention_start(struct retention *retention, struct dao_text *text)
     return r;
 }
 
-void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
-                          const struct stream_config *configs)
-{
-    for (unsigned i = 0; i < retention->count; i++)
-        retention->known[i].rolling = configs[i].rolling;
-    retention->room->ring_limit = retention_limits_most(limits, retention->known, retention->count);
-    pthread_mutex_lock(&retention->lock);
-    retention->limits = *limits;
-    pthread_mutex_unlock(&retention->lock);
-}
-
 void retention_fini(struct retention *retention)
 {
     if (!retention->root)
@@ -201,14 +190,31 @@ static uint64_t count_bytes(const struct retention *retention)
     return bytes;
 }
 
-/* With the lock held, whenever files came or went. */
+/* With the lock held, whenever files came or went. Without a limit none may go. */
 static void note_ring(const struct retention *retention)
 {
     uint64_t spare = 0;
 
-    for (unsigned i = 0; i < retention->count; i++)
+    for (unsigned i = 0; i < retention->count && retention_is_wanted(&retention->limits); i++)
         spare += kept_spare_bytes(&retention->lists[i]);
     room_set_ring(retention->room, count_bytes(retention), spare);
+}
+
+/* ---- other limits ---- */
+
+void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
+                          const struct stream_config *configs)
+{
+    struct room *room = retention->room;
+
+    for (unsigned i = 0; i < retention->count; i++)
+        retention->known[i].rolling = configs[i].rolling;
+    room->ring_limit = retention_limits_most(limits, retention->known, retention->count);
+    room->ring_files = retention_is_wanted(limits) ? RETENTION_RING_FILES * retention->count : 0;
+    pthread_mutex_lock(&retention->lock);
+    retention->limits = *limits;
+    note_ring(retention);
+    pthread_mutex_unlock(&retention->lock);
 }
 
 /* What crashes left unfinished takes its share of the limit, but never all of it. */
@@ -520,12 +526,14 @@ static void remove_surplus(struct retention *retention, unsigned stream, struct 
 
 /* ---- a full disk ---- */
 
+/* Where the limits were taken away meanwhile all of it is to be kept. */
 static bool pick_spare(struct retention *retention, struct batch *ret)
 {
-    struct kept_file *file;
+    struct kept_file *file = NULL;
 
     pthread_mutex_lock(&retention->lock);
-    file = oldest(retention, LEAST_KEPT, &ret->stream);
+    if (retention_is_wanted(&retention->limits))
+        file = oldest(retention, LEAST_KEPT, &ret->stream);
     ret->count = file != NULL;
     if (file) {
         ret->files[0] = *file;

@@ -1,7 +1,7 @@
 /*
- * retention.h - of the streams that are recorded, only so many files, so many bytes, or so
- * long a time are kept below the output folder. The oldest finished files go, of this session and
- * of earlier ones; what is being written, locked by anybody, or marked (recording/mark.h) is neither
+ * retention.h - of the streams that are recorded, only so many files, so many bytes, or so long a
+ * time are kept below the output folder. The oldest finished files go, of this session and of
+ * earlier ones; what is being written, locked by anybody, or marked (recording/mark.h) is neither
  * touched nor counted. Sessions whose recorder died are like others; what they have unfinished is
  * not touched, but counts as bytes, though not at the cost of a stream's last finished file.
  *
@@ -15,8 +15,9 @@
  * meanwhile, forth or back, removes nothing.
  *
  * A limit is kept before a file is prepared, and before one is finished, so that it holds at every
- * instant: with N files, N - 1 or N are finished. A disk that has less room than the limits allow is
- * a limit like them, but for one finished file of each stream, which stays. It is exceeded rather than anything be removed that must not be.
+ * instant: with N files, N - 1 or N are finished. A disk that has less room than the limits allow
+ * is a limit like them, but for one finished file of each stream, which stays. A limit is exceeded
+ * rather than anything be removed that must not be.
  */
 #ifndef DAOREC_RECORD_RETENTION_H
 #define DAOREC_RECORD_RETENTION_H
@@ -70,22 +71,23 @@ void retention_fini(struct retention *retention); /* safe on a zeroed one */
 int retention_check(const struct retention *retention, const struct retention_limits *limits,
                     struct dao_text *text);
 
-/* Session's thread: other limits from here on, that were checked; `configs`: what the streams are to
- * roll by now, one each. */
+/* Session's thread: other limits from here on, that were checked; without any nothing is removed any
+ * more. `configs`: what the streams are to roll by now, one each. */
 void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
                           const struct stream_config *configs);
 
-/* Keeper: before `file` is prepared, make way for it: by the limits once a file, and at each try for
- * the bytes that it needs on a disk that has not so many. True: *ret holds one that is about to be
- * removed, for its blocks, retention->held.bytes. Until it is given to retention_drop() no other is removed,
- * and none is closed, since it is there yet. */
+/* Keeper: before `file` is prepared, make way for it: by the limits once a file, and at each try
+ * for the bytes that it needs on a disk that has not so many. True: *ret holds one that is about to
+ * be removed, for its blocks, retention->held.bytes. Until it is given to retention_drop() no other
+ * is removed, and none is closed, since it is there yet. */
 bool retention_make_way(struct retention *retention, struct record_file *file, uint64_t need,
                         struct retire *ret);
-/* Remove what is left of it: its name, or, with its descriptor given away (fd -1), an empty folder. */
+/* Remove what is left of it: its name, or, with its descriptor given away (fd -1), an empty
+ * folder. */
 void retention_drop(struct retention *retention, struct retire *old);
 
-/* Keeper: there is no room for a file, though the disk says otherwise: the oldest goes. So many bytes
- * that had; 0: none may go. */
+/* Keeper: there is no room for a file, though the disk says otherwise: the oldest goes. The bytes
+ * that it had; 0: none may go. */
 uint64_t retention_remove_one(struct retention *retention);
 
 /* Keeper: before a file is closed, and is one more. */

@@ -18,12 +18,12 @@
 #include <stdint.h>
 
 struct room_limits {
-    uint64_t keep_bytes; /* to be kept free ... */
-    double
-        keep_percent; /* ... or this part of the file system, where it is above 0 (in use both may
-                            change: see room_keep()) */
-    uint64_t
-        file_bytes_max; /* RLIMIT_FSIZE in whole pages, as files are written; UINT64_MAX: none */
+    /* To be kept free, or this part of the file system, where that is above 0. In use both may
+     * change: see room_keep(). */
+    uint64_t keep_bytes;
+    double keep_percent;
+    /* RLIMIT_FSIZE in whole pages, as files are written; UINT64_MAX: none */
+    uint64_t file_bytes_max;
 };
 
 struct room {
@@ -32,7 +32,8 @@ struct room {
     _Atomic uint64_t left_bytes; /* UINT64_MAX: not known */
     /* of a ring of files, else 0 */
     unsigned ring_files;         /* it holds so many at least, if the disk is what bounds it */
-    uint64_t ring_limit;         /* what its limits allow it; UINT64_MAX: not known */
+    uint64_t ring_limit;         /* what its limits allow it; UINT64_MAX: not known (both are the
+                                    session's thread's) */
     _Atomic uint64_t ring_bytes; /* of its files, with those that are being written */
     _Atomic uint64_t ring_spare; /* ... of those that may go */
     _Atomic uint64_t file_most;  /* so long may a file be for that; UINT64_MAX: as it likes */

@@ -25,7 +25,7 @@ struct io_engine {
     atomic_bool armed;       /* the writer is about to sleep, or sleeps */
 };
 
-/* Some sandboxes allow a ring and refuse to change it: one that is created disabled would stay so. */
+/* Some sandboxes allow a ring, but not to change it: one that is created disabled would stay so. */
 static bool may_register(struct io_uring *ring)
 {
     struct io_uring_probe *probe = calloc(1, sizeof *probe);

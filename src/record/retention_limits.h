@@ -17,8 +17,8 @@ struct retention_limits {
     int64_t time_ns; /* since a file was finished; 0: no limit */
 };
 
-/* Of a stream, where bytes or the disk are the limit: one is being written, one is prepared, and one
- * at least is to be had to read. */
+/* Of a stream, where bytes or the disk are the limit: one is being written, one is prepared, and
+ * one at least is to be had to read. */
 #define RETENTION_RING_FILES 4u
 
 bool retention_is_wanted(const struct retention_limits *limits);

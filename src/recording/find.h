@@ -1,8 +1,9 @@
 /*
  * find.h - recordings below a folder: which files and ledgers there are. Any thread, blocking.
  *
- * Links are never followed, hidden names never taken, nor files that were copied into a session; how deep and how much is bounded. Links and
- * other things with a recording's name are told apart, so that they can be named.
+ * Links are never followed, hidden names never taken, nor files that were copied into a session;
+ * how deep and how much is bounded. Links and other things with a recording's name are told apart,
+ * so that they can be named.
  */
 #ifndef DAOREC_RECORDING_FIND_H
 #define DAOREC_RECORDING_FIND_H

@@ -3,10 +3,11 @@
  *
  *     bare_write FILE MEGABYTES [swap|keep|again]
  *
- * Preallocates FILE, writes it in blocks of 4 MiB, as record does, 16 in flight, from registered buffers (where
- * `ulimit -l` allows it); with `swap` each block is first filled from 80 MB of source memory with
- * its 16-bit words swapped, which is the least that recording asks for; `keep` leaves the file there,
- * and `again` writes into one that was left. Prints "bytes_per_second cpu_seconds_per_gigabyte".
+ * Preallocates FILE, writes it in blocks of 4 MiB, as record does, 16 in flight, from registered
+ * buffers (where `ulimit -l` allows it); with `swap` each block is first filled from 80 MB of
+ * source memory with its 16-bit words swapped, which is the least that recording asks for; `keep`
+ * leaves the file there, and `again` writes into one that was left. Prints "bytes_per_second
+ * cpu_seconds_per_gigabyte".
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -72,7 +72,7 @@ bool ledger_balances(const struct ledger_counts *counts)
 bool ledger_go_on(struct ledger_counts *ret, const struct ledger_counts *before,
                   const struct ledger_file *file)
 {
-    if (file->frames == 0 ||
+    if (file->frames == 0 || before->recorded + file->frames > INT64_MAX ||
         (uint64_t)before->run.last_cnt0 + file->frames != (uint64_t)file->cnt0_end)
         return false;
     *ret = *before;
@@ -411,6 +411,16 @@ static void catch_up(json_t *stream, const struct ledger_counts *counts)
     json_array_set_new(list, json_array_size(list) - 1, run(&counts->run));
 }
 
+/* It may have been written by anybody: beyond the largest number it stays that. */
+static void add(json_t *object, const char *key, json_int_t more)
+{
+    json_int_t value = json_integer_value(json_object_get(object, key));
+
+    if (__builtin_add_overflow(value, more, &value))
+        value = INT64_MAX;
+    json_object_set_new(object, key, json_integer(value));
+}
+
 static void note_removed(json_t *stream, json_int_t frames, const struct ledger_retired *file)
 {
     json_t *object = json_object_get(stream, "removed");
@@ -419,11 +429,8 @@ static void note_removed(json_t *stream, json_int_t frames, const struct ledger_
         object = json_pack("{s:i, s:i, s:i}", "files", 0, "frames", 0, "last_file", 0);
         json_object_set_new(stream, "removed", object);
     }
-    json_object_set_new(object, "files",
-                        json_integer(json_integer_value(json_object_get(object, "files")) + 1));
-    json_object_set_new(
-        object, "frames",
-        json_integer(json_integer_value(json_object_get(object, "frames")) + frames));
+    add(object, "files", 1);
+    add(object, "frames", frames);
     if ((uint64_t)json_integer_value(json_object_get(object, "last_file")) >= file->seq)
         return;
     json_object_set_new(object, "last_file", integer(file->seq));

@@ -1,10 +1,11 @@
 /*
- * fuzz_ledger.c - session.json, any bytes, as it is read, verified and rebuilt.
+ * fuzz_ledger.c - session.json, any bytes, as it is read, verified, told of files that go, and
+ * rebuilt.
  *
  * What must hold: no crash, no byte read that is not there; what is refused says why and tells
- * nothing; names lead nowhere out of their folder; looking changes nothing; whatever it says, a
- * ledger that is rebuilt from it balances, can be read, and needs no second rebuilding; the old one
- * is kept as it was.
+ * nothing; names lead nowhere out of their folder; looking changes nothing; what can be read can be
+ * read, too, once it was told that a file goes; whatever it says, a ledger that is rebuilt from it
+ * balances, can be read, and needs no second rebuilding; the old one is kept as it was.
  */
 #include "verify/chain.h"
 #include "repair/rebuild.h"
@@ -32,13 +33,31 @@ static void check_stream(const struct ledger_stream *stream)
         sum += stream->shapes[i].geometry.frame_bytes;
     for (uint64_t i = 0; i < stream->gaps_listed; i++)
         FUZZ_MUST((unsigned)stream->gaps[i].cause < LEDGER_CAUSES);
-    for (size_t i = 0; i < stream->file_count; i++)
-        FUZZ_MUST(!strchr(stream->files[i].name, '/') &&
-                  strlen(stream->files[i].name) < TREE_FILE_BYTES);
+    for (size_t i = 0; i < stream->file_count; i++) {
+        const struct ledger_file *file = &stream->files[i];
+
+        FUZZ_MUST(!strchr(file->name, '/') && strlen(file->name) < TREE_FILE_BYTES);
+        FUZZ_MUST(file->so_far.run_count == 0 || ledger_balances(&file->so_far));
+    }
+    FUZZ_MUST(!stream->removed.has_counts || ledger_balances(&stream->removed.counts));
     FUZZ_MUST(counts->shape.geometry.frame_bytes > 0);
     touched = sum;
     chain_check_ledger(NULL, &session, &doubts);
     verify_doubts_free(&doubts);
+}
+
+/* What stands beside the streams. */
+static void check_beside(const struct ledger *ledger)
+{
+    FUZZ_MUST(ledger->mark_count <= LEDGER_MARKS_MAX);
+    for (size_t i = 0; i < ledger->mark_count; i++)
+        FUZZ_MUST(memchr(ledger->marks[i].text, '\0', sizeof ledger->marks[i].text));
+    for (size_t i = 0; i < ledger->copy_count; i++) {
+        const char *name = strchr(ledger->copies[i].name, '/');
+
+        FUZZ_MUST(name && !strchr(name + 1, '/') && name[1] != '.' && name[1] != '\0');
+        FUZZ_MUST(strlen(ledger->copies[i].sha256) == SHA256_TEXT_BYTES - 1);
+    }
 }
 
 static int read_ledger(int dir_fd)
@@ -51,8 +70,45 @@ static int read_ledger(int dir_fd)
         FUZZ_MUST(text.s[0] && document.ledger.stream_count == 0 && !document.ledger.session);
     for (size_t i = 0; i < document.ledger.stream_count; i++)
         check_stream(&document.ledger.streams[i]);
+    check_beside(&document.ledger);
     ledger_document_free(&document);
     return r;
+}
+
+/* The ledger of this folder, had it been told that this file goes, written into `aside`. */
+static void retire_one(const struct ledger_document *document, const struct ledger_stream *stream,
+                       const struct ledger_file *file, const char *aside)
+{
+    const struct ledger_retired old = {.name = file->name,
+                                       .seq = tree_file_seq(file->name, stream->name),
+                                       .so_far = file->so_far.run_count > 0 ? &file->so_far : NULL,
+                                       .frames = file->frames};
+    int r, dir_fd = open(aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *json = ledger_retire_files(document->text, stream->name, &old, 1, &r);
+
+    FUZZ_MUST(dir_fd >= 0 && (json != NULL) == (r == 0));
+    if (json) {
+        scene_write(aside, LEDGER, json, strlen(json));
+        FUZZ_MUST(read_ledger(dir_fd) == 0);
+        unlinkat(dir_fd, LEDGER, 0);
+    }
+    free(json);
+    close(dir_fd);
+}
+
+static void retire_files(int dir_fd, const char *aside)
+{
+    struct ledger_document document;
+    struct dao_text text;
+
+    if (ledger_document_read(&document, dir_fd, &text) == 0)
+        for (size_t i = 0; i < document.ledger.stream_count; i++) {
+            const struct ledger_stream *stream = &document.ledger.streams[i];
+
+            for (size_t k = 0; k < stream->file_count && k < 4; k++)
+                retire_one(&document, stream, &stream->files[k], aside);
+        }
+    ledger_document_free(&document);
 }
 
 static bool has_bytes(int dir_fd, const char *name, const uint8_t *data, size_t size)
@@ -95,6 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dir_fd = open(scene.session, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     FUZZ_MUST(dir_fd >= 0);
     read_ledger(dir_fd);
+    retire_files(dir_fd, scene.stream);
     rebuild_twice(scene.session, dir_fd, data, size);
     close(dir_fd);
     scene_end(&scene);

@@ -311,6 +311,27 @@ START_TEST(numbers_of_what_was_removed_that_make_no_sense_are_no_ledger)
 }
 END_TEST
 
+/* A ledger may have been written by anybody; it can be read afterwards all the same. */
+START_TEST(numbers_of_what_was_removed_stay_where_they_are_at_their_largest)
+{
+    static const char most[] = "9223372036854775807";
+    char whole[5000], ledger[4096], *at;
+    struct ledger_document document;
+
+    snprintf(ledger, sizeof ledger, ledger_text, "\"2026-11-24T17:00:00\"");
+    at = strstr(ledger, "\"files\": [");
+    snprintf(whole, sizeof whole,
+             "%.*s\"removed\": {\"files\": %s, \"frames\": %s, \"last_file\": 0}, %s",
+             (int)(at - ledger), ledger, most, most, at);
+    ck_assert_int_eq(tree_replace_file(session_fd, "session.json", whole, strlen(whole)), 0);
+    ck_assert_int_eq(retire("wfs_000001.fits"), 0);
+    document = read_ledger();
+    ck_assert_uint_eq(document.ledger.streams[0].removed.files, INT64_MAX);
+    ck_assert_uint_eq(document.ledger.streams[0].removed.frames, INT64_MAX);
+    ledger_document_free(&document);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("retire");
@@ -329,6 +350,7 @@ int main(void)
                    a_file_that_was_finished_behind_the_ledger_goes_where_nothing_was_lost_in_it);
     tcase_add_test(tests, who_may_not_remove_it_tells_no_ledger);
     tcase_add_test(tests, numbers_of_what_was_removed_that_make_no_sense_are_no_ledger);
+    tcase_add_test(tests, numbers_of_what_was_removed_stay_where_they_are_at_their_largest);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/syscall.h>
 
+#include "recording/retire.h"
 #include "repair/rebuild.h"
 #include "repair/repair.h"
 #include "verify/verify.h"
@@ -29,6 +30,20 @@ int flock(int fd, int operation)
         happens();
     }
     return (int)syscall(SYS_flock, fd, operation);
+}
+
+/* What happens just before a new ledger gets its name, once. */
+static void (*before_rename)(void);
+
+int renameat(int old_fd, const char *old_name, int new_fd, const char *new_name)
+{
+    void (*happens)(void) = strcmp(new_name, "session.json") == 0 ? before_rename : NULL;
+
+    if (happens) {
+        before_rename = NULL;
+        happens();
+    }
+    return (int)syscall(SYS_renameat2, old_fd, old_name, new_fd, new_name, 0);
 }
 
 /* Three files: frames 0 to 9, 10 to 14, 15 to 19. */
@@ -387,6 +402,105 @@ START_TEST(what_changes_before_the_lock_is_had_is_in_the_ledger)
 }
 END_TEST
 
+/* ---- files that go meanwhile, to keep within a limit ---- */
+
+/* Up to the ledger, which is told. */
+static int begin_to_remove(struct retire *ret)
+{
+    struct dao_text text = {""};
+    int r = retire_begin(ret, session_fd, "wfs", "wfs_000001.fits", &text);
+
+    ck_assert_msg(r == 0, "%s", text.s);
+    r = retire_note(ret, 1, session_fd, "wfs", &text);
+    ck_assert_int_eq(text.s[0] != '\0', r < 0);
+    return r;
+}
+
+static void remove_is_held_off(void)
+{
+    struct retire old;
+
+    ck_assert_int_eq(begin_to_remove(&old), -EWOULDBLOCK);
+    retire_end(&old);
+}
+
+static void expect_first_file(bool is_listed, uint64_t removed)
+{
+    struct ledger_document document;
+    const struct ledger_stream *stream;
+
+    read_ledger(&document);
+    stream = &document.ledger.streams[0];
+    ck_assert_uint_eq(stream->file_count, is_listed ? 3 : 2);
+    ck_assert_int_eq(strcmp(stream->files[0].name, "wfs_000001.fits") == 0, is_listed);
+    ck_assert_uint_eq(stream->removed.files, removed);
+    ck_assert_uint_eq(stream->counts.recorded, 20);
+    ledger_document_free(&document);
+}
+
+/* Else the new ledger would be put over one that was told of it. */
+START_TEST(nothing_is_removed_while_the_ledger_is_rebuilt)
+{
+    struct retire old;
+
+    begin();
+    make_files();
+    before_rename = remove_is_held_off;
+    rebuild(false, REBUILD_WRITE);
+    ck_assert(!before_rename);
+    expect_first_file(true, 0);
+    ck_assert_int_eq(begin_to_remove(&old), 0);
+    ck_assert_int_eq(retire_unlink(&old), 0);
+    retire_end(&old);
+    expect_first_file(false, 1);
+    end();
+}
+END_TEST
+
+/* As a recorder that dies leaves it: with the stream's numbers up to the first file. */
+static void make_ledger_of_the_dead(void)
+{
+    struct ledger_document document;
+    struct ledger_file files[3];
+    char *text;
+
+    rebuild(false, REBUILD_WRITE);
+    read_ledger(&document);
+    ck_assert_uint_eq(document.ledger.streams[0].file_count, 3);
+    memcpy(files, document.ledger.streams[0].files, sizeof files);
+    files[0].so_far = (struct ledger_counts){.recorded = 10,
+                                             .lost_by = {[LEDGER_LAPPED] = 3, [LEDGER_DISK] = 1},
+                                             .run_count = 1,
+                                             .run = {take_cnt0(0), take_cnt0(9)},
+                                             .gap_count = 2,
+                                             .shape_count = 1};
+    document.ledger.streams[0].files = files;
+    document.ledger.recovered = false;
+    text = ledger_to_json(&document.ledger, false);
+    put_ledger(text);
+    free(text);
+    ledger_document_free(&document);
+}
+
+/* The ledger was told before the rebuilding began, and the file is there yet. */
+START_TEST(a_file_that_is_about_to_be_removed_is_not_listed_again)
+{
+    struct retire old;
+
+    begin();
+    make_files();
+    make_ledger_of_the_dead();
+    ck_assert_int_eq(begin_to_remove(&old), 0);
+    rebuild(true, REBUILD_WRITE);
+    expect_first_file(false, 1);
+    ck_assert_int_eq(retire_unlink(&old), 0);
+    retire_end(&old);
+    rebuild(true, REBUILD_NOTHING);
+    expect_first_file(false, 1);
+    end();
+}
+END_TEST
+
 /* ---- a flipped bit in LOST, or the flag GAP ---- */
 
 #define OF_FLIPS 12u
@@ -555,6 +669,8 @@ int main(void)
     tcase_add_test(tcase, a_ledger_that_is_none_or_of_another_session_is_replaced);
     tcase_add_test(tcase, the_ledger_of_a_session_that_lives_is_left_alone);
     tcase_add_test(tcase, what_changes_before_the_lock_is_had_is_in_the_ledger);
+    tcase_add_test(tcase, nothing_is_removed_while_the_ledger_is_rebuilt);
+    tcase_add_test(tcase, a_file_that_is_about_to_be_removed_is_not_listed_again);
     tcase_add_loop_test(tcase, a_flipped_bit_in_lost_changes_no_ledger, 0, 10);
     tcase_add_test(tcase, no_session_json_gets_more_than_an_error);
     suite_add_tcase(suite, tcase);

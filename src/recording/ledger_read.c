@@ -244,6 +244,17 @@ static void get_gaps(struct parser *p, const json_t *stream, struct ledger_strea
     ret->gaps_listed = count;
 }
 
+/* Runs that were over at the end of a file are the first of those that are listed; behind as many as
+ * a ledger lists nobody knows. */
+static bool has_past_runs(const struct ledger_counts *counts, const struct ledger_stream *stream)
+{
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i + 1 < counts->run_count && i < LEDGER_RUNS_MAX; i++)
+        sum += ledger_run_expected(&stream->runs[i]);
+    return counts->run_count > LEDGER_RUNS_MAX || counts->past_runs == sum;
+}
+
 /* What the stream's numbers were at the end of a file. */
 static void get_so_far(struct parser *p, const json_t *object, const struct ledger_stream *stream,
                        struct ledger_counts *ret)
@@ -263,7 +274,8 @@ static void get_so_far(struct parser *p, const json_t *object, const struct ledg
     if (!p->error && (!ledger_balances(&counts) || counts.run_count < 1 || counts.shape_count < 1 ||
                       counts.run_count > stream->counts.run_count ||
                       counts.shape_count > stream->counts.shape_count ||
-                      counts.gap_count > stream->counts.gap_count || counts.torn > counts.recorded))
+                      counts.gap_count > stream->counts.gap_count ||
+                      counts.torn > counts.recorded || !has_past_runs(&counts, stream)))
         fail(p, "so_far", "holds numbers that do not fit");
     if (!p->error)
         *ret = counts;

@@ -291,7 +291,12 @@ START_TEST(numbers_of_what_was_removed_that_make_no_sense_are_no_ledger)
         "{\"files\": 1, \"frames\": 3, \"last_file\": 1, \"so_far\": {\"expected\": 4, "
         "\"recorded\": 3, \"torn\": 0, \"lost\": 0, \"lost_by\": {\"lapped\": 0, \"disk\": 0, "
         "\"source\": 0, \"restart\": 0}, \"runs\": 1, \"run\": {\"first_cnt0\": 1000, "
-        "\"last_cnt0\": 1002}, \"gaps\": 0, \"shapes\": 1}}"};
+        "\"last_cnt0\": 1002}, \"gaps\": 0, \"shapes\": 1}}",
+        /* a run before the only one */
+        "{\"files\": 1, \"frames\": 3, \"last_file\": 1, \"so_far\": {\"expected\": 3, "
+        "\"recorded\": 3, \"torn\": 0, \"lost\": 0, \"lost_by\": {\"lapped\": 0, \"disk\": 0, "
+        "\"source\": 0, \"restart\": 0}, \"runs\": 1, \"run\": {\"first_cnt0\": 1000, "
+        "\"last_cnt0\": 1000}, \"gaps\": 0, \"shapes\": 1}}"};
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct ledger_document document;

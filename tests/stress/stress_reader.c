@@ -5,8 +5,9 @@
  *                   [--report-only]
  *
  * Waits for the segment, starts at its oldest frame, and ends, when nothing is left to be taken,
- * after SIGTERM (the writer is done) or when nothing has come for idle-ms (default 10 s).
- * Prints "taken N missing N expected N torn N jumped N restarts N reopened N mismatches N".
+ * after SIGTERM (the writer is done) or when nothing has come for idle-ms (default 60 s).
+ * Prints "attached" when it has opened the segment for the first time, and at its end
+ * "taken N missing N expected N torn N jumped N restarts N reopened N mismatches N".
  * Exit status 1: a frame taken as whole that is not the ramp of its count, a count that repeats or
  * goes back within a run, or expected != taken + missing. With --report-only wrong pixels do not
  * fail (depth 1 has no proof).
@@ -25,7 +26,7 @@
 #include "lib/clock.h"
 #include "tests/support/ramp.h"
 
-#define APPEAR_NS 10000000000ll
+#define APPEAR_NS 60000000000ll
 
 struct options {
     const char *path;
@@ -202,7 +203,7 @@ static void follow(const struct options *o, struct tally *t, struct dao_segment 
 
 int main(int argc, char **argv)
 {
-    struct options o = {.idle_ns = 10000000000ll, .sleep_ns = 20000};
+    struct options o = {.idle_ns = 60000000000ll, .sleep_ns = 20000};
     struct sigaction over = {.sa_handler = on_signal};
     struct tally t = {0};
     struct dao_segment seg;
@@ -215,6 +216,8 @@ int main(int argc, char **argv)
     prctl(PR_SET_TIMERSLACK, 1000ul);
     if (!open_and_attach(&o, &seg, &r, APPEAR_NS))
         return 1;
+    printf("attached\n");
+    fflush(stdout);
     follow(&o, &t, &seg, &r);
     /* What the segment says at the end, not what the reader believes. */
     dao_segment_newest(&seg, &slot, &newest);

@@ -16,15 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-MARK = "DAOREC_TEST_MOUNTS"
-if MARK not in os.environ:
-    enter = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
-    trial = subprocess.run([*enter, "mount", "-t", "tmpfs", "none", "/tmp"], capture_output=True,
-                           check=False)
-    if trial.returncode:
-        print("no file system can be mounted here: " + trial.stderr.decode().strip())
-        sys.exit(77)
-    os.execvpe("unshare", [*enter, sys.executable, *sys.argv], {**os.environ, MARK: "1"})
+from mounts import mount  # noqa: E402  (runs the test again in a namespace)
 
 from astropy.io import fits  # noqa: E402
 
@@ -43,13 +35,6 @@ def begin_sources():
     h.sim(ACTUATORS, "--size", "97", "--type", "float32", "--rate", 500, "--depth", 512,
           "--pattern", "ramp")
     h.wait_for(lambda: os.path.exists(CAMERA) and os.path.exists(ACTUATORS), what="segments")
-
-
-def mount(mib):
-    root = f.new_root()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", root], check=True)
-    atexit.register(subprocess.run, ["umount", "-l", root], check=False)
-    return root
 
 
 def not_tested(what, why):
@@ -81,7 +66,7 @@ def fill(root, but=0):
 def full_from_the_start_is_one_line_and_nothing_is_left():
     def record(job):
         options, keep = job
-        root = mount(8)
+        root = mount(f.new_root(), 8)
         other = fill(root)
         recorder = f.start(root, *options, "--keep-free", keep, CAMERA)
         recorder.process.communicate(timeout=60)
@@ -93,7 +78,7 @@ def full_from_the_start_is_one_line_and_nothing_is_left():
 
 def full_in_the_middle_is_waited_for_and_recording_resumes():
     def record(options):
-        root = mount(24)
+        root = mount(f.new_root(), 24)
         recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
                            150, *STREAMS)
         recorder.has_files(CAMERA, 1)
@@ -122,7 +107,7 @@ def full_in_the_middle_is_waited_for_and_recording_resumes():
 
 def killed_while_the_disk_is_full_the_ledger_tells_what_was_lost():
     def record(options):
-        root = mount(24)
+        root = mount(f.new_root(), 24)
         recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
                            150, *STREAMS)
         recorder.has_files(CAMERA, 1)
@@ -139,7 +124,7 @@ def frames_of(session, path):
 def what_others_leave_of_the_disk_is_used_by_smaller_files():
     """Files of 600 frames are planned, 4 MB; when two are there the disk is filled but for 2 MiB."""
     def record(options):
-        root = mount(16)
+        root = mount(f.new_root(), 16)
         recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
                            600, CAMERA)
         recorder.has_files(CAMERA, 1, ".part")
@@ -169,7 +154,7 @@ def what_others_leave_of_the_disk_is_used_by_smaller_files():
 def the_end_comes_before_less_is_free_than_is_to_be_kept():
     def record(job):
         options, keep, kept = job
-        root = mount(12)
+        root = mount(f.new_root(), 12)
         recorder = f.start(root, *options, "--keep-free", keep, "--roll-frames", 200, *STREAMS)
         session = f.end(recorder, STREAMS)
         assert session.status == (3 if session.lost() else 1), session.errors
@@ -188,7 +173,8 @@ def room_that_files_of_the_old_shape_hold_is_waited_for():
     """Of 10 MiB 2 are kept, and a file of 6 is being filled when frames of another size come: two of
     1 MiB fit in once that is closed, two of 4 MiB never do."""
     def record(shape):
-        path, root, fits_in = h.segment(f"shape{shape[0]}"), mount(10), shape[0] == 512
+        path, root = h.segment(f"shape{shape[0]}"), mount(f.new_root(), 10)
+        fits_in = shape[0] == 512
         source = Source(path, (128, 256), depth=8)
         recorder = f.start(root, "--keep-free", "2MiB", "--roll-frames", 100, path)
 
@@ -226,7 +212,7 @@ def loop_device(what, maker, mib, back_mib, mount_options="noatime"):
     """(root, back): a file system on a file in a memory file system `back`, which may have less room
     than it says. None where the machine has no such device, or cannot make or mount it: then `what`
     is not tested."""
-    back, root = mount(back_mib), f.new_root()
+    back, root = mount(f.new_root(), back_mib), f.new_root()
     image = os.path.join(back, "image")
     with open(image, "wb") as file:
         file.truncate(mib << 20)
@@ -333,7 +319,7 @@ def a_quota_that_is_used_up_is_waited_for():
 def without_a_way_to_reserve_what_was_written_stays_valid():
     """A file system without fallocate: files are sparse, and a full disk is met by a write."""
     def record(options):
-        root = mount(24)
+        root = mount(f.new_root(), 24)
         faults = f.Faults(root, ops=["allocate"], error="EOPNOTSUPP")
         recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
                            1000, CAMERA, faults=faults)
@@ -349,7 +335,7 @@ def without_a_way_to_reserve_what_was_written_stays_valid():
 
 
 def a_disk_that_earlier_sessions_fill_is_room_enough_for_a_ring():
-    root = mount(16)
+    root = mount(f.new_root(), 16)
     f.start(root, "--roll-size", "2MiB", "-n", 1500, CAMERA).process.communicate(timeout=60)
     fill(root, but=1 << 19)
     recorder = f.start(root, "--keep-files", 2, "--roll-size", "2MiB", "-n", 900, CAMERA)

@@ -2,7 +2,6 @@
 """A ring of files on a disk that has not room for it: it is said, and the ring is what fits, while
 what is to be kept free stays so, and nothing goes that must not. Small file systems of our own, in a
 mount namespace of the test's own, so that nothing is ever left mounted."""
-import atexit
 import glob
 import json
 import os
@@ -13,15 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-MARK = "DAOREC_TEST_MOUNTS"
-if MARK not in os.environ:
-    enter = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
-    trial = subprocess.run([*enter, "mount", "-t", "tmpfs", "none", "/tmp"], capture_output=True,
-                           check=False)
-    if trial.returncode:
-        print("no file system can be mounted here: " + trial.stderr.decode().strip())
-        sys.exit(77)
-    os.execvpe("unshare", [*enter, sys.executable, *sys.argv], {**os.environ, MARK: "1"})
+from mounts import mount  # noqa: E402  (runs the test again in a namespace)
 
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
@@ -35,13 +26,6 @@ def begin_source():
     h.sim(CAMERA, "--size", "64x48", "--type", "uint16", "--rate", 4000, "--depth", 4096,
           "--pattern", "ramp")
     h.wait_for(lambda: os.path.exists(CAMERA), what="a segment")
-
-
-def mount(mib):
-    root = f.new_root()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", root], check=True)
-    atexit.register(subprocess.run, ["umount", "-l", root], check=False)
-    return root
 
 
 class Watch:
@@ -83,7 +67,7 @@ def a_ring_larger_than_the_disk_is_what_fits():
              (2 << 20, ["--keep-files", 5, "--roll-size", "8MiB"], True),
              (0, ["--keep-time", "1h", "--roll-size", "1MiB"], False))
     for kept, options, is_said in cases:
-        root = mount(16)
+        root = mount(f.new_root(), 16)
         watch = Watch(root)
         recorder = f.start(root, "--keep-free", kept, *options, "-n", 4000, CAMERA)
         told = ended(recorder)
@@ -98,7 +82,7 @@ def a_ring_larger_than_the_disk_is_what_fits():
 
 
 def limits_that_fit_are_not_warned_of():
-    root = mount(16)
+    root = mount(f.new_root(), 16)
     recorder = f.start(root, "--keep-size", "8MiB", "-n", 100, CAMERA)
     ended(recorder)
     assert "warning" not in recorder.errors(), recorder.errors()
@@ -109,7 +93,7 @@ def limits_that_fit_are_not_warned_of():
 
 def what_must_stay_stays_though_the_disk_is_full():
     """What is marked, the last file of a stream, and others' files."""
-    root = mount(16)
+    root = mount(f.new_root(), 16)
     first = f.start(root, "--roll-frames", 200, "-n", 1000, CAMERA)
     ended(first)
     files = files_of(root)
@@ -141,7 +125,7 @@ def what_must_stay_stays_though_the_disk_is_full():
 
 def crashes_do_not_fill_the_disk():
     """The recorder is killed again and again, and begun anew at once."""
-    root = mount(24)
+    root = mount(f.new_root(), 24)
     options = ["--keep-size", "10MiB", "--roll-size", "900KiB"]
     for _ in range(2):
         recorder = f.start(root, *options, CAMERA)

@@ -8,17 +8,20 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
 
-SHAPE, SIZE = (40, 50), "40x50"
+SHAPE = (40, 50)  # 4000 bytes: frames that have piled up share a reading of the clock
+LARGER = (40, 60)  # 4800 bytes: an RTIME of its own for every frame
 
 
-def field_writer(path, *arguments):
-    return h.start(h.FIELD_WRITER, path, "--size", SIZE, "--type", "uint16", *arguments)
+def field_writer(path, shape, *arguments):
+    return h.start(h.FIELD_WRITER, path, "--size", "x".join(map(str, shape)), "--type", "uint16",
+                   *arguments)
 
 
-def record_field(name, writer_arguments, record_arguments=(), judged=True):
+def record_field(name, writer_arguments, record_arguments=(), shape=SHAPE):
     """Record until the writer is done; (session, path, writer's output)."""
     path = h.segment(name)
-    writer = field_writer(path, "--await", *writer_arguments)  # until the recorder is attached
+    # It awaits until the recorder is attached.
+    writer = field_writer(path, shape, "--await", *writer_arguments)
     recorder = h.record("--wait=20s", *record_arguments, path)
     h.wait_for(lambda: session_has_begun(recorder), what="the recording to begin")
     os.kill(writer.pid, h.signal.SIGUSR1)
@@ -34,22 +37,43 @@ def session_has_begun(recorder):
     return os.path.isdir(tasks) and len(os.listdir(tasks)) >= 5
 
 
-def check_whole(name, rate, frames, *more, depth=64):
-    session, path, _ = record_field(name, ("--depth", depth, "--rate", rate, "-n", frames, *more))
-    cube, rows = h.check_stream(session, path, SHAPE, "uint16")
+def check_whole(name, rate, frames, *more, depth=64, shape=SHAPE):
+    session, path, _ = record_field(name, ("--depth", depth, "--rate", rate, "-n", frames, *more),
+                                    shape=shape)
+    cube, rows = h.check_stream(session, path, shape, "uint16")
     return session, path, rows
 
 
 def every_frame_once_and_in_order_at_1_khz_and_10_khz():
     for rate, frames in ((1000, 2000), (10000, 20000)):
-        session, path, rows = check_whole(f"whole{rate}", rate, frames)
+        session, path, rows = check_whole(f"whole{rate}", rate, frames, shape=LARGER)
         mine = session.stream(path)
         # A shared machine may stop the recorder for longer than the FIFO holds. Then frames are
         # lapped, truly: that is counted, and it is the only thing that may happen.
         assert mine["expected"] == frames, mine
         assert mine["lost"] == mine["lost_by"]["lapped"] + mine["lost_by"]["disk"], mine
         assert mine["torn"] == 0 and not session.ledger_of(path)["restarts"]
-        assert mine["recorded"] > 0
+        what_is_lost_was_far_behind(rows, 64, frames)
+
+
+def what_is_lost_was_far_behind(rows, depth, frames):
+    """However seldom the recorder ran: behind a gap it goes on at most half a FIFO from the slot
+    that is written next, so nearly half a FIFO that is newer was there by then. And nothing is
+    written over the last frames of all, so of those none is lost. Three fewer than half: the slot
+    being written, the oldest one, and a head that has moved before its frame is stamped."""
+    counts, half = rows["CNT0"], depth // 2 - 3
+    assert np.isin(np.arange(frames - half + 1, frames + 1), counts).all(), counts[-depth:]
+    for row in np.flatnonzero(rows["LOST"]):
+        newer = np.searchsorted(counts, counts[row] + half, side="right") - 1
+        assert rows["ATIME"][newer] <= rows["RTIME"][row], (counts[row], rows["LOST"][row])
+
+
+def a_fifo_that_holds_them_all_loses_none():
+    for rate, frames in ((1000, 1000), (10000, 10000)):
+        session, path, rows = check_whole(f"deep{rate}", rate, frames, depth=frames + 2)
+        mine = session.stream(path)
+        assert mine["lost"] == 0 and mine["recorded"] == mine["expected"] == frames, mine
+        assert (rows["CNT0"] == np.arange(1, frames + 1)).all()
 
 
 def unthrottled_no_torn_frame_is_recorded_as_good():
@@ -91,7 +115,8 @@ def a_count_that_starts_at_5001_is_booked_to_the_source():
 
 
 def a_count_that_jumps_is_booked_to_the_source():
-    session, path, rows = check_whole("jump", 1000, 500, "--jump-at", 200, "--jump-by", 77, depth=512)
+    session, path, rows = check_whole("jump", 1000, 500, "--jump-at", 200, "--jump-by", 77,
+                                      depth=512)
     mine = session.stream(path)
     assert mine["lost_by"]["source"] == mine["lost"] == 77, mine
     assert mine["recorded"] == 500
@@ -101,6 +126,7 @@ def a_count_that_jumps_is_booked_to_the_source():
 
 if __name__ == "__main__":
     h.main([every_frame_once_and_in_order_at_1_khz_and_10_khz,
+            a_fifo_that_holds_them_all_loses_none,
             unthrottled_no_torn_frame_is_recorded_as_good,
             at_depth_one_frames_are_right_at_5_khz_and_the_figure_is_told_unthrottled,
             a_count_that_starts_at_5001_is_booked_to_the_source,

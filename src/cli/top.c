@@ -6,7 +6,7 @@
  *
  * What can happen: nobody answers at the start - a line, exit status 1; nobody answers any more -
  * that is said, what was last known stays, and it is asked again; a terminal that is small, or made
- * smaller - rows and columns at the end are left out.
+ * smaller - rows and columns at the end are left out; one that is closed - it ends.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/output.h"
 #include "cli/cli.h"
 #include "cli/top.h"
 
@@ -432,6 +433,8 @@ static void run_screen(struct top *top)
 
         if (key != ERR)
             is_wanted = press(top, key);
+        else if (output_reader_is_gone()) /* and nobody has told by SIGHUP: nohup */
+            break;
         if (is_new || key != ERR)
             draw(top);
     }

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -86,7 +87,7 @@ class Recorder:
 class Top:
     """daorec top, and the screen that it draws."""
 
-    def __init__(self, recorder, columns=80, lines=24, language="C.UTF-8"):
+    def __init__(self, recorder, columns=80, lines=24, language="C.UTF-8", nohup=False):
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
         self.fd, inside = pty.openpty()
@@ -95,7 +96,8 @@ class Top:
             [h.DAOREC, "top", "--socket", recorder.path, "--every", "100ms"], stdin=inside,
             stdout=inside, stderr=inside, start_new_session=True,
             env={**os.environ, "TERM": "xterm-256color", "LC_ALL": language},
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            preexec_fn=lambda: (fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+                                nohup and signal.signal(signal.SIGHUP, signal.SIG_IGN)))
         os.close(inside)
         h._processes.append(self.process)
 
@@ -243,6 +245,15 @@ def without_utf_8_it_draws_with_ascii():
     top.end()
 
 
+def it_ends_with_its_terminal_also_under_nohup():
+    recorder = Recorder(state(stream("wfs")))
+    for nohup in (False, True):
+        top = Top(recorder, nohup=nohup)
+        top.shows("wfs", "q quit")
+        os.close(top.fd)
+        top.process.wait(timeout=30)
+
+
 def nothing_to_watch_is_a_line():
     def refused(arguments, status, says, **options):
         run = subprocess.run([h.DAOREC, "top", *arguments], text=True, timeout=60,
@@ -276,5 +287,6 @@ if __name__ == "__main__":
         who_does_not_answer_any_more_is_said_until_he_does,
         more_streams_than_rows_are_scrolled_and_other_sizes_do,
         without_utf_8_it_draws_with_ascii,
+        it_ends_with_its_terminal_also_under_nohup,
         nothing_to_watch_is_a_line,
     ])

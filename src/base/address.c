@@ -10,8 +10,6 @@
 
 #include "base/units.h"
 
-#define BACKLOG 16
-
 static int parse_port(const char *text, uint16_t *ret)
 {
     uint64_t port;
@@ -89,7 +87,7 @@ int address_listen(const struct address *address)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(fd, (const struct sockaddr *)&address->socket, address->bytes) == 0 &&
-        listen(fd, BACKLOG) == 0)
+        listen(fd, SOMAXCONN) == 0)
         return fd;
     r = -errno;
     close(fd);

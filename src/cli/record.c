@@ -235,7 +235,8 @@ static int plan_session(struct planned *planned, char *why)
         return r;
     session->json = options->json;
     session->quiet = options->quiet;
-    session->descriptors = *options->config.control ? CONTROL_CLIENTS_MAX : 0;
+    session->descriptors = (*options->config.control ? CONTROL_CLIENTS_MAX : 0) +
+                           (*options->config.metrics_listen ? HTTP_CONNECTIONS_MAX : 0);
     return take_hooks(&session->hooks, &options->config, why);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifdef HAVE_MICROHTTPD
@@ -15,13 +16,19 @@
 #include "serve/metrics.h"
 #include "serve/page.h"
 
-#define CONNECTIONS_MAX 32u
-#define TIMEOUT_S       10u
+/* A connection, from its beginning to its end. */
+struct client {
+    int fd;         /* -1: it was cut off, and is about to go */
+    uint64_t asked; /* when it last did, or came, by http->turn; 0: there is none */
+};
 
 struct http {
     struct MHD_Daemon *daemon;
     struct state_source source;
     char address[ADDRESS_TEXT_BYTES];
+    /* its thread's */
+    struct client clients[HTTP_CONNECTIONS_MAX];
+    uint64_t turn;
 };
 
 bool http_is_built(void)
@@ -32,6 +39,60 @@ bool http_is_built(void)
 const char *http_address(const struct http *http)
 {
     return http->address;
+}
+
+/* ---- connections ---- */
+
+/* The one that has not asked for longest makes room, so that there always is a place for the next;
+ * a browser, or Prometheus, connects again when it wants to know more. */
+static void cut_off_longest_silent(struct http *http)
+{
+    struct client *silent = NULL;
+
+    for (unsigned i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
+        struct client *client = &http->clients[i];
+
+        if (client->asked == 0)
+            return;
+        if (client->fd >= 0 && (!silent || client->asked < silent->asked))
+            silent = client;
+    }
+    if (silent) {
+        shutdown(silent->fd, SHUT_RDWR); /* then the library sees its end, and closes it */
+        silent->fd = -1;
+    }
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **ret_client,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct client *client = *ret_client;
+    struct http *http = ctx;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (client)
+            *client = (struct client){0};
+        return;
+    }
+    for (unsigned i = 0; i < HTTP_CONNECTIONS_MAX && !client; i++)
+        if (http->clients[i].asked == 0)
+            client = &http->clients[i];
+    *ret_client = client;
+    if (client)
+        *client = (struct client){.fd = info ? info->connect_fd : -1, .asked = ++http->turn};
+    cut_off_longest_silent(http);
+}
+
+static void note_asked(struct http *http, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct client *client = info ? info->socket_context : NULL;
+
+    if (client)
+        client->asked = ++http->turn;
 }
 
 /* ---- answers ---- */
@@ -129,6 +190,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     (void)upload;
     if (!*request) { /* the headers are there; what may follow them comes with further calls */
         *request = &seen;
+        note_asked(ctx, connection);
         return MHD_YES;
     }
     if (*upload_bytes > 0) {
@@ -156,8 +218,8 @@ static struct MHD_Daemon *start_daemon(struct http *http, int fd)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC, 0, NULL,
                               NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
-                              MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-                              MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_END);
+                              MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX,
+                              MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }

@@ -5,16 +5,19 @@
  *     /status.json  the state (recording/state.h)
  *     /metrics      the same for Prometheus
  *
- * Built on libmicrohttpd where there is one at build time.
+ * Whoever connects and is silent keeps his place for ever, until it is needed: then the one that
+ * has been silent for longest is cut off. Built on libmicrohttpd where there is one at build time.
  */
 #ifndef DAOREC_SERVE_HTTP_H
 #define DAOREC_SERVE_HTTP_H
 
 #include <stdbool.h>
 
+#include "base/address.h"
 #include "lib/layout.h"
 #include "recording/state.h"
-#include "base/address.h"
+
+#define HTTP_CONNECTIONS_MAX 32u /* at once: so many descriptors it takes beside its own */
 
 struct http;
 

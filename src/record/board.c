@@ -40,7 +40,9 @@ void board_show_running(struct board *board, const struct books *books, struct r
     board->room = room;
     board->sample_count = 0;
     free(board->samples);
+    free(board->told);
     board->samples = calloc((size_t)BOARD_SAMPLES * board->count, sizeof *board->samples);
+    board->told = calloc(board->count, sizeof *board->told);
     pthread_mutex_unlock(&board->lock);
 }
 
@@ -68,7 +70,9 @@ void board_clear(struct board *board)
 {
     pthread_mutex_lock(&board->lock);
     free(board->samples);
+    free(board->told);
     board->samples = NULL;
+    board->told = NULL;
     board->sample_count = 0;
     board->streams = NULL;
     board->count = 0;
@@ -155,6 +159,24 @@ static void fill_rates(const struct board *board, unsigned stream, int64_t now_n
     ret->bytes_per_s = (double)(ret->bytes_written - sample->bytes_written) / span_s;
 }
 
+static uint64_t raise_to(uint64_t *most, uint64_t value)
+{
+    if (value > *most)
+        *most = value;
+    return *most;
+}
+
+static void fill_most(struct board_told *told, struct stream_state *ret)
+{
+    struct board_told none = {0};
+
+    if (!told)
+        told = &none;
+    ret->frames_most = raise_to(&told->frames, ret->frames);
+    for (int i = 0; i < LEDGER_CAUSES; i++)
+        ret->lost_by_most[i] = raise_to(&told->lost_by[i], ret->lost_by[i]);
+}
+
 /* While segments are waited for nothing of a stream is looked at but what was given. */
 static int fill_stream(const struct board *board, unsigned stream, int64_t now_ns,
                        struct stream_state *ret)
@@ -172,6 +194,7 @@ static int fill_stream(const struct board *board, unsigned stream, int64_t now_n
         return 0;
     fill_running(s, ret);
     fill_rates(board, stream, now_ns, ret);
+    fill_most(board->told ? &board->told[stream] : NULL, ret);
     return 0;
 }
 

@@ -22,6 +22,11 @@ struct board_sample {
     uint64_t frames, bytes_written;
 };
 
+/* What was told of a stream, at its most. */
+struct board_told {
+    uint64_t frames, lost_by[LEDGER_CAUSES];
+};
+
 struct board {
     pthread_mutex_t lock;
     struct record_stream *const *streams; /* NULL: there is no session */
@@ -33,6 +38,7 @@ struct board {
     struct board_sample *samples;      /* [BOARD_SAMPLES][count]; NULL: no memory for them */
     int64_t sampled_ns[BOARD_SAMPLES]; /* monotonic */
     unsigned sample_count;
+    struct board_told *told; /* [count]; NULL: no memory for them */
 };
 
 void board_init(struct board *board);

@@ -46,6 +46,9 @@ struct stream_state {
     uint64_t frames; /* recorded */
     uint64_t torn;   /* of them; depth 1 only */
     uint64_t lost_by[LEDGER_CAUSES], lost, gaps;
+    /* The most that these have been in this session, for counters, which may not fall: frames that
+     * fail on their way to the disk are taken back, and a loss may turn out to have another cause. */
+    uint64_t frames_most, lost_by_most[LEDGER_CAUSES];
     uint64_t backlog; /* frames in the FIFO and not yet taken */
     uint64_t buffer_bytes, buffer_used_bytes;
     double rate_hz;             /* frames recorded a second, over the last two seconds */

@@ -31,7 +31,10 @@ char *metrics_escape(char *text, size_t bytes, const char *value)
     return text;
 }
 
-/* ---- samples ---- */
+/* ---- samples ----
+ *
+ * A counter that falls is one that has begun anew to Prometheus, which then adds all of it to what
+ * was counted before. */
 
 struct metric {
     const char *name, *type, *help;
@@ -48,7 +51,7 @@ static void put_count(FILE *out, const char *name, const char *stream, uint64_t 
 static void put_recorded(FILE *out, const char *name, const char *stream,
                          const struct stream_state *state)
 {
-    put_count(out, name, stream, state->frames);
+    put_count(out, name, stream, state->frames_most);
 }
 
 static void put_lost(FILE *out, const char *name, const char *stream,
@@ -56,7 +59,7 @@ static void put_lost(FILE *out, const char *name, const char *stream,
 {
     for (int i = 0; i < LEDGER_CAUSES; i++)
         fprintf(out, "%s{stream=\"%s\",reason=\"%s\"} %llu\n", name, stream, ledger_cause_names[i],
-                (unsigned long long)state->lost_by[i]);
+                (unsigned long long)state->lost_by_most[i]);
 }
 
 static void put_bytes(FILE *out, const char *name, const char *stream,

@@ -119,8 +119,10 @@ START_TEST(each_stream_has_its_counts_and_a_latency_is_in_every_bucket_above_it)
 {
     static struct stream_state streams[2] = {
         {.name = "wfs",
-         .frames = 1ull << 63,
-         .lost_by = {1, 2, 3, 4},
+         .frames = 5, /* some were taken back */
+         .frames_most = 1ull << 63,
+         .lost_by = {1, 2, 0, 4},
+         .lost_by_most = {1, 2, 3, 4},
          .backlog = 5,
          .buffer_bytes = 4,
          .buffer_used_bytes = 1,

@@ -218,6 +218,56 @@ START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
 }
 END_TEST
 
+/* A session of one stream that records nothing: what it counts is the test's. */
+static struct stream_state look_at_stream(void)
+{
+    struct session_state state;
+    struct stream_state s;
+
+    ck_assert_int_eq(board_take(&board, &state), 0);
+    s = state.streams[0];
+    state_free(&state);
+    return s;
+}
+
+START_TEST(what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was)
+{
+    static char segment_path[] = "/tmp/wfs.im.shm";
+    static struct record_stream stream = {.path = segment_path};
+    struct record_stream *const streams[] = {&stream};
+    struct books books = {.session = "s", .uuid = "u", .host = "h", .start_ns = 1};
+    struct ledger_gap gap = {.first_cnt0 = 11, .count = 7, .cause = LEDGER_LAPPED};
+    struct room room = {0};
+    struct stream_state s;
+
+    board_init(&board);
+    account_init(&stream.account);
+    account_begin_run(&stream.account, 1);
+    for (int64_t i = 1; i <= 10; i++)
+        account_take(&stream.account, i, false, 1);
+    account_wait(&stream.account, &gap);
+    account_publish(&stream.account);
+    board_show_waiting(&board, streams, 1, "/r");
+    board_show_running(&board, &books, &room);
+    s = look_at_stream();
+    ck_assert_uint_eq(s.frames, 10);
+    ck_assert_uint_eq(s.lost_by[LEDGER_LAPPED], 7);
+    account_fail(&stream.account, 1, 4, 1);
+    account_wait(&stream.account, NULL);
+    account_publish(&stream.account);
+    s = look_at_stream();
+    ck_assert_uint_eq(s.frames, 6);
+    ck_assert_uint_eq(s.frames_most, 10);
+    ck_assert_uint_eq(s.lost_by[LEDGER_LAPPED], 0);
+    ck_assert_uint_eq(s.lost_by_most[LEDGER_LAPPED], 7);
+    ck_assert_uint_eq(s.lost_by_most[LEDGER_DISK], 4);
+    board_show_running(&board, &books, &room); /* another session */
+    ck_assert_uint_eq(look_at_stream().frames_most, 6);
+    board_fini(&board);
+    account_fini(&stream.account);
+}
+END_TEST
+
 /* ---- JSON ---- */
 
 static json_t *to_json(const struct session_state *state)
@@ -294,6 +344,7 @@ int main(void)
     tcase_add_test(tcase, a_quantile_is_the_largest_value_of_its_bucket);
     tcase_add_test(tcase, a_reader_beside_the_drain_sees_one_moment_and_never_an_older_one);
     tcase_add_test(tcase, a_session_is_seen_from_waiting_for_its_segment_to_its_end);
+    tcase_add_test(tcase, what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was);
     tcase_add_test(tcase, a_state_as_json_has_all_losses_by_name_and_null_for_what_is_not_known);
     tcase_add_test(tcase, without_a_session_there_is_json_as_well);
     suite_add_tcase(suite, tcase);

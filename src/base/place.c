@@ -7,37 +7,57 @@
 #include "base/log.h"
 #include "base/units.h"
 
-static const char *format_set(const cpu_set_t *cpus, char *buf, size_t buf_bytes)
+const char *place_format_cpus(const cpu_set_t *set, char *buf, size_t buf_bytes)
 {
     size_t at = 0;
 
     buf[0] = '\0';
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, cpus))
-            at = units_append(buf, buf_bytes, at, at ? ",%zu" : "%zu", cpu);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        int last = cpu;
+
+        if (!CPU_ISSET((size_t)cpu, set))
+            continue;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET((size_t)last + 1, set))
+            last++;
+        at = units_append(buf, buf_bytes, at, last > cpu ? "%s%d-%d" : "%s%d", at ? "," : "", cpu,
+                          last);
+        cpu = last;
+    }
     return buf;
+}
+
+const char *place_missing_cpus(const cpu_set_t *set, char *buf, size_t buf_bytes)
+{
+    cpu_set_t missing;
+
+    if (sched_getaffinity(0, sizeof missing, &missing) != 0)
+        missing = *set;
+    CPU_AND(&missing, &missing, set);
+    CPU_XOR(&missing, &missing, set);
+    return place_format_cpus(&missing, buf, buf_bytes);
 }
 
 void place_thread_on(pthread_t thread, const cpu_set_t *cpus, int priority)
 {
-    static bool warned;
+    static cpu_set_t refused; /* and told */
+    static bool is_told;      /* that there is no priority */
     struct sched_param param = {.sched_priority = priority};
     int r;
 
     if (CPU_COUNT(cpus) > 0 && (r = pthread_setaffinity_np(thread, sizeof *cpus, cpus)) != 0) {
         char list[256];
 
-        if (!warned)
+        if (!CPU_EQUAL(cpus, &refused))
             log_warning("cannot run on CPU %s (%s); going on without",
-                        format_set(cpus, list, sizeof list), strerror(r));
-        warned = true;
+                        place_format_cpus(cpus, list, sizeof list), strerror(r));
+        refused = *cpus;
     }
     if (priority > 0 && (r = pthread_setschedparam(thread, SCHED_FIFO, &param)) != 0) {
-        if (!warned)
+        if (!is_told)
             log_warning("cannot have priority %d (%s); going on without, or allow it with "
                         "LimitRTPRIO or CAP_SYS_NICE",
                         priority, strerror(r));
-        warned = true;
+        is_told = true;
     }
 }
 

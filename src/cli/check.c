@@ -3,7 +3,6 @@
  * starts; or a short summary of what would be recorded. A segment that is not there is no mistake.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/place.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/record.h"
@@ -78,16 +78,10 @@ static void print_file(const struct config_source *source)
 /* CPUs that are not here are no mistake of the file; it may be for another machine. */
 static void note_cpus(const char *key, const cpu_set_t *set)
 {
-    cpu_set_t own, missing;
     char list[256];
 
-    if (sched_getaffinity(0, sizeof own, &own) != 0)
-        return;
-    CPU_AND(&own, &own, set);
-    CPU_XOR(&missing, set, &own);
-    if (CPU_COUNT(&missing) > 0)
-        printf("note: %s: this machine does not have CPU %s for us\n", key,
-               config_format_cpus(&missing, list, sizeof list));
+    if (*place_missing_cpus(set, list, sizeof list))
+        printf("note: %s: this machine does not have CPU %s for us\n", key, list);
 }
 
 static void print_summary(const struct config *config)

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
-#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/place.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "config/config.h"
@@ -145,17 +145,11 @@ static void take_source(struct loads *loads, const struct config *config,
 
 static void look_at_cpus(const char *key, const cpu_set_t *cpus, struct findings *findings)
 {
-    cpu_set_t own, missing;
     char list[256];
 
-    if (sched_getaffinity(0, sizeof own, &own) != 0)
-        return;
-    CPU_AND(&own, &own, cpus);
-    CPU_XOR(&missing, cpus, &own);
-    if (CPU_COUNT(&missing) > 0)
+    if (*place_missing_cpus(cpus, list, sizeof list))
         finding_remedy(findings_add(findings, "cpus", FINDING_PROBLEM,
-                                    "%s: this machine does not have CPU %s for us", key,
-                                    config_format_cpus(&missing, list, sizeof list)),
+                                    "%s: this machine does not have CPU %s for us", key, list),
                        "nproc");
 }
 

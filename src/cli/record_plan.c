@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/place.h"
 #include "base/units.h"
 #include "cli/record.h"
 
@@ -39,18 +40,12 @@ static void make_stream(struct stream_config *ret, const struct config *config,
 static int check_cpus(const struct config *config, const char *option, const cpu_set_t *cpus,
                       char *why)
 {
-    cpu_set_t own, missing;
     char list[256], name[NAME_BYTES];
 
-    if (sched_getaffinity(0, sizeof own, &own) != 0)
-        return 0;
-    CPU_AND(&own, &own, cpus);
-    CPU_XOR(&missing, cpus, &own);
-    if (CPU_COUNT(&missing) == 0)
+    if (!*place_missing_cpus(cpus, list, sizeof list))
         return 0;
     snprintf(why, RECORD_WHY_BYTES, "%s %s: not of this machine's CPUs; see `nproc`",
-             config_name_of(config, option, name, sizeof name),
-             config_format_cpus(&missing, list, sizeof list));
+             config_name_of(config, option, name, sizeof name), list);
     return -EINVAL;
 }
 

@@ -172,7 +172,4 @@ void config_print(const struct config *config, FILE *out);
  * default, other name, option of `record`, and what it means. */
 void config_print_keys(FILE *out);
 
-/* "0-3,8" of a set of CPUs; "" of an empty one. */
-const char *config_format_cpus(const cpu_set_t *set, char *buf, size_t buf_bytes);
-
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/place.h"
 #include "base/units.h"
 #include "config/keys.h"
 
@@ -101,25 +102,6 @@ const char *config_format_duration(int64_t ns, char *buf, size_t buf_bytes)
     return format_exactly((uint64_t)ns, units, buf, buf_bytes);
 }
 
-const char *config_format_cpus(const cpu_set_t *set, char *buf, size_t buf_bytes)
-{
-    size_t at = 0;
-
-    buf[0] = '\0';
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        int last = cpu;
-
-        if (!CPU_ISSET((size_t)cpu, set))
-            continue;
-        while (last + 1 < CPU_SETSIZE && CPU_ISSET((size_t)last + 1, set))
-            last++;
-        at = units_append(buf, buf_bytes, at, last > cpu ? "%s%d-%d" : "%s%d", at ? "," : "", cpu,
-                          last);
-        cpu = last;
-    }
-    return buf;
-}
-
 /* Would YAML and we take it for the same text without quotes? */
 static bool is_plain(const char *text)
 {
@@ -215,7 +197,7 @@ const char *config_format(const struct config_key *key, const void *place, char 
         snprintf(buf, buf_bytes, "%s", key->choices[*(const int *)place]);
         return buf;
     case CONFIG_CPUS:
-        snprintf(buf, buf_bytes, "\"%s\"", config_format_cpus(place, cpus, sizeof cpus));
+        snprintf(buf, buf_bytes, "\"%s\"", place_format_cpus(place, cpus, sizeof cpus));
         return buf;
     case CONFIG_AMOUNT:
         return format_amount(place, buf, buf_bytes);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "base/place.h"
 #include "config/keys.h"
 #include "config/parts.h"
 #include "tests/support/testbed.h"
@@ -183,9 +184,9 @@ START_TEST(cpus_are_numbers_and_ranges)
     cpu_set_t value;
 
     ck_assert_int_eq(parse("daq_affinity", "3", &value), 0);
-    ck_assert_str_eq(config_format_cpus(&value, text, sizeof text), "3");
+    ck_assert_str_eq(place_format_cpus(&value, text, sizeof text), "3");
     ck_assert_int_eq(parse("daq_affinity", "8, 0-3,2,1023", &value), 0);
-    ck_assert_str_eq(config_format_cpus(&value, text, sizeof text), "0-3,8,1023");
+    ck_assert_str_eq(place_format_cpus(&value, text, sizeof text), "0-3,8,1023");
     ck_assert_int_eq(parse("daq_affinity", "", &value), 0);
     ck_assert_int_eq(CPU_COUNT(&value), 0);
     for (const char *const *bad = (const char *const[]){"1024", "3-1", "a", "1,,2", "-1", "1-",

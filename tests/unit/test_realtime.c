@@ -1,4 +1,5 @@
-/* test_realtime.c - memory that is locked where that is allowed, and NUMA nodes of CPUs. */
+/* test_realtime.c - memory that is locked where that is allowed, what is told of CPUs and priorities
+ * that cannot be had, and NUMA nodes of CPUs. */
 #include <check.h>
 #include <errno.h>
 #include <linux/mempolicy.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/place.h"
 #include "base/realtime.h"
 
 /* ---- locked memory; each test is a process of its own ---- */
@@ -31,18 +33,34 @@ static long locked_kib(void)
     return kib;
 }
 
-/* What is said meanwhile on standard error. */
-static bool lock_memory(char *said, size_t bytes)
+/* What is said on standard error between the two. */
+static int said_file, stderr_kept;
+
+static void listen_to_errors(void)
 {
-    int file = memfd_create("said", 0), kept = dup(STDERR_FILENO);
-    bool is_locked;
+    said_file = memfd_create("said", 0);
+    stderr_kept = dup(STDERR_FILENO);
+    dup2(said_file, STDERR_FILENO);
+}
+
+static void end_listening(char *said, size_t bytes)
+{
     ssize_t n;
 
-    dup2(file, STDERR_FILENO);
-    is_locked = realtime_lock_memory();
-    dup2(kept, STDERR_FILENO);
-    n = pread(file, said, bytes - 1, 0);
+    dup2(stderr_kept, STDERR_FILENO);
+    n = pread(said_file, said, bytes - 1, 0);
     said[n > 0 ? n : 0] = '\0';
+    close(stderr_kept);
+    close(said_file);
+}
+
+static bool lock_memory(char *said, size_t bytes)
+{
+    bool is_locked;
+
+    listen_to_errors();
+    is_locked = realtime_lock_memory();
+    end_listening(said, bytes);
     return is_locked;
 }
 
@@ -102,6 +120,37 @@ START_TEST(a_soft_limit_is_raised_first)
     ck_assert(!lock_memory(said, sizeof said));
     getrlimit(RLIMIT_MEMLOCK, &limit);
     ck_assert_uint_eq(limit.rlim_cur, 1 << 20);
+}
+END_TEST
+
+/* ---- CPUs and priorities ---- */
+
+static void place_self(size_t cpu, char *said, size_t bytes)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    listen_to_errors();
+    place_thread_on(pthread_self(), &set, 50);
+    end_listening(said, bytes);
+}
+
+START_TEST(of_cpus_and_of_a_priority_that_cannot_be_had_each_is_told_and_once)
+{
+    struct rlimit none = {0, 0};
+    char said[512];
+
+    ck_assert_int_eq(setrlimit(RLIMIT_RTPRIO, &none), 0);
+    if (geteuid() == 0)
+        ck_assert_int_eq(setuid(getpwnam("nobody")->pw_uid), 0);
+    place_self(CPU_SETSIZE - 1, said, sizeof said);
+    ck_assert_msg(strstr(said, "CPU 1023 "), "%s", said);
+    ck_assert_msg(strstr(said, "priority 50"), "%s", said);
+    place_self(CPU_SETSIZE - 1, said, sizeof said);
+    ck_assert_str_eq(said, "");
+    place_self(CPU_SETSIZE - 2, said, sizeof said); /* those of another kind of thread */
+    ck_assert_msg(strstr(said, "CPU 1022 ") && !strstr(said, "priority"), "%s", said);
 }
 END_TEST
 
@@ -213,6 +262,7 @@ int main(void)
     tcase_add_test(tcase, whoever_may_lock_all_locks_what_there_is_and_what_comes);
     tcase_add_test(tcase, with_a_small_limit_it_goes_on_without_after_one_line);
     tcase_add_test(tcase, a_soft_limit_is_raised_first);
+    tcase_add_test(tcase, of_cpus_and_of_a_priority_that_cannot_be_had_each_is_told_and_once);
     tcase_add_test(tcase, cpus_of_one_node_have_it_others_have_none);
     tcase_add_test(tcase, on_a_machine_of_one_node_there_is_nothing_to_choose);
     tcase_add_test(tcase, memory_is_preferred_on_a_node_and_then_anywhere_again);

@@ -10,69 +10,17 @@
 
 #include "lib/clock.h"
 #include "recording/ledger.h"
-#include "tests/support/recorder.h"
-
-/* ---- a disk that can be held ---- */
-
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_held;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-static void hold_disk(bool is_held)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.is_held = is_held;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static ssize_t gated_write_at(void *ctx, int fd, const void *buf, size_t bytes, off_t off)
-{
-    (void)ctx;
-    pthread_mutex_lock(&gate.lock);
-    while (gate.is_held)
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
-    return pwrite(fd, buf, bytes, off);
-}
+#include "tests/support/gate.h"
 
 static void start_gated(uint64_t frames)
 {
-    static struct sink_backend backend;
-
-    backend = sink_backend_system;
-    backend.write_at = gated_write_at;
     config.stream.rolling.frames = 4000;
-    start(IO_ENGINE_PWRITE, frames, &backend);
-}
-
-/* The signal that ends it is the recorder's. */
-static void block_stop(void)
-{
-    sigset_t asked;
-
-    sigemptyset(&asked);
-    sigaddset(&asked, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &asked, NULL);
+    start(IO_ENGINE_PWRITE, frames, gate_backend());
 }
 
 /* ---- what the test waits for ---- */
 
 static int session_fd;
-
-/* Until the first file has its name: the recorder takes frames. */
-static void wait_for_file(void)
-{
-    struct stat st;
-
-    session_fd = open_session();
-    for (int i = 0; fstatat(session_fd, "wfs/wfs_000001.fits.part", &st, 0) != 0; i++) {
-        ck_assert_int_lt(i, HANG_S * 500);
-        rest();
-    }
-}
 
 /* How many segments of this path has the recorder, which maps read-only? `is_there`: only those
  * that the path still leads to. */
@@ -186,7 +134,7 @@ START_TEST(what_a_new_shape_overwrites_while_the_disk_is_held_is_lost_to_the_dis
     begin(97);
     publish(30);
     start_gated(40 + left);
-    wait_for_file();
+    session_fd = wait_for_file();
     hold_disk(true);
     publish(10);
     replace(50, depths[_i], 1);
@@ -207,7 +155,7 @@ START_TEST(what_a_new_shape_has_overwritten_before_it_is_noticed_is_a_lap)
     begin(97);
     publish(40);
     start_gated(40 + left);
-    wait_for_file();
+    session_fd = wait_for_file();
     replace(50, depths[_i], 200);
     told = wait_for_told(3);
     expect_lost(&told, 200 - left, 0, 0);
@@ -223,7 +171,7 @@ START_TEST(laps_before_and_after_a_new_shape_is_noticed_are_told_apart)
     begin(97);
     publish(30);
     start_gated(40 + left);
-    wait_for_file();
+    session_fd = wait_for_file();
     hold_disk(true);
     publish(10);
     replace(50, depths[_i], 200);
@@ -264,7 +212,7 @@ START_TEST(of_a_run_that_goes_on_with_other_keywords_what_was_waited_for_is_the_
     begin(97);
     replace(97, DEPTH, 30);
     start_gated(100);
-    wait_for_file();
+    session_fd = wait_for_file();
     hold_disk(true);
     publish(10);
     replace_keyword(5);
@@ -297,7 +245,7 @@ START_TEST(what_was_lapped_while_the_disk_was_held_stays_lost_to_it_when_the_run
     begin(WIDTH_MAX);
     publish(30);
     start_gated(0);
-    wait_for_file();
+    session_fd = wait_for_file();
     hold_disk(true);
     for (int i = 0; i < 300; i++) {
         publish(10);
@@ -355,7 +303,7 @@ START_TEST(one_that_may_not_be_opened_is_tried_less_and_less_often)
     begin(97);
     publish(30);
     start_gated(50);
-    wait_for_file();
+    session_fd = wait_for_file();
     fd = open(beside(), O_RDWR | O_CREAT | O_CLOEXEC, 0);
     ck_assert_int_ge(fd, 0);
     begin_ns = dao_clock_mono_ns();
@@ -387,7 +335,7 @@ START_TEST(of_one_that_was_never_recorded_each_loss_has_its_cause)
     begin(97);
     publish(30);
     start_gated(0);
-    wait_for_file();
+    session_fd = wait_for_file();
     hold_disk(true);
     publish(10);
     replace(50, 64, 200);

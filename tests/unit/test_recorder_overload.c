@@ -5,76 +5,21 @@
 #include <signal.h>
 
 #include "recording/ledger.h"
-#include "tests/support/recorder.h"
+#include "tests/support/gate.h"
 #include "verify/verify.h"
-
-/* ---- a disk that takes as many writes as it is allowed ---- */
-
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    unsigned allowed;
-} gate = {
-    .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .allowed = 100000};
-
-static void allow(unsigned writes)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.allowed = writes;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static unsigned left(void)
-{
-    unsigned allowed;
-
-    pthread_mutex_lock(&gate.lock);
-    allowed = gate.allowed;
-    pthread_mutex_unlock(&gate.lock);
-    return allowed;
-}
-
-static ssize_t gated_write_at(void *ctx, int fd, const void *buf, size_t bytes, off_t off)
-{
-    (void)ctx;
-    pthread_mutex_lock(&gate.lock);
-    while (gate.allowed == 0)
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    gate.allowed--;
-    pthread_mutex_unlock(&gate.lock);
-    return pwrite(fd, buf, bytes, off);
-}
 
 static void start_gated(enum overload_policy policy, uint64_t each)
 {
-    static struct sink_backend backend;
-    sigset_t asked;
-
-    sigemptyset(&asked); /* the signal that ends it is the recorder's */
-    sigaddset(&asked, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &asked, NULL);
-    backend = sink_backend_system;
-    backend.write_at = gated_write_at;
+    block_stop();
     begin(WIDTH_MAX);
     config.stream.overload = policy;
     config.stream.each = each;
     config.stream.rolling.frames = 5000;
     publish(30);
-    start(IO_ENGINE_PWRITE, 0, &backend);
+    start(IO_ENGINE_PWRITE, 0, gate_backend());
 }
 
 static int session_fd;
-
-static void wait_for_file(void)
-{
-    struct stat st;
-    int64_t hang_ns = hang_after();
-
-    session_fd = open_session();
-    while (fstatat(session_fd, "wfs/wfs_000001.fits.part", &st, 0) != 0)
-        rest_until(hang_ns, "there is no file");
-}
 
 /* So many in all, slowly enough for a recorder that takes them. */
 static void publish_slowly(unsigned frames)
@@ -125,10 +70,10 @@ START_TEST(drop_newest_keeps_what_is_in_memory_and_what_is_left_in_the_fifo)
     const struct ledger_stream *stream;
 
     start_gated(OVERLOAD_DROP_NEWEST, 0);
-    wait_for_file();
-    allow(0);
+    session_fd = wait_for_file();
+    hold_disk(true);
     publish_slowly(3000);
-    allow(100000);
+    hold_disk(false);
     kill(getpid(), SIGTERM);
     stream = read_ledger(3);
     ck_assert_uint_eq(ledger_expected(&stream->counts), 3030);
@@ -145,10 +90,10 @@ START_TEST(stop_ends_the_recording_before_a_frame_is_lost)
     uint64_t recorded;
 
     start_gated(OVERLOAD_STOP, 0);
-    wait_for_file();
-    allow(0);
+    session_fd = wait_for_file();
+    hold_disk(true);
     publish_slowly(3000);
-    allow(100000); /* nobody asks it to end */
+    hold_disk(false); /* nobody asks it to end */
     stream = read_ledger(1);
     recorded = stream->counts.recorded;
     ck_assert_uint_eq(ledger_lost(&stream->counts), 0);
@@ -168,19 +113,19 @@ START_TEST(decimate_spreads_the_losses_evenly_and_ends_when_the_disk_is_back)
     uint64_t last = 0;
 
     start_gated(OVERLOAD_DECIMATE, 4);
-    wait_for_file();
-    allow(0);
+    session_fd = wait_for_file();
+    hold_disk(true);
     publish_slowly(1000); /* memory takes some 170; more than half of the FIFO is full, not all */
     for (int i = 0; i < 5; i++) {
         int64_t hang_ns = hang_after();
 
-        allow(1);
-        while (left() > 0)
+        gate_allow(1);
+        while (gate_left() > 0)
             rest_until(hang_ns, "the recorder writes nothing");
         for (int k = 0; k < 10; k++)
             rest();
     }
-    allow(100000);
+    hold_disk(false);
     publish_slowly(1000);
     kill(getpid(), SIGTERM);
     stream = read_ledger(3);

@@ -9,7 +9,7 @@
 
 #include "base/pulse.h"
 #include "record/service.h"
-#include "tests/support/recorder.h"
+#include "tests/support/gate.h"
 
 /* ---- pulses ---- */
 
@@ -147,41 +147,6 @@ static bool is_said(const char *part)
     return false;
 }
 
-/* ---- a disk that can be held ---- */
-
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_held;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-static void hold_disk(bool is_held)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.is_held = is_held;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static ssize_t gated_write_at(void *ctx, int fd, const void *buf, size_t bytes, off_t off)
-{
-    (void)ctx;
-    pthread_mutex_lock(&gate.lock);
-    while (gate.is_held)
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
-    return pwrite(fd, buf, bytes, off);
-}
-
-static const struct sink_backend *gated(void)
-{
-    static struct sink_backend backend;
-
-    backend = sink_backend_system;
-    backend.write_at = gated_write_at;
-    return &backend;
-}
-
 /* ---- a recorder that is watched ---- */
 
 START_TEST(a_recorder_says_ready_is_fed_without_a_frame_and_says_that_it_stops)
@@ -206,7 +171,7 @@ START_TEST(while_the_disk_hangs_the_watchdog_is_not_fed)
     begin(100);
     start_manager("2000000");
     config.stream.rolling.frames = 100;
-    start(IO_ENGINE_PWRITE, 900, gated());
+    start(IO_ENGINE_PWRITE, 900, gate_backend());
     hear("READY=1", NULL);
     publish(150);
     hear("WATCHDOG=1", NULL);

@@ -161,19 +161,28 @@ static bool is_given(const char *option)
     return false;
 }
 
-/* What the file says, and no option. 0; -EINVAL after what is wrong with it; -ENOMEM. */
-static int take_config(struct doctor_options *o, struct config *config, struct loads *loads,
-                       struct findings *findings)
+static int check_count(size_t count)
+{
+    if (count <= LOADS_MAX)
+        return 0;
+    log_error("doctor: too many streams, the most are %u", LOADS_MAX);
+    return -EINVAL;
+}
+
+/* What the file says, and no option; with these segments instead of its own, if there are any. 0;
+ * -EINVAL after what is wrong with it; -ENOMEM. */
+static int take_config(struct doctor_options *o, struct config *config, char **segments,
+                       size_t count, struct loads *loads, struct findings *findings)
 {
     struct config_mistakes mistakes = {0};
-    int r = config_load(config, o->file, true, &mistakes);
+    int r = config_load(config, o->file, count == 0, &mistakes);
 
+    if (r == 0 && count > 0)
+        r = config_set_segments(config, segments, count, &mistakes);
     config_mistakes_print(&mistakes);
     config_mistakes_free(&mistakes);
-    if (r == 0 && loads->count + config->source_count > LOADS_MAX) {
-        log_error("doctor: too many streams, the most are %u", LOADS_MAX);
-        r = -EINVAL;
-    }
+    if (r == 0)
+        r = check_count(loads->count + config->source_count);
     if (r < 0)
         return r;
     for (size_t i = 0; i < config->source_count; i++)
@@ -197,34 +206,39 @@ static bool is_segment_name(const char *path)
     return length > 4 && strcmp(path + length - 4, ".shm") == 0;
 }
 
-/* Folder and segments; what is neither is taken for a folder that is not there. No folder leaves
- * the one there is. */
-static int take_arguments(char **paths, int count, struct loads *loads, const char **ret_folder,
-                          struct findings *findings)
+/* Segments come to the front; what is neither that nor a folder is taken for a folder that is not
+ * there. How many segments; -EINVAL after a line. No folder leaves the one there is. */
+static int split_arguments(char **paths, int count, const char **ret_folder)
 {
     const char *folder = NULL;
+    int segments = 0;
 
     for (int i = 0; i < count; i++) {
+        char *path = paths[i];
         struct stat st;
 
-        if (stat(paths[i], &st) == 0 ? !S_ISDIR(st.st_mode) : is_segment_name(paths[i]))
+        if (stat(path, &st) == 0 ? !S_ISDIR(st.st_mode) : is_segment_name(path)) {
+            paths[segments++] = path;
             continue;
+        }
         if (folder) {
-            log_error("doctor: %s and %s: give one folder", folder, paths[i]);
+            log_error("doctor: %s and %s: give one folder", folder, path);
             return -EINVAL;
         }
-        folder = paths[i];
+        folder = path;
     }
-    if (loads->count + (size_t)count > LOADS_MAX) {
-        log_error("doctor: too many streams, the most are %u", LOADS_MAX);
-        return -EINVAL;
-    }
-    for (int i = 0; i < count; i++)
-        if (paths[i] != folder)
-            take_segment(loads, paths[i], findings);
     if (folder)
         *ret_folder = folder;
-    return 0;
+    return segments;
+}
+
+static int take_segments(struct loads *loads, char **paths, int count, struct findings *findings)
+{
+    int r = check_count(loads->count + (size_t)count);
+
+    for (int i = 0; i < count && r == 0; i++)
+        take_segment(loads, paths[i], findings);
+    return r;
 }
 
 /* ---- output ---- */
@@ -330,9 +344,9 @@ int cli_doctor(int argc, char **argv)
     int first = options_parse(&usage, argc, argv, &options), status = EXIT_WRONG_USAGE;
     struct loads *loads = NULL;
     struct findings findings = {0};
-    const char *folder = ".";
+    const char *folder = NULL;
     struct config config = {.file = NULL};
-    int r = 0;
+    int count, r;
 
     if (first < 0)
         return cli_status_of_parse(first);
@@ -345,12 +359,15 @@ int cli_doctor(int argc, char **argv)
         log_error("doctor: %s", strerror(ENOMEM));
         return EXIT_FAILED;
     }
-    if (options.file)
-        r = take_config(&options, &config, loads, &findings);
-    if (options.file && r == 0)
-        folder = config.root_storage;
-    if (r == 0 && take_streams(loads, &options.streams) == 0 &&
-        take_arguments(argv + first, argc - first, loads, &folder, &findings) == 0)
+    count = split_arguments(argv + first, argc - first, &folder);
+    r = count < 0 ? count : take_streams(loads, &options.streams);
+    if (r == 0 && options.file)
+        r = take_config(&options, &config, argv + first, (size_t)count, loads, &findings);
+    else if (r == 0)
+        r = take_segments(loads, argv + first, count, &findings);
+    if (!folder)
+        folder = options.file && r == 0 ? config.root_storage : ".";
+    if (r == 0)
         status = examine(&options, folder, loads, &findings);
     findings_free(&findings);
     config_free(&config);

@@ -793,6 +793,12 @@ def doctor_takes_folder_segments_and_settings():
     assert any("/none/x" in text and state == "problem" for text, state in found.items()), found
     assert any("daorec-none" in text and state == "problem" for text, state in found.items()), found
     assert any(path in text for text in found), found
+    # Segments are looked at instead of those in the file, as record takes them; a folder, too.
+    told = json.loads(run("doctor", "--no-disk", "--json", "-c", FILE, path, h.output).stdout)
+    found = [f["found"] for f in told["findings"]]
+    assert told["folder"] == h.output, told
+    assert any(path in text for text in found) and any("/none/x" in text for text in found), found
+    assert not any("daorec-none" in text for text in found), found
     with open(FILE, "a", encoding="utf-8") as f:
         f.write("wait: forever\n")
     told = json.loads(run("doctor", "--no-disk", "--json", "-c", FILE).stdout)

@@ -41,6 +41,14 @@ static const struct kind {
 static void (*describer)(const struct verb_usage *usage, void *ctx);
 static void *describer_ctx;
 
+bool options_is_given(const struct verb_usage *usage, const char *option)
+{
+    for (size_t i = 0; usage->specs[i].name; i++)
+        if (strcmp(usage->specs[i].name, option) == 0)
+            return *usage->given & 1ull << i;
+    return false;
+}
+
 enum option_value options_value_of(enum option_kind kind)
 {
     int has_arg = kinds[kind].has_arg;

@@ -5,6 +5,7 @@
 #ifndef DAOREC_BASE_OPTIONS_H
 #define DAOREC_BASE_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,9 @@ struct verb_usage {
  * one line on stderr (exit status 2); -ECANCELED after --help or --version was printed (exit 0).
  */
 int options_parse(const struct verb_usage *usage, int argc, char **argv, void *target);
+
+/* Was this option among those that were parsed? By usage->given, which is not NULL. */
+bool options_is_given(const struct verb_usage *usage, const char *option);
 
 /* Does an option of this kind have a value? For --help, and whatever else tells of the table. */
 enum option_value { OPTION_VALUE_NONE, OPTION_VALUE_OPTIONAL, OPTION_VALUE_REQUIRED };

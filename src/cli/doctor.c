@@ -153,14 +153,6 @@ static void look_at_cpus(const char *key, const cpu_set_t *cpus, struct findings
                        "nproc");
 }
 
-static bool is_given(const char *option)
-{
-    for (size_t i = 0; specs[i].name; i++)
-        if (strcmp(specs[i].name, option) == 0)
-            return given & 1ull << i;
-    return false;
-}
-
 static int check_count(size_t count)
 {
     if (count <= LOADS_MAX)
@@ -189,9 +181,9 @@ static int take_config(struct doctor_options *o, struct config *config, char **s
         take_source(loads, config, &config->sources[i], findings);
     look_at_cpus("daq_affinity", &config->daq_cpus, findings);
     look_at_cpus("sink_affinity", &config->sink_cpus, findings);
-    if (!is_given("keep-free"))
+    if (!options_is_given(&usage, "keep-free"))
         o->keep_free = config->keep_free;
-    if (!is_given("buffer"))
+    if (!options_is_given(&usage, "buffer"))
         o->buffer_bytes = config->buffer_bytes;
     return 0;
 }

@@ -126,14 +126,6 @@ static int check_wait(char *const *paths, int count, int64_t wait_ns)
     return 0;
 }
 
-static bool is_given(const char *option)
-{
-    for (size_t i = 0; specs[i].name; i++)
-        if (strcmp(specs[i].name, option) == 0)
-            return given & 1ull << i;
-    return false;
-}
-
 /* NULL: there is none. */
 static const char *text_of(const char *value)
 {
@@ -173,7 +165,7 @@ static int take_words(struct record_options *options, struct config_mistakes *mi
         config->direct = false;
     if (options->idle)
         config->eager_start = false;
-    if (is_given("control") && !*config->control)
+    if (options_is_given(&usage, "control") && !*config->control)
         config->control = CONFIG_CONTROL_DEFAULT;
     if (options->cpus)
         r = config_set_option(config, "cpu", options->cpus, mistakes);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/pace.h"
 #include "base/units.h"
 #include "lib/clock.h"
 #include "record/opener.h"
@@ -14,6 +15,10 @@
 #define RETRY_NS    250000000ll
 #define ANSWER_NS   5000000ll /* for a drain that was asked something */
 #define PATIENCE_NS 1000000000ll
+
+/* for the next file to be prepared before one is closed: see make_way() */
+#define WAIT_STEP_NS 5000000ll
+#define WAIT_STEPS   100
 
 /* ---- jobs ---- */
 
@@ -156,13 +161,34 @@ static int finish_file(struct keeper *keeper, struct record_file *f, struct dao_
     return r;
 }
 
+static bool has_jobs(struct keeper *keeper)
+{
+    bool has;
+
+    pthread_mutex_lock(&keeper->lock);
+    has = keeper->job_count > 0;
+    pthread_mutex_unlock(&keeper->lock);
+    return has;
+}
+
+/* Not while anything else is to be done: files that are not closed may not go, and would take more
+ * than a ring is to have. */
+static void make_way(struct keeper *keeper, struct record_file *f)
+{
+    struct retention *retention = f->stream->retention;
+
+    for (int i = 0; i < WAIT_STEPS && !has_jobs(keeper) && retention_should_wait(retention, f); i++)
+        pace_sleep_for(WAIT_STEP_NS);
+    retention_before_close(retention, f);
+}
+
 static void close_file(struct keeper *keeper, struct record_file *f)
 {
     struct dao_text text = {""}, closing = {""};
     int r = 0;
 
     if (f->stream->retention)
-        retention_before_close(f->stream->retention, f);
+        make_way(keeper, f);
     if (atomic_load(&f->error) != 0)
         r = salvage(f, &text);
     if (r == 0) {

@@ -177,12 +177,22 @@ static int agree(struct record_file *f, struct dao_text *text)
 
 /* ---- the two steps ---- */
 
+/* A ring that has no room for it until an earlier file is closed. */
+static bool has_to_wait(const struct record_file *f)
+{
+    struct retention *retention = f->stream->retention;
+
+    return retention && retention_has_to_wait(retention, f);
+}
+
 int opener_prepare(struct record_file *f, struct dao_text *text)
 {
     int r;
 
     if (atomic_load_explicit(&f->state, memory_order_relaxed) != RECORD_FILE_IDLE)
         return 0;
+    if (has_to_wait(f))
+        return -EBUSY;
     r = prepare(f, f->least, text);
     if (r == 0)
         ask_for(f, f->file.room_frames);
@@ -221,6 +231,8 @@ int opener_open(struct record_file *f, bool is_last, struct dao_text *text)
     int r = 0;
 
     if (atomic_load_explicit(&f->state, memory_order_relaxed) == RECORD_FILE_IDLE) {
+        if (!is_last && has_to_wait(f))
+            return -EBUSY;
         /* What is staged is wanted whole; what is still to come may be less. */
         r = prepare(f, is_complete(f) ? most_of(f) : is_last ? 1 : f->least, text);
         if (r < 0)

@@ -10,14 +10,14 @@
 
 /*
  * Prepare a file, with room on the disk for as many of its frames as can be had: half of them, a
- * quarter, ... but not fewer than file->least. 0 or negative errno with a text.
+ * quarter, ... but not fewer than file->least. 0; -EBUSY: not now; negative errno with a text.
  */
 int opener_prepare(struct record_file *file, struct dao_text *text);
 
 /*
  * The same where it is not prepared yet, then give it its name; `is_last`: with however little
- * room. 0; -EBUSY: the drain is asked to put less in it, come again in a moment; else negative
- * errno with a text.
+ * room. 0; -EBUSY: the drain is asked to put less in it, or an earlier file is to be closed first,
+ * come again in a moment; else negative errno with a text.
  */
 int opener_open(struct record_file *file, bool is_last, struct dao_text *text);
 

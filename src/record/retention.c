@@ -9,16 +9,13 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/pace.h"
 #include "base/units.h"
 #include "lib/clock.h"
 
-#define LOOK_AGAIN_NS    30000000000ll /* at files that were left */
-#define LEAST_KEPT       1u            /* finished files of a stream: what is there to be read */
-#define SURVEY_PAUSE     50            /* times as long as it took */
-#define PATIENCE_STEP_NS 5000000ll
-#define PATIENCE_STEPS   100
-#define FRESH_NS         1000000000ll /* so old a look may be when files are removed */
+#define LOOK_AGAIN_NS 30000000000ll /* at files that were left */
+#define LEAST_KEPT    1u            /* finished files of a stream: what is there to be read */
+#define SURVEY_PAUSE  50            /* times as long as it took */
+#define FRESH_NS      1000000000ll  /* so old a look may be when files are removed */
 
 static int64_t boot_ns(void)
 {
@@ -602,6 +599,29 @@ static unsigned index_of(const struct retention *retention, const struct record_
     return stream;
 }
 
+/* A file of its stream that is not closed yet, which needs nothing of this one for that. */
+static bool has_earlier(const struct record_file *f)
+{
+    for (unsigned k = 0; k < STREAM_FILES; k++)
+        if (&f->stream->files[k] != f && atomic_load(&f->stream->files[k].claimed_bytes) > 0)
+            return true;
+    return false;
+}
+
+bool retention_has_to_wait(struct retention *retention, const struct record_file *f)
+{
+    uint64_t bytes = f->file.plan.file_bytes;
+    unsigned of;
+    bool has;
+
+    pthread_mutex_lock(&retention->lock);
+    has = retention->limits.bytes > 0 && atomic_load(&f->claimed_bytes) == 0 &&
+          count_bytes(retention) + bytes > retention->limits.bytes && !oldest(retention, 0, &of) &&
+          has_earlier(f);
+    pthread_mutex_unlock(&retention->lock);
+    return has;
+}
+
 bool retention_make_way(struct retention *retention, struct record_file *f, uint64_t need,
                         struct retire *ret)
 {
@@ -619,17 +639,16 @@ bool retention_make_way(struct retention *retention, struct record_file *f, uint
     return ret->fd >= 0;
 }
 
-void retention_before_close(struct retention *retention, struct record_file *f)
+bool retention_should_wait(struct retention *retention, const struct record_file *f)
+{
+    return strcmp(f->end_cause, "ROLL") == 0 && !atomic_load(&f->stream->is_stopping) &&
+           has_surplus(retention, index_of(retention, f));
+}
+
+void retention_before_close(struct retention *retention, const struct record_file *f)
 {
     unsigned stream = index_of(retention, f);
 
-    bool is_rolling = strcmp(f->end_cause, "ROLL") == 0;
-
-    /* The next file is about to be prepared, and has use for the blocks of the one that goes. */
-    for (int i = 0; i < PATIENCE_STEPS && is_rolling && !atomic_load(&f->stream->is_stopping) &&
-                    has_surplus(retention, stream);
-         i++)
-        pace_sleep_for(PATIENCE_STEP_NS);
     pthread_mutex_lock(&retention->removing);
     remove_surplus(retention, stream, NULL);
     pthread_mutex_unlock(&retention->removing);

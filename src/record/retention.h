@@ -76,6 +76,10 @@ int retention_check(const struct retention *retention, const struct retention_li
 void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
                           const struct stream_config *configs);
 
+/* Keeper: is there no room for this file within a limit in bytes, and nothing that may go, while an
+ * earlier one of its stream is about to be closed, and may go then? Its frames wait in memory. */
+bool retention_has_to_wait(struct retention *retention, const struct record_file *file);
+
 /* Keeper: before `file` is prepared, make way for it: by the limits once a file, and at each try
  * for the bytes that it needs on a disk that has not so many. True: *ret holds one that is about to
  * be removed, for its blocks, retention->held.bytes. Until it is given to retention_drop() no other
@@ -90,8 +94,12 @@ void retention_drop(struct retention *retention, struct retire *old);
  * that it had; 0: none may go. */
 uint64_t retention_remove_one(struct retention *retention);
 
+/* Keeper: would a file that is about to be closed cost an old one, whose blocks the next file, about
+ * to be prepared, has use for? Then that may be waited for, a while. */
+bool retention_should_wait(struct retention *retention, const struct record_file *file);
+
 /* Keeper: before a file is closed, and is one more. */
-void retention_before_close(struct retention *retention, struct record_file *file);
+void retention_before_close(struct retention *retention, const struct record_file *file);
 
 /* Keeper: this file is finished (result 0, and not removed), or will not be. */
 void retention_add(struct retention *retention, struct record_file *file, bool is_finished);

@@ -106,6 +106,31 @@ START_TEST(what_other_limits_come_to_is_known_as_at_the_beginning)
 }
 END_TEST
 
+/* Files that wait to be closed may not go: one more would be beyond the limit. */
+START_TEST(a_file_waits_for_an_earlier_one_where_no_other_may_go)
+{
+    struct record_file *earlier = &stream->files[0], *next = &stream->files[1];
+    struct kept_file *old;
+
+    earlier->stream = next->stream = stream;
+    next->file.plan.file_bytes = 1000;
+    set_limits((struct retention_limits){.bytes = 1500});
+    atomic_store(&earlier->claimed_bytes, 1000);
+    ck_assert(!retention_has_to_wait(&retention, next)); /* an old one goes */
+    while ((old = kept_oldest(&retention.lists[0])) != NULL)
+        kept_remove(&retention.lists[0], old);
+    ck_assert(retention_has_to_wait(&retention, next));
+    set_limits((struct retention_limits){.bytes = 2000});
+    ck_assert(!retention_has_to_wait(&retention, next)); /* there is room */
+    set_limits((struct retention_limits){.files = 1});
+    ck_assert(!retention_has_to_wait(&retention, next));
+    set_limits((struct retention_limits){.bytes = 500});
+    ck_assert(retention_has_to_wait(&retention, next));
+    atomic_store(&earlier->claimed_bytes, 0); /* none would make room */
+    ck_assert(!retention_has_to_wait(&retention, next));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("retention");
@@ -118,6 +143,7 @@ int main(void)
     tcase_add_test(tests, where_the_disk_is_full_the_oldest_goes_but_not_without_a_limit);
     tcase_add_test(tests, without_a_limit_files_that_are_there_are_no_room);
     tcase_add_test(tests, what_other_limits_come_to_is_known_as_at_the_beginning);
+    tcase_add_test(tests, a_file_waits_for_an_earlier_one_where_no_other_may_go);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

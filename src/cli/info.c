@@ -19,11 +19,13 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "measure/glance.h"
+#include "recording/noted.h"
 #include "recording/summary.h"
 
 #define LOOK_NS     200000000ll
 #define FACTS_MAX   32
 #define SHAPE_BYTES 128
+#define MARKS_SHOWN 8 /* as lines; JSON has all */
 
 struct info_options {
     bool json;
@@ -50,7 +52,7 @@ struct facts {
     size_t count;
     struct {
         const char *label; /* NULL: in the JSON only */
-        char text[192];
+        char text[320];
     } line[FACTS_MAX];
     json_t *json;
 };
@@ -280,7 +282,55 @@ static void add_losses(struct facts *f, const struct recording_summary *s)
             "%" PRIu64 " lost in this stream up to here", s->session_lost);
 }
 
-static void describe_fits(struct facts *f, const struct recording_summary *s)
+/* Text as a terminal may have it: control characters, those of UTF-8 too, become '?'. */
+static const char *make_harmless(char text[FITS_MARK_BYTES])
+{
+    for (unsigned char *at = (unsigned char *)text; *at; at++) {
+        if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            at[0] = at[1] = '?';
+        else if (*at < ' ' || *at == 0x7f)
+            *at = '?';
+    }
+    return text;
+}
+
+static void add_mark_line(struct facts *f, const struct noted_mark *noted, bool is_first)
+{
+    char utc[48], count[48] = "before its first frame", text[FITS_MARK_BYTES];
+
+    if (noted->has_cnt0)
+        snprintf(count, sizeof count, "count %" PRId64, noted->cnt0);
+    strcpy(text, noted->mark.text);
+    add(f, NULL, NULL, is_first ? "marks" : "", "%s UTC, %s: %s",
+        units_format_utc(utc, sizeof utc, noted->mark.time_ns, 6), count, make_harmless(text));
+}
+
+static void add_marks(struct facts *f, const char *path)
+{
+    struct noted noted;
+    bool is_known = noted_read(&noted, path) == 0;
+    json_t *list = is_known ? json_array() : NULL;
+
+    for (size_t i = 0; is_known && i < noted.count; i++) {
+        const struct noted_mark *mark = &noted.marks[i];
+
+        json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o}", "time", utc_value(mark->mark.time_ns), "cnt0",
+                            mark->has_cnt0 ? json_integer(mark->cnt0) : json_null(), "text",
+                            json_text_value(mark->mark.text)));
+        if (i < MARKS_SHOWN)
+            add_mark_line(f, mark, i == 0);
+    }
+    if (is_known && noted.count > MARKS_SHOWN)
+        add(f, NULL, NULL, "", "%zu more; --json has them", noted.count - MARKS_SHOWN);
+    if (is_known && noted.more > 0)
+        add(f, NULL, NULL, "", "%" PRIu64 " more in the session.json of its session", noted.more);
+    add_json(f, "marks", list);
+    add_json(f, "marks_elsewhere", integer(is_known ? noted.more : 0));
+    noted_free(&noted);
+}
+
+static void describe_fits(struct facts *f, const char *path, const struct recording_summary *s)
 {
     char bytes[32];
     int axes = s->naxis;
@@ -301,6 +351,7 @@ static void describe_fits(struct facts *f, const struct recording_summary *s)
         add_frames(f, s);
         add_times(f, s);
         add_losses(f, s);
+        add_marks(f, path);
     }
     add(f, "bytes", integer(s->file_bytes), "bytes", "%" PRIu64 " (%s)", s->file_bytes,
         units_format_bytes(bytes, sizeof(bytes), s->file_bytes));
@@ -358,7 +409,7 @@ static int look_at_fits(struct facts *f, const char *path, struct dao_text *text
     int r = recording_summary_read(&summary, path, text);
 
     if (r == 0)
-        describe_fits(f, &summary);
+        describe_fits(f, path, &summary);
     return r;
 }
 

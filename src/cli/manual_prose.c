@@ -115,6 +115,11 @@ const struct manual_prose manual_prose[] = {
      "Which frames of wfs have no partner in dm?\n\n"
      "    daorec drops --align wfs,dm /data/2026-11-24_02-01-08"},
 
+    {"info", "DESCRIPTION",
+     "Of a recording it also tells what was noted with daorec-ctl(1) mark while it was made: when "
+     "(UTC), and the count of the last frame of this file that was taken before. Whole texts, and "
+     "those for which the file's header had no room, come from the session's ledger, "
+     "session.json in the folder above."},
     {"info", "EXAMPLES", "    daorec info /tmp/wfs.im.shm wfs_000001.fits"},
 
     {"verify", "EXIT STATUS",

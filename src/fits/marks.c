@@ -144,3 +144,72 @@ int fits_marks_put(struct fits_bytes *header, const struct fits_bytes *old,
     }
     return 0;
 }
+
+/* ---- and back ---- */
+
+/* Append a card's text to a mark's. Blanks at its end stay: the text may go on. */
+static void append(struct fits_mark *mark, const char *text)
+{
+    size_t length = strlen(mark->text);
+
+    snprintf(mark->text + length, sizeof mark->text - length, "%s", text);
+}
+
+static void cut_blanks(struct fits_mark *mark)
+{
+    size_t length = strlen(mark->text);
+
+    while (length > 0 && mark->text[length - 1] == ' ')
+        mark->text[--length] = '\0';
+}
+
+/* What follows "HISTORY " on a card, printable, with its blanks. */
+static void take_card(char ret[CARD - 8 + 1], const unsigned char *card)
+{
+    for (unsigned i = 8; i < CARD; i++)
+        ret[i - 8] = card[i] >= ' ' && card[i] <= '~' ? (char)card[i] : '?';
+    ret[CARD - 8] = '\0';
+}
+
+static bool take_mark(struct fits_mark *ret, const char *line)
+{
+    char utc[27];
+
+    snprintf(utc, sizeof utc, "%.26s", line + 5);
+    *ret = (struct fits_mark){0};
+    if (line[31] != ' ' || units_parse_utc(utc, &ret->time_ns) < 0)
+        return false;
+    append(ret, line + 32);
+    return true;
+}
+
+unsigned fits_marks_read(const struct fits_bytes *header, struct fits_mark ret[FITS_MARK_CARDS],
+                         uint64_t *ret_more)
+{
+    unsigned count = 0, end = find_end(header);
+    bool goes_on = false;
+    int length;
+
+    *ret_more = 0;
+    for (unsigned at = 0; at < end; at++) {
+        char line[CARD - 8 + 1];
+        unsigned long long more = 0;
+
+        take_card(line, header->data + (size_t)at * CARD);
+        length = 0;
+        if (goes_on && begins_with(header, at, "HISTORY      ")) {
+            append(&ret[count - 1], line + 5);
+            continue;
+        }
+        goes_on = false;
+        if (!begins_with(header, at, "HISTORY MARK ") || count == FITS_MARK_CARDS)
+            continue;
+        if (sscanf(line, "MARK %19llu more, see session.json%n", &more, &length) == 1 && length > 0)
+            *ret_more += more;
+        else if (take_mark(&ret[count], line))
+            goes_on = ++count > 0;
+    }
+    for (unsigned i = 0; i < count; i++)
+        cut_blanks(&ret[i]);
+    return count;
+}

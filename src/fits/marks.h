@@ -39,4 +39,9 @@ unsigned fits_marks_begin(const struct fits_bytes *header, bool anew);
 int fits_marks_put(struct fits_bytes *header, const struct fits_bytes *old,
                    const struct fits_mark *marks, unsigned count, uint64_t more);
 
+/* The marks that any header's cards tell of, their times to the microsecond; *ret_more: how many
+ * had no room there. Returns how many there are. */
+unsigned fits_marks_read(const struct fits_bytes *header, struct fits_mark ret[FITS_MARK_CARDS],
+                         uint64_t *ret_more);
+
 #endif

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A recorder that is asked while it records: sessions begun and ended, files rolled, marks, and
 clients that misbehave, without a lost frame."""
+import glob
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 from astropy.io import fits
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -81,6 +83,32 @@ def marks_of(files):
     return [line for file in files for line in fits.getheader(file).get("HISTORY", [])]
 
 
+def info(file):
+    """What `daorec info` says of the file's marks: those of --json, and its lines."""
+    runs = [subprocess.run([h.DAOREC, "info", *option, file], capture_output=True, text=True,
+                           check=True, timeout=60) for option in (["--json"], [])]
+    return json.loads(runs[0].stdout), runs[1].stdout
+
+
+def count_at(file, mark):
+    """CNT0 of the file's last frame that was taken before the mark, from its rows."""
+    rows = fits.getdata(file, "FRAMES")
+    at = np.datetime64(mark["time"], "ns").astype(int)
+    taken = rows["CNT0"][(rows["RTIME"] != 0) & (rows["RTIME"] <= at)]
+    return int(taken[-1]) if len(taken) else None
+
+
+def check_info(files, ledger):
+    """Each mark is told of one file, whole, with the count that its rows give."""
+    told = [mark for file in files for mark in info(file)[0]["marks"]]
+    assert [(m["time"], m["text"]) for m in told] == [
+        (m["time"], m["text"]) for m in ledger["marks"]], told
+    for file in files:
+        for mark in info(file)[0]["marks"]:
+            assert mark["cnt0"] == count_at(file, mark), (file, mark)
+    return [mark["cnt0"] for mark in told]
+
+
 def check_whole(session, path):
     """All of it is there, without a gap, over all files."""
     _, rows = h.check_stream(session, path, SHAPE, "uint16")
@@ -127,6 +155,7 @@ def everything_is_done_under_load_without_a_lost_frame():
             assert [t[32:] for t in told] == [t.replace("\u00ef", "?") for t in texts] + [
                 "the last"], told
             assert "the last" in marks_of(files[-1:])[-1]
+            assert any(check_info(files, session.ledger))
         assert [m["text"] for m in session.ledger["marks"]] == texts + ["the last"]
         assert all(told[i][5:31] == m["time"][:26] for i, m in enumerate(session.ledger["marks"]))
         h.verified(session.folder)
@@ -174,6 +203,15 @@ def many_marks_are_counted_in_the_header_and_whole_in_the_ledger():
     told = marks_of(session.stream(path)["files"])
     assert len(told) == 18 and told[-1] == "MARK 23 more, see session.json", told
     assert [m["text"] for m in session.ledger["marks"]] == [f"mark {i}" for i in range(40)]
+    (file,) = session.stream(path)["files"]
+    assert all(check_info([file], session.ledger))
+    told, lines = info(file)
+    assert told["marks_elsewhere"] == 0 and ": mark 7\n" in lines and ": mark 8\n" not in lines
+    assert " 32 more; --json has them\n" in lines, lines
+    os.rename(os.path.join(session.folder, "session.json"), os.path.join(recorder.root, "away"))
+    told, lines = info(file)
+    assert [m["text"] for m in told["marks"]] == [f"mark {i}" for i in range(17)], told
+    assert told["marks_elsewhere"] == 23 and " 23 more in the session.json" in lines, lines
     assert recorder.ctl("mark", "two\nlines", status=2)["error"].count("\n") == 1
     assert recorder.ctl("mark", "x" * 201, status=2)
     recorder.end()
@@ -188,12 +226,52 @@ def marks_outlive_a_crash_in_the_ledger():
     recorder.process.wait()
     process.kill()
     folder = os.path.join(recorder.root, session)
+    (file,) = glob.glob(os.path.join(folder, "*", "*.part"))
+    with open(os.path.join(folder, "session.json"), encoding="utf-8") as f:
+        check_info([file], json.load(f))  # it has no cards yet
     run = subprocess.run([h.DAOREC, "repair", "--apply", folder], capture_output=True, text=True,
                          check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     with open(os.path.join(folder, "session.json"), encoding="utf-8") as f:
-        assert json.load(f)["marks"][0]["text"] == "before the crash"
+        ledger = json.load(f)
+    assert ledger["marks"][0]["text"] == "before the crash"
+    check_info([file.removesuffix(".part")], ledger)
     h.verified(folder)
+
+
+def a_mark_of_any_text_is_whole_or_refused():
+    path, process = source("texts")
+    recorder = Recorder(path)
+    recorder.has_frames(path, 10)
+    texts = ["<b>&\"loop'</b>", "\u0160t\u011bp\u00e1n \U0001f52d 5\u00b5m", "\u00e9" * 100, "x" * 200,
+             " a  b", "3 more, see session.json", "a" * 40 + " " + "b" * 60 + " '/ END"]
+    for text in texts:
+        recorder.ctl("mark", text)
+    for text, says in (("x" * 300, "a mark of 300 bytes: 200 are allowed"),
+                       ("\u00e9" * 101, "a mark of 202 bytes: 200 are allowed"),
+                       ("two\nlines", "the byte 0x0a: printable UTF-8 on one line is allowed"),
+                       ("\x1b[2J", "the byte 0x1b"), ("\u0085", "the byte 0xc2")):
+        assert says in recorder.ctl("mark", text, status=2)["error"], text
+    session = recorder.session(recorder.ctl("stop"))
+    process.kill()
+    assert [m["text"] for m in session.ledger["marks"]] == texts
+    (file,) = session.stream(path)["files"]
+    check_info([file], session.ledger)
+    lines = info(file)[1]
+    assert all(f": {text}\n" in lines for text in texts), lines
+    with fits.open(file) as hdus:
+        hdus.verify("exception")
+    h.verified(session.folder)
+    ledger = os.path.join(session.folder, "session.json")
+    with open(ledger, encoding="utf-8") as old:  # by anybody: no escape comes on a terminal
+        text = old.read().replace('" a  b"', '" a\\u001b[2J\\u009b1mb"')
+    with open(ledger, "w", encoding="utf-8") as new:
+        new.write(text)
+    lines = info(file)[1]
+    assert ":  a?[2J??1mb\n" in lines and "\x1b" not in lines, lines
+    os.unlink(ledger)
+    assert [m["text"] for m in info(file)[0]["marks"]][1:3] == ["?t?p?n ? 5?m", "?" * 100]
+    recorder.end()
 
 
 def a_start_that_cannot_be_says_why_and_the_process_lives():
@@ -548,7 +626,7 @@ if __name__ == "__main__":
                    everything_is_done_under_load_without_a_lost_frame,
                    without_frames_nothing_is_rolled_and_it_says_so,
                    many_marks_are_counted_in_the_header_and_whole_in_the_ledger,
-                   marks_outlive_a_crash_in_the_ledger,
+                   a_mark_of_any_text_is_whole_or_refused, marks_outlive_a_crash_in_the_ledger,
                    a_start_that_cannot_be_says_why_and_the_process_lives,
                    a_stop_ends_a_wait_for_segments,
                    a_start_that_takes_too_long_is_answered_and_goes_on,

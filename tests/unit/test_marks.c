@@ -208,6 +208,68 @@ START_TEST(cfitsio_reads_a_header_with_marks)
 }
 END_TEST
 
+static struct fits_mark found[FITS_MARK_CARDS];
+
+START_TEST(what_was_put_is_read_back)
+{
+    struct fits_bytes header = {0};
+    uint64_t more = 9;
+
+    describe(0);
+    ck_assert_int_eq(fits_build_primary(&header, &facts, &state, NULL, &text), 0);
+    ck_assert_uint_eq(fits_marks_read(&header, found, &more), 0);
+    ck_assert_uint_eq(more, 0);
+    /* Blanks where a card ends, a text that looks like the last card, and a long one at the end. */
+    snprintf(marks[0].text, FITS_MARK_BYTES, "%-41s%-67sx", "a", "b");
+    strcpy(marks[1].text, "3 more, see session.json");
+    strcpy(marks[2].text, "caf\xc3\xa9");
+    memset(marks[3].text, 'z', FITS_MARK_BYTES - 1);
+    update(&header, 5, 0);
+    ck_assert_uint_eq(fits_marks_read(&header, found, &more), 5);
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert_int_eq(found[i].time_ns, marks[i].time_ns / 1000 * 1000);
+        ck_assert_str_eq(found[i].text, i == 2 ? "caf?" : marks[i].text);
+    }
+    update(&header, 64, 7);
+    ck_assert_uint_eq(fits_marks_read(&header, found, &more) + more, 64 + 7);
+    fits_bytes_free(&header);
+}
+END_TEST
+
+/* Cards of anybody: none is believed, none costs more than itself. */
+START_TEST(cards_that_are_no_marks_are_passed_by)
+{
+    static const char *const others[] = {
+        "HISTORY MARK",
+        "HISTORY MARK of a pencil",
+        "HISTORY MARK 2025-11-24T16:00:00",
+        "HISTORY MARK 2025-13-24T16:00:00.123456 month 13",
+        "HISTORY      goes on from nothing",
+        "HISTORY MARK -1 more, see session",
+        "HISTORY MARK 2025-11-24T16:00:00.123456\x1b[2J",
+    };
+    struct fits_bytes header = {0};
+    uint64_t more;
+
+    header.length = FITS_BLOCK;
+    header.data = malloc(FITS_BLOCK);
+    memset(header.data, ' ', FITS_BLOCK);
+    for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
+        memcpy(header.data + i * 80, others[i], strlen(others[i]));
+    memcpy(header.data + 20 * 80, "HISTORY MARK 2025-11-24T16:00:00.123456 \x1b[2J\xff", 45);
+    memcpy(header.data + 21 * 80, "END", 3);
+    ck_assert_uint_eq(fits_marks_read(&header, found, &more), 1);
+    ck_assert_str_eq(found[0].text, "?[2J?");
+    ck_assert_uint_eq(more, 0);
+    memcpy(header.data + 21 * 80, "   ", 3); /* without END: to the last byte, not further */
+    ck_assert_uint_eq(fits_marks_read(&header, found, &more), 1);
+    for (unsigned i = 0; i < 36; i++)
+        memcpy(header.data + i * 80, "HISTORY MARK 2025-11-24T16:00:00.123456 x", 41);
+    ck_assert_uint_eq(fits_marks_read(&header, found, &more), FITS_MARK_CARDS);
+    fits_bytes_free(&header);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("marks");
@@ -222,6 +284,8 @@ int main(void)
     tcase_add_test(tc, marks_stay_without_new_ones_and_are_not_put_twice);
     tcase_add_test(tc, half_written_marks_are_legal_cards);
     tcase_add_test(tc, cfitsio_reads_a_header_with_marks);
+    tcase_add_test(tc, what_was_put_is_read_back);
+    tcase_add_test(tc, cards_that_are_no_marks_are_passed_by);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -9,6 +9,7 @@
         for frame in wfs.frames(-5000):              # the last 5000, one by one, in little memory
             print(frame.cnt0, frame.time, frame.pixels.mean())
         print(wfs.gaps)                              # what was lost, and why
+        print(session.marks)                         # what was noted (daorec ctl mark), and when
 
 A stream is one row of frames, whichever files hold them. An index counts the frames that are there;
 frames lost have none. Opening reads headers only; pixels and rows are read when asked for. No file
@@ -42,7 +43,7 @@ import numpy as np
 from daorec_cut import open_file
 from daorec_file import CHUNK, ROW, Error, File, Flag, NotOurs, losses_at, to_ns, unseen_cause
 
-__all__ = ["Error", "Flag", "Gap", "Frame", "File", "Stream", "Session", "sessions",
+__all__ = ["Error", "Flag", "Gap", "Mark", "Frame", "File", "Stream", "Session", "sessions",
            "to_datetime64"]  # and open, which would hide Python's own after import *
 
 _SMALL = 64 << 20  # an array of so many bytes is made without a look at what is free
@@ -55,6 +56,12 @@ class Gap(collections.namedtuple("Gap", "first_cnt0 count cause time index")):
     "source" or "restart"; "absent": they are in files that are not here), when it was noticed
     (POSIX ns; 0: nothing tells), and the index of the frame that follows (the stream's length where
     none does)."""
+    __slots__ = ()
+
+
+class Mark(collections.namedtuple("Mark", "time text")):
+    """What a person noted while it was recorded: when (POSIX ns), and a line of text.
+    stream.at_time(mark.time) is the index of the frame that follows."""
     __slots__ = ()
 
 
@@ -483,6 +490,25 @@ class Session(collections.abc.Mapping):
         """session.json as a dict; None where there is none (files by themselves). Error: it is
         damaged."""
         return _told(self._ledger)
+
+    @property
+    def marks(self):
+        """What was noted with daorec ctl mark: Marks, in order of time. From the ledger; where
+        there is none (files by themselves) from the headers, which have a '?' for a character that
+        is no ASCII, times to the microsecond, and room for some only. Error: they are damaged."""
+        if self.ledger is None:
+            found = {mark for stream in self.values() for file in stream.files
+                     for mark in map(Mark._make, file.marks())}
+            return sorted(found)
+        try:
+            found = [Mark(to_ns(mark["time"]), mark["text"])
+                     for mark in self.ledger.get("marks", ())]
+            if not all(isinstance(mark.text, str) and abs(mark.time) < 2**63 for mark in found):
+                raise TypeError("a text is none, or a time is none")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise Error(f"{self.path}: the marks in session.json are damaged ({error}): move it "
+                        "away, and they come from the files' headers") from None
+        return sorted(found, key=lambda mark: mark.time)
 
     @property
     def stream(self):

@@ -183,6 +183,10 @@ class ArrayFile(_CutFile):
             raise Error(f"{self._table_path}: does not hold the rows of the {self._frames} frames "
                         f"in {self.path}; cut both out again")
 
+    def marks(self):
+        """None are kept in this form."""
+        return []
+
     @contextlib.contextmanager
     def _table(self):
         try:

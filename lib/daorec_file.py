@@ -16,6 +16,7 @@ import errno
 import mmap
 import operator
 import os
+import re
 import stat
 import sys
 
@@ -36,6 +37,9 @@ _STORED_ROW = ROW.newbyteorder(">")
 _RTIME_AT = ROW.fields["RTIME"][1]
 _KEYWORD_ROW = np.dtype([("NAME", "S16"), ("TYPE", "S1"), ("LVAL", ">i8"), ("DVAL", ">f8"),
                          ("SVAL", "S16"), ("COMMENT", "S80")])
+
+# The card that a mark begins on; the rest of a longer text is on the next ones.
+_MARK = re.compile(r"HISTORY MARK (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}) (.{40})")
 
 # (BITPIX, BZERO): type of the elements, or of the two parts of a complex one
 _TYPES = {(8, 0): "u1", (8, -128): "i1", (16, 2**15): "u2", (16, 0): "i2", (32, 2**31): "u4",
@@ -321,6 +325,24 @@ class File:
     def header(self):
         """The primary header, an astropy Header."""
         return fits.Header.fromstring(self._layout.head)
+
+    def marks(self):
+        """[(POSIX ns, text)] of the HISTORY MARK cards: what was noted while it was recorded."""
+        found, goes_on = [], False
+        head = self._layout.head
+        for card in (head[at:at + 80] for at in range(0, len(head), 80)):
+            line = "".join(c if " " <= c <= "~" else "?" for c in card.decode("latin-1"))
+            mark = _MARK.fullmatch(line)
+            if mark:
+                goes_on = False
+                with contextlib.suppress(ValueError):
+                    found.append([to_ns(mark[1]), mark[2]])
+                    goes_on = True
+            elif goes_on and line.startswith("HISTORY      "):
+                found[-1][1] += line[13:]
+            else:
+                goes_on = False
+        return [(time, text.rstrip()) for time, text in found]
 
     @contextlib.contextmanager
     def _opened(self):

@@ -4,6 +4,7 @@ clients that misbehave, without a lost frame."""
 import glob
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -18,6 +19,7 @@ from astropy.io import fits
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
+from daorec_face import daorec  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 SHAPE = (24, 16)
@@ -107,6 +109,31 @@ def check_info(files, ledger):
         for mark in info(file)[0]["marks"]:
             assert mark["cnt0"] == count_at(file, mark), (file, mark)
     return [mark["cnt0"] for mark in told]
+
+
+def check_python(session, texts):
+    """The Python module: from the ledger, from the files alone, and where the ledger is damaged."""
+    opened = daorec.open(session.folder)
+    told = [(np.datetime64(mark["time"], "ns").astype(int), mark["text"])
+            for mark in session.ledger["marks"]]
+    assert opened.marks == told and [mark.text for mark in opened.marks] == texts
+    files = [file.path for stream in opened.values() for file in stream.files]
+    plain = [re.sub(r"[^ -~]", "?", text) for text in texts]
+    assert daorec.open(files).marks == [
+        (time // 1000 * 1000, text) for (time, _), text in zip(told, plain)]
+    assert "at_time" in daorec.Mark.__doc__ and opened.stream.at_time(opened.marks[0].time) > 0
+    path = os.path.join(session.folder, "session.json")
+    with open(path, encoding="utf-8") as file:
+        whole = file.read()
+    for change in ({"time": "yesterday"}, {"text": 7}, {"time": 2**80}, {"time": None}):
+        ledger = json.loads(whole)
+        ledger["marks"][0].update(change)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(ledger, file)
+        with h.Raises(daorec.Error, "marks", "move it away", in_one_line=True):
+            daorec.open(session.folder).marks
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(whole)
 
 
 def check_whole(session, path):
@@ -243,8 +270,8 @@ def a_mark_of_any_text_is_whole_or_refused():
     path, process = source("texts")
     recorder = Recorder(path)
     recorder.has_frames(path, 10)
-    texts = ["<b>&\"loop'</b>", "\u0160t\u011bp\u00e1n \U0001f52d 5\u00b5m", "\u00e9" * 100, "x" * 200,
-             " a  b", "3 more, see session.json", "a" * 40 + " " + "b" * 60 + " '/ END"]
+    texts = ["<b>&\"loop'</b>", "\u0160t\u011bp\u00e1n \U0001f52d 5\u00b5m", "\u00e9" * 100,
+             "x" * 200, " a  b", "3 more, see session.json", "a" * 40 + " " + "b" * 60 + " '/ END"]
     for text in texts:
         recorder.ctl("mark", text)
     for text, says in (("x" * 300, "a mark of 300 bytes: 200 are allowed"),
@@ -257,6 +284,7 @@ def a_mark_of_any_text_is_whole_or_refused():
     assert [m["text"] for m in session.ledger["marks"]] == texts
     (file,) = session.stream(path)["files"]
     check_info([file], session.ledger)
+    check_python(session, texts)
     lines = info(file)[1]
     assert all(f": {text}\n" in lines for text in texts), lines
     with fits.open(file) as hdus:

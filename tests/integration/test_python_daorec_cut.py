@@ -68,6 +68,7 @@ def every_form_of_every_type_holds_what_the_recording_has():
             assert [f.cnt0 for f in cut.frames(7, 9)] == cut.rows["CNT0"][7:9].tolist()
             assert np.array_equal(cut.mapped(5, 9), cut[5:9])
             assert cut.keywords == (stream.keywords if kind == "fits" else {})
+            assert [f.marks() for f in cut.files] == [[]] * len(cut.files)
             assert cut.ledger is None and "cut" not in repr(cut) and len(cut.parts) == 1
     both = daorec.open([f"{place}/cube_{h.stream_name(paths[0])}.fits",
                         f"{place}/units_{h.stream_name(paths[1])}.fits"])

@@ -94,8 +94,8 @@ START_TEST(what_other_limits_come_to_is_known_as_at_the_beginning)
 
     set_limits((struct retention_limits){.files = 1});
     ck_assert_uint_eq(room.ring_limit, UINT64_MAX); /* its segment is not there yet */
-    retention.known[0] = (struct retention_stream){.parts = {5760, 800, 2880, 2880},
-                                                   .is_known = true};
+    retention.known[0] =
+        (struct retention_stream){.parts = {5760, 800, 2880, 2880}, .is_known = true};
     set_limits((struct retention_limits){.files = 1});
     two = room.ring_limit;
     ck_assert_uint_gt(two, 2 * 100 * 800);

@@ -3,6 +3,7 @@ that program; recordings are read by daorec.py, which lies beside this folder.
 
     night      the numbers: one pass over the rows of a stream, in bounded memory
     pictures   first, mean and last frame, as PNG
+    marks      what was noted, in the drawings and as a table
     charts     curves and histograms, as SVG (matplotlib)
     page       the page, as text
     units      numbers as people write them

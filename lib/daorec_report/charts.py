@@ -16,7 +16,7 @@ import matplotlib  # noqa: E402
 from matplotlib import ticker  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from . import units  # noqa: E402
+from . import marks, units  # noqa: E402
 
 _WIDTH, _HEIGHT, _WIDE = 450, 175, 940  # points; CSS scales them to what there is
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 8, 30
@@ -64,6 +64,23 @@ class _Chart:
         self.axes.set_xlim(0, bins.count * bins.width_s)
         self.axes.set_xticks([(ns - bins.begin_ns) / 1e9 for ns, _ in ticks],
                              [label for _, label in ticks])
+        self._marks(bins)
+
+    def _marks(self, bins):
+        """A thin line with a number for each mark; many are ticks, numbered where there is room."""
+        span_s = (bins.end_ns - bins.begin_ns) / 1e9
+        shares = [share for _, share, _ in bins.marks]
+        if not shares:
+            return
+        lowest = 0.0 if len(shares) <= marks.LINES_MAX else 0.94
+        across = self.axes.get_xaxis_transform()
+        seen = sorted({round(share * self.width) / self.width for share in shares})
+        self.axes.vlines([share * span_s for share in seen], lowest, 1.0, transform=across,
+                         colors=MUTED, linewidth=0.7, zorder=1.5,
+                         linestyles=(0, (1, 2)) if lowest == 0.0 else "solid")
+        for index in marks.with_room(shares, 0.06 if self.width == _WIDTH else 0.03):
+            self.axes.text(shares[index] * span_s, 1.01, str(bins.marks[index][0]), fontsize=8,
+                           transform=across, ha="center", va="bottom")
 
     def svg(self, title):
         """The text, ready to stand in a page. title: what it shows, for those who cannot see it."""

@@ -26,22 +26,27 @@ import numpy as np
 from daorec import Error, Flag, Gap, gaps_beside
 from daorec_file import ROW, losses_at, to_ns, unseen_cause
 
+from . import marks
+
 LEDGER_CAUSES = ("lapped", "disk", "source", "restart")
 CAUSES = LEDGER_CAUSES + ("absent",)  # in files that are not here, between some that are
 BINS_MAX = 360
 BIN_MIN_S = 0.1
 GAPS_MAX = 100  # in the table; the largest ones
+MARKS_MAX = 10000  # a recorder takes no more
 WAITING_MAX = 1 << 16  # rows kept until it is known how many frames waited
 
 
 class TimeBins:
-    """The night in equal parts. begin_ns, end_ns (POSIX), count, width_s."""
+    """The night in equal parts. begin_ns, end_ns (POSIX), count, width_s; marks: what is drawn over
+    it, as marks.placed() gives it."""
 
     def __init__(self, begin_ns, end_ns):
         self.begin_ns, self.end_ns = begin_ns, max(end_ns, begin_ns + 10**6)
         span_s = (self.end_ns - begin_ns) / 1e9
         self.count = int(min(max(span_s / BIN_MIN_S, 1), BINS_MAX))
         self.width_s = span_s / self.count
+        self.marks = []
 
     @classmethod
     def of(cls, streams):
@@ -500,7 +505,7 @@ class Stream:
 
 
 class Night:
-    """All of a session: path, bins, streams, notes; ledger (dict or None)."""
+    """All of a session: path, bins, streams, notes, marks (daorec.Marks); ledger (dict or None)."""
 
     def __init__(self, session, progress=lambda name, done, total: None):
         self.path = session.path
@@ -510,8 +515,11 @@ class Night:
             self.ledger = session.ledger
         except Error as error:
             self.notes.append(f"The ledger cannot be read, so counts come from the rows: {error}")
+        self.marks = self._marks_of(session)
         self.streams = [Stream(source) for source in session.values()]
         self.bins = TimeBins.of(self.streams)
+        if self.bins:
+            self.bins.marks = marks.placed(self.marks, self.bins)
         for stream in self.streams:
             done = 0
 
@@ -523,6 +531,14 @@ class Night:
             self.left_out += stream.left_out
         self.notes += [f"Left out: {error}. Its frames, where others tell of them, are absent."
                        for error in self.left_out]
+
+    def _marks_of(self, session):
+        try:
+            return session.marks[:MARKS_MAX]
+        except Error as error:
+            if self.ledger is not None:  # else that is told already
+                self.notes.append(f"Marks are not shown: {error}.")
+            return []
 
     @property
     def unfinished(self):

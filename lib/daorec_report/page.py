@@ -8,7 +8,7 @@ import unicodedata
 
 from daorec import Error, Flag
 
-from . import charts, pictures, units
+from . import charts, marks, pictures, units
 from .night import CAUSES, GAPS_MAX, card
 from .style import STYLE
 
@@ -187,11 +187,11 @@ def _summary(night):
     return "<section><h2>Streams</h2>\n" + _table("summary", head, rows) + "</section>\n"
 
 
-def _lane(stream, bins, tallest):
+def _lane(stream, bins, tallest, places=()):
     """A drawing that is stretched to whatever width there is: a line where frames were recorded,
     and a stroke on it for each part of the night in which some were lost."""
     width, base, height = bins.count, 39, 34
-    marks = []
+    drawn = [marks.strokes(places, width)]
     if stream.recorded:
         hole = max(2, 3 * bins.width_s and 3 / (stream.recorded / max(stream.span_s, 1e-3))
                    / bins.width_s)
@@ -202,7 +202,7 @@ def _lane(stream, bins, tallest):
             else:
                 runs.append([at, at + 1])
         path = "".join(f"M{a} {base}H{b}" for a, b in runs)
-        marks.append(f'<path d="{path}" stroke="var(--mid)" stroke-width="2"/>')
+        drawn.append(f'<path d="{path}" stroke="var(--mid)" stroke-width="2"/>')
     # Where a part has several causes the largest stands behind; so they are drawn by rank.
     ranks = [dict.fromkeys(CAUSES, "") for _ in CAUSES]
     by_time = stream.losses.by_time
@@ -212,11 +212,11 @@ def _lane(stream, bins, tallest):
         for rank, (count, cause) in zip(ranks, here):
             rank[cause] += f"M{at + 0.5} {base}V{base - height * _height(count, tallest):.1f}"
     for rank in ranks:
-        marks += [f'<path d="{path}" stroke="var(--{cause})" stroke-width="2.5"/>'
+        drawn += [f'<path d="{path}" stroke="var(--{cause})" stroke-width="2.5"/>'
                   for cause, path in rank.items() if path]
     told = ", ".join(f"{count} {cause}" for cause, count in stream.losses.by_cause.items() if count)
     return (f'<svg viewBox="0 0 {width} 40" preserveAspectRatio="none" role="img" '
-            f'aria-label="Lost: {told or "none"}">' + "".join(marks) + "</svg>")
+            f'aria-label="Lost: {told or "none"}">' + "".join(drawn) + "</svg>")
 
 
 def _height(count, tallest):
@@ -229,12 +229,13 @@ def _timeline(night):
     bins = night.bins
     tallest = max([int(values.max()) for stream in night.streams
                    for values in stream.losses.by_time.values()] + [1])
-    lanes = []
+    places = marks.placed(night.marks, bins)
+    lanes = [marks.row(places, bins.count, text)]
     for index, stream in enumerate(night.streams):
         lost = f"{units.count(stream.lost)} lost" if stream.lost else "none lost"
         lost = lost if stream.expected else "no frames"
         lanes.append(f'<div class="lane"><a href="#s{index}">{text(stream.name)}</a>'
-                     f'{_lane(stream, bins, tallest)}<span>{lost}</span></div>')
+                     f'{_lane(stream, bins, tallest, places)}<span>{lost}</span></div>')
     ticks = [((ns - bins.begin_ns) / (bins.end_ns - bins.begin_ns), label)
              for ns, label in units.time_ticks(bins.begin_ns, bins.end_ns, 8)]
     axis = "".join(f'<span style="left: {100 * at:.2f}%">{label}</span>'
@@ -243,9 +244,10 @@ def _timeline(night):
                      for cause in CAUSES)
     tall = (f", as tall as the logarithm of their number: the tallest is {units.count(tallest)} in "
             f"{units.seconds(bins.width_s)}" if night.total("lost") else "")
+    marked = (" Numbers are what was noted (<a href=\"#marks\">marks</a>)." if places else "")
     parts = ["<section><h2>Losses</h2>\n"
              '<p class="lead">Times are UTC. The line is there where frames were recorded; strokes '
-             f"are frames lost{tall}.</p>\n"
+             f"are frames lost{tall}.{marked}</p>\n"
              f'<div class="lanes">{"".join(lanes)}<div class="axis"><div>{axis}</div></div></div>\n'
              f'<ul class="legend">{legend}</ul></section>\n']
     if night.total("recorded"):
@@ -428,6 +430,22 @@ def _gaps(night):
     return f"<section><h2>Gaps</h2>\n{more}{_table('gaps', head, rows)}</section>\n"
 
 
+def _marks(night):
+    if not night.marks:
+        return ""
+    drawn = len(marks.placed(night.marks, night.bins)) if night.bins else 0
+    outside = _plural(len(night.marks) - drawn, "mark")
+    more = f" {outside} before the first frame or behind the last one: drawn nowhere." \
+        if drawn < len(night.marks) else ""
+    if len(night.marks) > marks.TABLE_MAX:
+        more += (f" {units.count(len(night.marks) - marks.TABLE_MAX)} more marks are not in this "
+                 "table.")
+    head = '<tr><th class="n">No.</th><th>Noted<small>UTC</small></th><th>Text</th></tr>'
+    return ('<section id="marks"><h2>Marks</h2>\n<p class="lead">What was noted while it was '
+            f"recorded (<code>daorec ctl mark</code>).{more}</p>\n"
+            + _table("marks", head, marks.table_rows(night.marks, text)) + "</section>\n")
+
+
 def _about(night):
     width = units.seconds(night.bins.width_s) if night.bins else units.NONE
     return f"""<section class="about"><h2>How the numbers are made</h2>
@@ -473,8 +491,8 @@ style-src 'unsafe-inline'">
 </head>
 <body>
 <main>
-{_top(night, name)}{_notes(night)}{_summary(night)}{_timeline(night)}{streams}{_gaps(night)}\
-{_about(night)}</main>
+{_top(night, name)}{_notes(night)}{_summary(night)}{_timeline(night)}{streams}{_marks(night)}\
+{_gaps(night)}{_about(night)}</main>
 </body>
 </html>
 """

@@ -91,6 +91,14 @@ tbody td, tbody th { border-bottom: 1px solid var(--line); vertical-align: top; 
 .lane span { color: var(--muted); white-space: nowrap; line-height: 1; }
 .lane svg { width: 100%; height: 40px; display: block; overflow: visible; }
 .lane path { fill: none; vector-effect: non-scaling-stroke; }
+.lane.marked > div { position: relative; height: 26px; }
+.lane.marked svg { height: 26px; }
+.marked div a { position: absolute; bottom: 6px; min-width: 1.7em; padding-left: 4px;
+  line-height: 1.3; color: var(--muted); font-size: 12px; text-decoration: none; }
+.many div a { padding-left: 0; min-width: 0; bottom: 10px; max-width: none !important; }
+.marked b { color: var(--ink); font-weight: 500; }
+.marks td:last-child { overflow-wrap: anywhere; }
+.marks tr:target { background: var(--wash); }
 .axis div { grid-column: 2; position: relative; height: 26px; border-top: 1px solid var(--line);
   margin-top: 4px; }
 .axis span { position: absolute; top: 4px; transform: translateX(-50%); color: var(--muted);
@@ -139,6 +147,8 @@ summary { cursor: pointer; color: var(--muted); }
   .about dl { columns: 1; }
   .lane { grid-template-columns: 1fr auto; }
   .lane svg { grid-row: 2; grid-column: 1 / -1; height: 34px; }
+  .lane.marked > div { grid-row: 2; grid-column: 1 / -1; }
+  .tight { display: none; }
   .axis { display: block; }
   .axis span:nth-child(2n) { display: none; }
   .wide { display: none; }

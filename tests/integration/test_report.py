@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import faults  # noqa: E402
 import harness as h  # noqa: E402
 from daorec_face import ROOT, daorec, recorded, root  # noqa: E402
-from report_face import Page, copied, lossy, made, night, page, report  # noqa: E402
+from report_face import Page, copied, glanced, lossy, made, night, page, report  # noqa: E402
 import daorec_file  # noqa: E402
 from daorec_report import pictures, units  # noqa: E402
 
@@ -85,6 +85,75 @@ def losses_are_drawn_when_they_were():
     assert "var(--disk)" not in re.findall(r'stroke="(var[^"]*)"', page._timeline(found))
     # wide and narrow, three lanes; of two streams rate, latency, backlog, interval, losses; curves
     assert shown.drawings == 2 + 3 + 2 * 5 + 1, shown.drawings
+
+
+def noted(times_and_texts):
+    """(ledger, night, page as text) of a copy of the recording, with these marks: (share of the
+    span in which there were frames, text)."""
+    folder = copied(lossy()[0].folder)
+    path = os.path.join(folder, "session.json")
+    with open(path, encoding="utf-8") as file:
+        ledger = json.load(file)
+    bins = night.Night(daorec.open(folder)).bins
+    ledger["marks"] = [
+        {"time": str(np.datetime64(bins.begin_ns + int(at * (bins.end_ns - bins.begin_ns)), "ns")),
+         "text": text} for at, text in times_and_texts]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(ledger, file)
+    found = night.Night(daorec.open(folder))
+    return ledger, found, page.make(found, "marked")
+
+
+def marks_are_drawn_where_they_were_and_listed():
+    texts = ["loop closed", "<script>alert('&\"')</script>", "\" onload=\"</td></table><b>",
+             "\u0160t\u011bp\u00e1n \u202e", "x" * 200]
+    ledger, found, html = noted(list(zip((-0.2, 0.1, 0.5, 0.999, 1.5), texts)))
+    shown = Page(html)
+    rows = shown.tables["marks"]
+    assert [row[0] for row in rows] == list("12345") and {f"m{i}" for i in range(1, 6)} < set(
+        shown.ids)
+    assert [row[1] for row in rows] == [mark["time"].replace("T", " ")[:23]
+                                        for mark in ledger["marks"]]
+    assert [row[2] for row in rows] == [text.replace("\u202e", "\ufffd") for text in texts]
+    assert "2 marks before the first frame or behind the last one" in shown.text
+    timeline = page._timeline(found)
+    at = [float(x) for x in re.findall(r'<a href="#m\d"[^>]*left: ([0-9.]+)%', timeline)]
+    assert np.allclose(at, [10, 50], atol=0.1) and "right: 0.1" in timeline, timeline
+    count = found.bins.count  # in the row, and through each of the lanes
+    for share, times in ((0.1, 4), (0.5, 4), (0.999, 4)):
+        assert len(re.findall(rf"M{share * count:.2f} [-0-9]+V", timeline)) == times, timeline
+    assert "Marks" not in Page(noted([])[2]).text
+
+
+def many_marks_hide_nothing():
+    ledger, found, html = noted([(i / 200, f"mark {i}") for i in range(200)])
+    shown, timeline = Page(html), page._timeline(found)
+    assert len(shown.tables["marks"]) == 200 and "200 marks" in shown.text
+    at = [float(x) for x in re.findall(r'<a href="#m\d+"[^>]*left: ([0-9.]+)%', timeline)]
+    assert 20 < len(at) <= 34 and np.diff(at).min() >= 2.9, at
+    lanes = re.findall(r"<svg.*?</svg>", timeline, re.S)[:4]
+    assert ["stroke-dasharray" in lane for lane in lanes] == [False] * 4
+    ledger, found, html = noted([(i / 3000, "x") for i in range(3000)])
+    assert "2\u202f000 more marks are not in this table" in Page(html).text
+    assert len(html) < 3e6, len(html)
+
+
+def damaged_marks_are_told_and_the_rest_is_shown():
+    folder = copied(lossy()[0].folder)
+    path = os.path.join(folder, "session.json")
+    with open(path, encoding="utf-8") as file:
+        ledger = json.load(file)
+    for marks in ([{"time": "2026-11-24T02:01:08", "text": 7}], [{"text": "x"}], 7, [7],
+                  [{"time": "9999-11-24T02:01:08", "text": "x" * 10**6}], {"time": "x"}):
+        ledger["marks"] = marks
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(ledger, file)
+        found, shown = glanced(folder)
+        if found.marks:
+            assert len(page._marks(found)) < 2000
+        else:
+            assert "Marks are not shown" in shown.text, marks
+        assert found.total("lost") > 0
 
 
 # ---- numbers against the rows ----
@@ -407,6 +476,8 @@ def numbers_are_written_as_people_do():
 
 if __name__ == "__main__":
     h.main([the_page_says_what_the_ledger_says, losses_are_drawn_when_they_were,
+            marks_are_drawn_where_they_were_and_listed, many_marks_hide_nothing,
+            damaged_marks_are_told_and_the_rest_is_shown,
             times_and_backlogs_are_those_of_the_rows, it_is_the_same_in_pieces_of_any_size,
             everything_is_read_once_and_pixels_only_of_a_sample,
             pictures_show_the_first_the_mean_and_the_last_frame, pictures_take_frames_of_any_kind,

@@ -198,6 +198,13 @@ static int fill_stream(const struct board *board, unsigned stream, int64_t now_n
     return 0;
 }
 
+static double full_in_s(const struct room *room, double bytes_per_s)
+{
+    uint64_t bytes = atomic_load_explicit(&room->to_fill_bytes, memory_order_relaxed);
+
+    return bytes == UINT64_MAX || bytes_per_s < 1.0 ? -1.0 : (double)bytes / bytes_per_s;
+}
+
 static void fill_session(const struct board *board, struct session_state *ret)
 {
     bool is_stopping = true;
@@ -219,6 +226,7 @@ static void fill_session(const struct board *board, struct session_state *ret)
         ret->buffer_bytes += stream->buffer_bytes;
         ret->buffer_used_bytes += stream->buffer_used_bytes;
     }
+    ret->full_in_s = full_in_s(board->room, ret->bytes_per_s);
     ret->condition = is_stopping ? SESSION_STOPPING : SESSION_RUNNING;
 }
 
@@ -246,7 +254,8 @@ int board_take(struct board *board, struct session_state *ret)
 {
     struct session_state state = {.now_ns = dao_clock_real_ns(),
                                   .disk_free_bytes = STATE_UNKNOWN,
-                                  .disk_bytes = STATE_UNKNOWN};
+                                  .disk_bytes = STATE_UNKNOWN,
+                                  .full_in_s = -1.0};
     int r;
 
     pthread_mutex_lock(&board->lock);

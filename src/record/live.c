@@ -8,15 +8,11 @@
 #define LIVE_STREAMS (sizeof((struct live *)0)->frames / sizeof(uint64_t))
 
 /* MB/s and, where it is known, when the disk will be full: first, so that it is never cut off. */
-static size_t format_disk(char *line, size_t line_bytes, double byte_rate, uint64_t free_bytes)
+static size_t format_disk(char *line, size_t line_bytes, double byte_rate, double full_in_s)
 {
     size_t at = units_append(line, line_bytes, 0, "%.1f MB/s", byte_rate / 1e6);
-    double minutes = byte_rate > 0.0 ? (double)free_bytes / byte_rate / 60.0 : 0.0;
 
-    if (minutes <= 0.0 || minutes > 60.0 * 24 * 99)
-        return at;
-    return minutes < 180.0 ? units_append(line, line_bytes, at, ", full in %.0f min", minutes)
-                           : units_append(line, line_bytes, at, ", full in %.0f h", minutes / 60.0);
+    return state_append_full(line, line_bytes, at, full_in_s);
 }
 
 static size_t format_stream(struct live *live, char *line, size_t line_bytes, size_t at,
@@ -46,7 +42,7 @@ void live_format(struct live *live, char *line, size_t line_bytes,
 
     at = format_disk(line, line_bytes,
                      span_s > 0.0 ? (double)(state->bytes_written - live->bytes) / span_s : 0.0,
-                     state->disk_free_bytes);
+                     state->full_in_s);
     for (unsigned i = 0; i < state->count; i++)
         at = format_stream(live, line, line_bytes, at, &state->streams[i], i, span_s);
     live->bytes = state->bytes_written;

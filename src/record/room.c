@@ -93,6 +93,7 @@ static uint64_t most_of_file(const struct room *room, uint64_t ring)
 void room_look(struct room *room, int dir_fd)
 {
     uint64_t left = UINT64_MAX, free_bytes = UINT64_MAX, disk_bytes = UINT64_MAX, ring = UINT64_MAX;
+    uint64_t to_fill = UINT64_MAX;
     struct statvfs fs;
 
     room->dir_fd = dir_fd;
@@ -101,10 +102,12 @@ void room_look(struct room *room, int dir_fd)
         disk_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
         left = free_of(&room->limits, &fs);
         ring = left + atomic_load(&room->ring_bytes);
+        to_fill = room->ring_files ? UINT64_MAX : left;
         left += atomic_load(&room->ring_spare);
     }
     atomic_store(&room->file_most, most_of_file(room, ring));
     atomic_store_explicit(&room->left_bytes, left, memory_order_relaxed);
+    atomic_store_explicit(&room->to_fill_bytes, to_fill, memory_order_relaxed);
     atomic_store_explicit(&room->free_bytes, free_bytes, memory_order_relaxed);
     atomic_store_explicit(&room->disk_bytes, disk_bytes, memory_order_relaxed);
     atomic_fetch_add(&room->looks, 1);

@@ -40,6 +40,9 @@ struct room {
     _Atomic unsigned looks;      /* how often it was looked at */
     /* as last looked at, for whoever watches; UINT64_MAX: not known */
     _Atomic uint64_t free_bytes, disk_bytes;
+    _Atomic uint64_t
+        to_fill_bytes; /* until no more may be written; UINT64_MAX also for a ring, from
+                                       which old files go first */
 };
 
 /* Where the limits of this process lie; keep_* are the caller's. */

@@ -155,10 +155,23 @@ static json_t *session_object(const struct session_state *state)
     json_object_set_new(object, "bytes_per_s", json_real(state->bytes_per_s));
     json_object_set_new(object, "disk_free_bytes", bytes_or_null(state->disk_free_bytes));
     json_object_set_new(object, "disk_bytes", bytes_or_null(state->disk_bytes));
+    json_object_set_new(object, "full_in_s",
+                        state->full_in_s >= 0.0 ? json_real(state->full_in_s) : json_null());
     json_object_set_new(object, "buffer_bytes", integer(state->buffer_bytes));
     json_object_set_new(object, "buffer_fill",
                         json_real(ratio(state->buffer_used_bytes, state->buffer_bytes)));
     return object;
+}
+
+size_t state_append_full(char *line, size_t line_bytes, size_t at, double full_in_s)
+{
+    double minutes = full_in_s / 60.0;
+
+    if (full_in_s < 0.0 || minutes > 60.0 * 24 * 99)
+        return at;
+    if (minutes < 180.0)
+        return units_append(line, line_bytes, at, ", full in %.0f min", minutes);
+    return units_append(line, line_bytes, at, ", full in %.0f h", minutes / 60.0);
 }
 
 char *state_to_json(const struct session_state *state)

@@ -71,6 +71,9 @@ struct session_state {
     uint64_t bytes_written;
     double bytes_per_s;
     uint64_t disk_free_bytes, disk_bytes; /* STATE_UNKNOWN: not known */
+    /* Until the disk is full but for what is to be kept free, at this rate; negative: not known, or
+     * never, since it is a ring of files. */
+    double full_in_s;
     uint64_t buffer_bytes, buffer_used_bytes;
     unsigned count;
     struct stream_state *streams;
@@ -89,6 +92,9 @@ void state_free(struct session_state *state);
 
 /* "float 64x64". Returns text. */
 char *state_format_shape(char *text, size_t bytes, const struct dao_geometry *geometry);
+
+/* Append ", full in 22 h" as units_append() does; nothing where that is not known, or too far off. */
+size_t state_append_full(char *line, size_t line_bytes, size_t at, double full_in_s);
 
 /* One line of JSON text without a newline, malloc'ed; NULL without memory. The README of the
  * project tells its members; those that are there keep their meaning. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "recording/state.h"
 
 /* ---- from JSON ---- */
 
@@ -113,6 +114,7 @@ static int read_state(struct view *view, const json_t *json, const struct view *
 {
     const json_t *streams = json_object_get(json, "streams");
     const json_t *left = json_object_get(json, "disk_free_bytes");
+    const json_t *full = json_object_get(json, "full_in_s");
 
     if (!json_is_object(json) || !json_is_array(streams) ||
         !json_is_string(json_object_get(json, "condition")))
@@ -126,6 +128,7 @@ static int read_state(struct view *view, const json_t *json, const struct view *
     view->bytes_per_s = number(json, "bytes_per_s");
     view->fill = number(json, "buffer_fill");
     view->disk_free_bytes = json_is_number(left) ? json_number_value(left) : -1.0;
+    view->full_in_s = json_is_number(full) ? json_number_value(full) : -1.0;
     view->streams = calloc(json_array_size(streams) + 1, sizeof *view->streams);
     if (!view->streams)
         return -ENOMEM;
@@ -416,19 +419,13 @@ unsigned view_row(const struct view *view, const struct view_stream *stream, uns
 
 static void put_disk(const struct view *view, struct view_cell *cell, size_t at)
 {
-    double minutes = view->disk_free_bytes / view->bytes_per_s / 60.0;
     char left[32];
 
     if (view->disk_free_bytes < 0.0)
         return;
     at = units_append(cell->text, sizeof cell->text, at, ", %s free",
                       units_format_bytes(left, sizeof left, (uint64_t)view->disk_free_bytes));
-    if (view->bytes_per_s < 1.0 || minutes > 60.0 * 24 * 99)
-        return;
-    if (minutes < 180.0)
-        units_append(cell->text, sizeof cell->text, at, ", full in %.0f min", minutes);
-    else
-        units_append(cell->text, sizeof cell->text, at, ", full in %.0f h", minutes / 60.0);
+    state_append_full(cell->text, sizeof cell->text, at, view->full_in_s);
 }
 
 void view_session_lines(const struct view *view, struct view_cell ret[2])

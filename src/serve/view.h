@@ -27,7 +27,8 @@ struct view_stream {
 
 struct view {
     char condition[16], session[32], host[80], root[200], uuid[48];
-    double recording_s, bytes_per_s, fill, disk_free_bytes; /* -1: not known */
+    double recording_s, bytes_per_s, fill;
+    double disk_free_bytes, full_in_s; /* -1: not known, or never */
     uint64_t lost;
     struct view_stream *streams;
     unsigned count;

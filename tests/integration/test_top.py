@@ -39,7 +39,7 @@ def state(*streams, **other):
     return {"ok": True, "program": "daorec", "version": "0", "condition": "running",
             "session": "2026-11-26_05-29-35", "uuid": "u", "host": "rtc1", "root": "/data",
             "recording_s": 100.0, "bytes_written": 1, "bytes_per_s": 25.6e6,
-            "disk_free_bytes": 2 * 10**12, "disk_bytes": 8 * 10**12, "buffer_bytes": 1000,
+            "disk_free_bytes": 2 * 10**12, "full_in_s": 79200, "disk_bytes": 8 * 10**12, "buffer_bytes": 1000,
             "buffer_fill": 0.31, "streams": list(streams), **other}
 
 

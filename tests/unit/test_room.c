@@ -153,7 +153,11 @@ START_TEST(what_is_left_is_free_less_kept_and_less_a_ledger)
     room.limits.keep_percent = 100.0;
     room_look(&room, fd);
     ck_assert_uint_eq(atomic_load(&room.left_bytes), 0);
+    ck_assert_uint_eq(atomic_load(&room.to_fill_bytes), 0);
     ck_assert_uint_eq(room_claim(&room, 1, 1), 0);
+    room.ring_files = 4; /* it is never full: old files go first */
+    room_look(&room, fd);
+    ck_assert_uint_eq(atomic_load(&room.to_fill_bytes), UINT64_MAX);
     close(fd);
 }
 END_TEST

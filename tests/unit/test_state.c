@@ -142,6 +142,7 @@ static void expect_running(const struct session_state *state, uint64_t frames)
     ck_assert_int_ge(state->now_ns, state->start_ns);
     ck_assert_uint_gt(state->disk_free_bytes, 0);
     ck_assert_uint_ge(state->disk_bytes, state->disk_free_bytes);
+    ck_assert(state->full_in_s < 0.0 || state->bytes_per_s >= 1.0);
     ck_assert_uint_gt(state->buffer_bytes, 0);
     ck_assert_str_eq(s->name, "left");
     ck_assert_str_eq(s->segment, path);
@@ -293,6 +294,7 @@ START_TEST(a_state_as_json_has_all_losses_by_name_and_null_for_what_is_not_known
     struct session_state state = {.condition = SESSION_RUNNING,
                                   .disk_free_bytes = STATE_UNKNOWN,
                                   .disk_bytes = 7,
+                                  .full_in_s = -1.0,
                                   .count = 1,
                                   .streams = &stream};
     json_t *object, *first, *lost;
@@ -304,6 +306,7 @@ START_TEST(a_state_as_json_has_all_losses_by_name_and_null_for_what_is_not_known
     ck_assert(json_is_null(json_object_get(object, "disk_free_bytes")));
     ck_assert(json_is_null(json_object_get(object, "session")));
     ck_assert_int_eq(json_integer_value(json_object_get(object, "disk_bytes")), 7);
+    ck_assert(json_is_null(json_object_get(object, "full_in_s")));
     ck_assert_str_eq(json_string_value(json_object_get(object, "condition")), "running");
     ck_assert_str_eq(json_string_value(json_object_get(first, "condition")), "gone");
     ck_assert_str_eq(json_string_value(json_object_get(first, "segment")), "/tmp/?\"wfs.im.shm");
@@ -316,6 +319,22 @@ START_TEST(a_state_as_json_has_all_losses_by_name_and_null_for_what_is_not_known
     ck_assert_uint_eq(json_array_size(first), 1);
     ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(first, 0), 1)), 2);
     json_decref(object);
+}
+END_TEST
+
+START_TEST(when_the_disk_will_be_full_is_told_where_it_will)
+{
+    char line[64] = "now";
+
+    ck_assert_uint_eq(state_append_full(line, sizeof line, 3, -1.0), 3);
+    ck_assert_str_eq(line, "now");
+    ck_assert_uint_eq(state_append_full(line, sizeof line, 3, 1e9), 3);
+    state_append_full(line, sizeof line, 3, 7300.0);
+    ck_assert_str_eq(line, "now, full in 122 min");
+    state_append_full(line, sizeof line, 3, 79200.0);
+    ck_assert_str_eq(line, "now, full in 22 h");
+    state_append_full(line, sizeof line, 3, 0.0);
+    ck_assert_str_eq(line, "now, full in 0 min");
 }
 END_TEST
 
@@ -346,6 +365,7 @@ int main(void)
     tcase_add_test(tcase, a_session_is_seen_from_waiting_for_its_segment_to_its_end);
     tcase_add_test(tcase, what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was);
     tcase_add_test(tcase, a_state_as_json_has_all_losses_by_name_and_null_for_what_is_not_known);
+    tcase_add_test(tcase, when_the_disk_will_be_full_is_told_where_it_will);
     tcase_add_test(tcase, without_a_session_there_is_json_as_well);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

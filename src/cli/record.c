@@ -132,7 +132,7 @@ static const char *text_of(const char *value)
     return *value ? value : NULL;
 }
 
-/* An empty command is one that a script has lost. */
+/* A command of blanks is one that a script has lost. */
 static int take_hooks(struct hooks_config *ret, const struct config *config, char *why)
 {
     *ret = (struct hooks_config){

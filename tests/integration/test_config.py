@@ -761,7 +761,7 @@ def without_a_file_that_is_to_be_copied_nothing_begins():
 
 def a_ring_takes_copies_with_the_last_of_their_session():
     path = h.segment("ringed")
-    source = h.sim(path, "--size", "5x4", "--rate", "500", "--depth", "64")
+    source = h.sim(path, "--size", "5x4", "--rate", "500", "--depth", "4096")
     h.wait_for(lambda: os.path.exists(path))
     root = os.path.join(h.output, "ringed")
     there = write("x", os.path.join(h.output, "ringed.txt"))

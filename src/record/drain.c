@@ -134,7 +134,7 @@ static void accept(struct record_stream *s, const struct dao_take *take, uint64_
     unsigned char *packed;
 
     if (s->left_out > 0)
-        overload_book(s);
+        loss_book_left_out(s);
     lost = s->pending_lost + take->missing;
     row.lost = lost > INT32_MAX ? INT32_MAX : (int32_t)lost;
     if (take->missing) {
@@ -218,7 +218,7 @@ static enum step starve(struct record_stream *s, const struct dao_take *take)
     s->starved = true;
     overload_note_starved(s);
     if (take->missing > 0) {
-        overload_book(s);
+        loss_book_left_out(s);
         struct ledger_gap gap = {.first_cnt0 = (int64_t)(s->reader.cnt0 + 1),
                                  .count = take->missing,
                                  .time_ns = dao_clock_real_ns(),

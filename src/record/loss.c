@@ -3,7 +3,6 @@
 
 #include "fits/rows.h"
 #include "lib/clock.h"
-#include "record/overload.h"
 
 int32_t loss_flags(enum ledger_cause cause)
 {
@@ -31,11 +30,21 @@ void loss_book(struct record_stream *s, enum ledger_cause cause, uint64_t first,
     note_for_row(s, cause, count);
 }
 
+void loss_book_left_out(struct record_stream *s)
+{
+    uint64_t count = s->left_out;
+
+    if (count == 0)
+        return; /* what is known to be lost, and waits to be booked, goes on waiting */
+    s->left_out = 0;
+    loss_book(s, LEDGER_DISK, s->left_out_first, count);
+}
+
 void loss_book_end_of_run(struct record_stream *s, uint64_t first, uint64_t count)
 {
     struct ledger_gap known;
 
-    overload_book(s);
+    loss_book_left_out(s);
     known = account_settle(&s->account);
     note_for_row(s, known.cause, known.count);
     if (count > known.count)

@@ -31,23 +31,13 @@ void overload_leave_out(struct record_stream *s, const struct dao_take *take, ui
                         enum ledger_cause cause)
 {
     if (take->missing > 0) {
-        overload_book(s);
+        loss_book_left_out(s);
         loss_book(s, cause, previous + 1, take->missing);
     }
     if (s->left_out == 0)
         s->left_out_first = take->cnt0;
     s->left_out++;
     atomic_fetch_add_explicit(&s->all_left_out, 1, memory_order_relaxed);
-}
-
-void overload_book(struct record_stream *s)
-{
-    uint64_t count = s->left_out;
-
-    if (count == 0)
-        return; /* what is known to be lost, and waits to be booked, goes on waiting */
-    s->left_out = 0;
-    loss_book(s, LEDGER_DISK, s->left_out_first, count);
 }
 
 uint64_t overload_book_at_end(struct record_stream *s)

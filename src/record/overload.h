@@ -31,9 +31,8 @@ bool overload_leaves_out(struct record_stream *s, const struct dao_take *take);
 void overload_leave_out(struct record_stream *s, const struct dao_take *take, uint64_t previous,
                         enum ledger_cause cause);
 
-/* Book what was left out, so that the next row tells of it. */
-void overload_book(struct record_stream *s);
-/* The same where no row follows in this file: how many they were. */
+/* Book what was left out where no row follows in this file: how many they were. Else see
+ * loss_book_left_out(). */
 uint64_t overload_book_at_end(struct record_stream *s);
 
 /* Is this the end, since what was lost to the disk had no frame behind it (a restart)? */

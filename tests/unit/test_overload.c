@@ -3,6 +3,7 @@
  * set by hand, so that every threshold can be stood on.
  */
 #include "fits/rows.h"
+#include "record/loss.h"
 #include "record/overload.h"
 #include "tests/support/testbed.h"
 
@@ -108,7 +109,7 @@ START_TEST(where_no_count_is_a_multiple_every_nth_is_recorded)
         if (overload_leaves_out(&stream, &take)) {
             overload_leave_out(&stream, &take, cnt0 - 1, LEDGER_SOURCE);
         } else {
-            overload_book(&stream);
+            loss_book_left_out(&stream);
             recorded++;
         }
     }
@@ -160,8 +161,8 @@ START_TEST(what_is_left_out_is_one_gap_that_the_next_row_tells_of)
         overload_leave_out(&stream, &take, cnt0 - 1, LEDGER_LAPPED);
     }
     ck_assert_uint_eq(lost_to_disk(), 0);
-    overload_book(&stream);
-    overload_book(&stream);
+    loss_book_left_out(&stream);
+    loss_book_left_out(&stream);
     ck_assert_uint_eq(lost_to_disk(), 3);
     ck_assert_uint_eq(stream.account.now.counts.gap_count, 1);
     ck_assert_int_eq(stream.account.gaps[0].first_cnt0, 1);
@@ -179,7 +180,7 @@ START_TEST(what_is_missing_before_a_frame_that_is_left_out_has_its_own_cause)
     begin(OVERLOAD_DECIMATE, 4);
     overload_leave_out(&stream, &first, 0, LEDGER_DISK);
     overload_leave_out(&stream, &second, 1, LEDGER_SOURCE);
-    overload_book(&stream);
+    loss_book_left_out(&stream);
     ck_assert_uint_eq(lost_to_disk(), 2);
     ck_assert_uint_eq(stream.account.now.counts.lost_by[LEDGER_SOURCE], 3);
     ck_assert_uint_eq(stream.account.now.counts.gap_count, 3);
@@ -194,7 +195,7 @@ START_TEST(what_waits_to_be_booked_goes_on_waiting_where_nothing_was_left_out)
 
     begin(OVERLOAD_DECIMATE, 4);
     account_wait(&stream.account, &gap);
-    overload_book(&stream);
+    loss_book_left_out(&stream);
     ck_assert_uint_eq(overload_book_at_end(&stream), 0);
     ck_assert_uint_eq(account_settle(&stream.account).count, 5);
     end();

@@ -1,5 +1,5 @@
 /* retention.c - see retention.h. */
-#include "record/retention.h"
+#include "record/retention_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,6 @@
 #include "lib/clock.h"
 
 #define LOOK_AGAIN_NS 30000000000ll /* at files that were left */
-#define LEAST_KEPT    1u            /* finished files of a stream: what is there to be read */
 #define SURVEY_PAUSE  50            /* times as long as it took */
 #define FRESH_NS      1000000000ll  /* so old a look may be when files are removed */
 
@@ -25,8 +24,7 @@ static int64_t boot_ns(void)
     return (int64_t)now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
-/* The wall clock, as if it had never been set since the beginning. */
-static int64_t steady_ns(const struct retention *retention)
+int64_t retention_steady_ns(const struct retention *retention)
 {
     return retention->begin_real_ns + (boot_ns() - retention->begin_boot_ns);
 }
@@ -45,18 +43,9 @@ static int look_for_files(struct retention *retention)
                      retention->begin_real_ns);
 }
 
-static uint64_t count_part_bytes(const struct retention *retention)
-{
-    uint64_t bytes = 0;
-
-    for (unsigned i = 0; i < retention->count; i++)
-        bytes += kept_part_bytes(&retention->lists[i]);
-    return bytes;
-}
-
 static void say_parts(const struct retention *retention)
 {
-    uint64_t parts = count_part_bytes(retention);
+    uint64_t parts = retention_part_bytes(retention);
     char taken[32], limit[32];
 
     if (retention->limits.bytes && parts > 0)
@@ -122,6 +111,21 @@ int retention_start(struct retention *retention, struct dao_text *text)
     return r;
 }
 
+void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
+                          const struct stream_config *configs)
+{
+    struct room *room = retention->room;
+
+    for (unsigned i = 0; i < retention->count; i++)
+        retention->known[i].rolling = configs[i].rolling;
+    room->ring_limit = retention_limits_most(limits, retention->known, retention->count);
+    room->ring_files = retention_is_wanted(limits) ? RETENTION_RING_FILES * retention->count : 0;
+    pthread_mutex_lock(&retention->lock);
+    retention->limits = *limits;
+    retention_note_ring(retention);
+    pthread_mutex_unlock(&retention->lock);
+}
+
 void retention_fini(struct retention *retention)
 {
     if (!retention->root)
@@ -141,312 +145,7 @@ void retention_fini(struct retention *retention)
 void retention_say_room(const struct retention *retention)
 {
     retention_limits_say(&retention->limits, retention->root, retention->room,
-                         count_part_bytes(retention));
-}
-
-/* ---- which ones go next? ---- */
-
-#define NO_STREAM UINT32_MAX
-
-/* Files of one session and stream, oldest first. */
-struct batch {
-    unsigned stream;
-    struct kept_file files[RETIRE_MANY];
-    struct retire olds[RETIRE_MANY];
-    size_t count;
-};
-
-/* The oldest of all, taken from each stream in its order; of no stream that has not more than
- * `least`. With the lock held. */
-static struct kept_file *oldest(const struct retention *retention, uint64_t least,
-                                unsigned *ret_stream)
-{
-    struct kept_file *found = NULL;
-
-    for (unsigned i = 0; i < retention->count; i++) {
-        struct kept_file *file = kept_oldest(&retention->lists[i]);
-
-        if (!file || (found && file->end_ns >= found->end_ns) ||
-            kept_count(&retention->lists[i]) <= least)
-            continue;
-        found = file;
-        *ret_stream = i;
-    }
-    return found;
-}
-
-static uint64_t count_bytes(const struct retention *retention)
-{
-    uint64_t bytes = 0;
-
-    for (unsigned i = 0; i < retention->count; i++) {
-        bytes += kept_bytes(&retention->lists[i]);
-        for (unsigned k = 0; k < STREAM_FILES; k++)
-            bytes += atomic_load(&retention->streams[i]->files[k].claimed_bytes);
-    }
-    return bytes;
-}
-
-/* With the lock held, whenever files came or went. Without a limit none may go. */
-static void note_ring(const struct retention *retention)
-{
-    uint64_t spare = 0;
-
-    for (unsigned i = 0; i < retention->count && retention_is_wanted(&retention->limits); i++)
-        spare += kept_spare_bytes(&retention->lists[i]);
-    room_set_ring(retention->room, count_bytes(retention), spare);
-}
-
-/* ---- other limits ---- */
-
-void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
-                          const struct stream_config *configs)
-{
-    struct room *room = retention->room;
-
-    for (unsigned i = 0; i < retention->count; i++)
-        retention->known[i].rolling = configs[i].rolling;
-    room->ring_limit = retention_limits_most(limits, retention->known, retention->count);
-    room->ring_files = retention_is_wanted(limits) ? RETENTION_RING_FILES * retention->count : 0;
-    pthread_mutex_lock(&retention->lock);
-    retention->limits = *limits;
-    note_ring(retention);
-    pthread_mutex_unlock(&retention->lock);
-}
-
-/* What crashes left unfinished takes its share of the limit, but never all of it. */
-static struct kept_file *find_surplus_bytes(const struct retention *retention, unsigned *ret_stream)
-{
-    uint64_t limit = retention->limits.bytes, bytes = count_bytes(retention);
-
-    if (limit == 0 || bytes + count_part_bytes(retention) <= limit)
-        return NULL;
-    return oldest(retention, bytes > limit ? 0 : LEAST_KEPT, ret_stream);
-}
-
-/* Of a stream that a file is to be made for, or not. */
-static bool has_too_many(const struct retention *retention, unsigned i, unsigned stream)
-{
-    uint64_t most = retention->limits.files - (i == stream);
-
-    return retention->limits.files && kept_count(&retention->lists[i]) > most;
-}
-
-/* With the lock held. `stream`: that a file is to be made for, or NO_STREAM. */
-static struct kept_file *find_surplus(struct retention *retention, unsigned stream,
-                                      unsigned *ret_stream)
-{
-    const struct retention_limits *limits = &retention->limits;
-    int64_t before_ns = limits->time_ns ? steady_ns(retention) - limits->time_ns : INT64_MIN;
-
-    for (unsigned i = 0; i < retention->count; i++) {
-        struct kept_file *file = kept_changed_before(&retention->lists[i], before_ns);
-
-        if (!file && has_too_many(retention, i, stream))
-            file = kept_oldest(&retention->lists[i]);
-        *ret_stream = i;
-        if (file)
-            return file;
-    }
-    return find_surplus_bytes(retention, ret_stream);
-}
-
-/* They are not counted from here on. */
-static bool pick(struct retention *retention, unsigned stream, struct batch *ret)
-{
-    struct kept_file *file;
-    unsigned of = 0;
-
-    ret->count = 0;
-    pthread_mutex_lock(&retention->lock);
-    while (ret->count < RETIRE_MANY && (file = find_surplus(retention, stream, &of))) {
-        if (ret->count > 0 &&
-            (of != ret->stream || strcmp(file->session, ret->files[0].session) != 0))
-            break;
-        ret->stream = of;
-        ret->files[ret->count++] = *file;
-        file->is_left = true;
-    }
-    pthread_mutex_unlock(&retention->lock);
-    return ret->count > 0;
-}
-
-static void forget(struct retention *retention, unsigned stream, const struct kept_file *file)
-{
-    struct kept_file *own;
-
-    pthread_mutex_lock(&retention->lock);
-    own = kept_find(&retention->lists[stream], file->session, file->seq);
-    if (own)
-        kept_remove(&retention->lists[stream], own);
-    pthread_mutex_unlock(&retention->lock);
-}
-
-/* ---- removing them ---- */
-
-static void say_left(struct retention *retention, const struct batch *batch, size_t i, int why,
-                     const char *text)
-{
-    if (why == -EPERM || why == -EWOULDBLOCK || retention->left_said)
-        return;
-    retention->left_said = true;
-    log_warning("%s/%s, file %llu: it would be removed to make room, and is left: %s",
-                batch->files[i].session, retention->streams[batch->stream]->name,
-                (unsigned long long)batch->files[i].seq, text);
-}
-
-/* The ledger is told before files go. */
-static int tell_ledger(struct retention *retention, const struct batch *batch, size_t first,
-                       size_t count, int session_fd, struct dao_text *text)
-{
-    struct record_stream *s = retention->streams[batch->stream];
-
-    if (strcmp(batch->files[0].session, retention->session) != 0)
-        return retire_note(&batch->olds[first], count, session_fd, s->name, text);
-    for (size_t i = first; i < first + count; i++)
-        books_file_retired(retention->books, s, batch->olds[i].name, batch->olds[i].file_seq);
-    if (books_write(retention->books))
-        return 0;
-    snprintf(text->s, sizeof text->s, "the ledger cannot be written");
-    return -EIO;
-}
-
-static void drop_from_batch(struct batch *batch, size_t i)
-{
-    size_t behind = --batch->count - i;
-
-    memmove(&batch->files[i], &batch->files[i + 1], behind * sizeof *batch->files);
-    memmove(&batch->olds[i], &batch->olds[i + 1], behind * sizeof *batch->olds);
-}
-
-/* No descriptors for more at once: the first of them are enough to go on. */
-static void put_back(struct retention *retention, struct batch *batch, size_t first)
-{
-    pthread_mutex_lock(&retention->lock);
-    for (size_t i = first; i < batch->count; i++) {
-        struct kept_file *own = kept_find(&retention->lists[batch->stream], batch->files[i].session,
-                                          batch->files[i].seq);
-
-        if (own)
-            own->is_left = false;
-    }
-    pthread_mutex_unlock(&retention->lock);
-    batch->count = first;
-}
-
-static void set_odd(struct retention *retention, unsigned stream, const struct kept_file *file)
-{
-    struct kept_file *own;
-
-    pthread_mutex_lock(&retention->lock);
-    own = kept_find(&retention->lists[stream], file->session, file->seq);
-    if (own)
-        own->is_odd = true;
-    pthread_mutex_unlock(&retention->lock);
-}
-
-static void begin_all(struct retention *retention, struct batch *batch, int session_fd, int error)
-{
-    const char *stream = retention->streams[batch->stream]->name;
-
-    for (size_t i = 0; i < batch->count;) {
-        char name[TREE_FILE_BYTES];
-        struct dao_text text;
-        int r = error;
-
-        tree_file_name(name, stream, batch->files[i].seq, 0);
-        snprintf(text.s, sizeof text.s, "its session's folder: %s", strerror(-error));
-        if (r == 0)
-            r = retire_begin(&batch->olds[i], session_fd, stream, name, &text);
-        if (r == 0) {
-            i++;
-            continue;
-        }
-        if (r == -EMFILE && i > 0) {
-            put_back(retention, batch, i);
-            return;
-        }
-        if (r == -EMEDIUMTYPE || r == -EACCES || r == -EROFS)
-            set_odd(retention, batch->stream, &batch->files[i]);
-        if (r == -ENOENT) /* somebody else removed it: his affair */
-            forget(retention, batch->stream, &batch->files[i]);
-        else
-            say_left(retention, batch, i, r, text.s);
-        drop_from_batch(batch, i);
-    }
-}
-
-/* One by one: something is wrong with one of them. */
-static void tell_each(struct retention *retention, struct batch *batch, int session_fd)
-{
-    for (size_t i = 0; i < batch->count;) {
-        struct dao_text text;
-        int r = tell_ledger(retention, batch, i, 1, session_fd, &text);
-
-        if (r == 0) {
-            i++;
-            continue;
-        }
-        say_left(retention, batch, i, r, text.s);
-        retire_end(&batch->olds[i]);
-        drop_from_batch(batch, i);
-    }
-}
-
-/* What stays in it is to be removed now. */
-static void take(struct retention *retention, struct batch *batch)
-{
-    struct dao_text text;
-    int session_fd = openat(retention->root_fd, batch->files[0].session,
-                            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-
-    begin_all(retention, batch, session_fd, session_fd < 0 ? -errno : 0);
-    if (batch->count == 1 ||
-        (batch->count > 1 && tell_ledger(retention, batch, 0, batch->count, session_fd, &text) < 0))
-        tell_each(retention, batch, session_fd);
-    for (size_t i = 0; i < batch->count; i++)
-        forget(retention, batch->stream, &batch->files[i]);
-    pthread_mutex_lock(&retention->lock);
-    note_ring(retention);
-    pthread_mutex_unlock(&retention->lock);
-    if (session_fd >= 0)
-        close(session_fd);
-}
-
-/* To be closed by somebody who has the time. */
-static void put_off(struct retention *retention, struct retire *old)
-{
-    pthread_mutex_lock(&retention->lock);
-    if (retention->to_close_count < RETENTION_TO_CLOSE) {
-        retention->to_close[retention->to_close_count++] = old->fd;
-        old->fd = -1;
-    }
-    pthread_mutex_unlock(&retention->lock);
-}
-
-static void drop(struct retention *retention, struct retire *old, const struct kept_file *file,
-                 unsigned stream)
-{
-    if (old->fd >= 0) {
-        int r = retire_unlink(old);
-
-        if (r < 0 && r != -ENOENT && !retention->trouble_said) {
-            retention->trouble_said = true;
-            log_error("%s/%s/%s/%s: cannot be removed to make room: %s; check who owns its folder",
-                      retention->root, file->session, retention->streams[stream]->name, old->name,
-                      strerror(-r));
-        }
-        put_off(retention, old);
-    }
-    retire_end(old);
-    if (strcmp(file->session, retention->session) != 0)
-        retire_folders(retention->root_fd, file->session, retention->streams[stream]->name);
-}
-
-void retention_drop(struct retention *retention, struct retire *old)
-{
-    drop(retention, old, &retention->held, retention->held_stream);
-    pthread_mutex_unlock(&retention->removing);
+                         retention_part_bytes(retention));
 }
 
 /* Before they are counted: marks and locks come and go. Every file is looked at, so it is done the
@@ -466,7 +165,7 @@ static void survey(struct retention *retention)
         log_warning("%s/%s: what it has is not removed to make room: %s", retention->root, closed,
                     text.s[0] ? text.s : "its folder cannot be read");
     }
-    note_ring(retention);
+    retention_note_ring(retention);
     pthread_mutex_unlock(&retention->lock);
 }
 
@@ -483,71 +182,26 @@ static void survey_if_old(struct retention *retention, int64_t age_ns)
     retention->survey_ns = retention->looked_ns - now_ns;
 }
 
-static bool has_surplus(struct retention *retention, unsigned stream)
-{
-    bool has;
-    unsigned of;
-
-    pthread_mutex_lock(&retention->lock);
-    has = find_surplus(retention, stream, &of);
-    pthread_mutex_unlock(&retention->lock);
-    return has;
-}
-
-/* Those in the batch; one of `stream` is held back in *ret_old, where there is none yet. */
-static void remove_batch(struct retention *retention, struct batch *batch, unsigned stream,
-                         struct retire *ret_old)
-{
-    take(retention, batch);
-    for (size_t i = 0; i < batch->count; i++) {
-        log_debug("%s/%s is removed", batch->files[i].session, batch->olds[i].name);
-        if (ret_old && ret_old->fd < 0 && batch->stream == stream) {
-            *ret_old = batch->olds[i];
-            retention->held = batch->files[i];
-            retention->held_stream = stream;
-            continue;
-        }
-        drop(retention, &batch->olds[i], &batch->files[i], batch->stream);
-    }
-}
-
 static void remove_surplus(struct retention *retention, unsigned stream, struct retire *ret_old)
 {
-    struct batch batch;
+    struct retention_batch batch;
 
-    if (has_surplus(retention, stream))
+    if (retention_has_surplus(retention, stream))
         survey_if_old(retention, FRESH_NS);
-    while (pick(retention, stream, &batch))
-        remove_batch(retention, &batch, stream, ret_old);
+    while (retention_pick(retention, stream, &batch))
+        retention_remove_batch(retention, &batch, stream, ret_old);
 }
 
 /* ---- a full disk ---- */
 
-/* Where the limits were taken away meanwhile all of it is to be kept. */
-static bool pick_spare(struct retention *retention, struct batch *ret)
-{
-    struct kept_file *file = NULL;
-
-    pthread_mutex_lock(&retention->lock);
-    if (retention_is_wanted(&retention->limits))
-        file = oldest(retention, LEAST_KEPT, &ret->stream);
-    ret->count = file != NULL;
-    if (file) {
-        ret->files[0] = *file;
-        file->is_left = true;
-    }
-    pthread_mutex_unlock(&retention->lock);
-    return file;
-}
-
 /* The oldest one that may go, and its blocks are free, or held: how many bytes; 0: none may. */
 static uint64_t remove_spare(struct retention *retention, unsigned stream, struct retire *ret_old)
 {
-    struct batch batch;
+    struct retention_batch batch;
 
     survey_if_old(retention, FRESH_NS);
-    while (pick_spare(retention, &batch)) {
-        remove_batch(retention, &batch, stream, ret_old);
+    while (retention_pick_spare(retention, &batch)) {
+        retention_remove_batch(retention, &batch, stream, ret_old);
         retention_sweep(retention);
         if (batch.count > 0)
             return batch.files[0].bytes;
@@ -560,7 +214,7 @@ uint64_t retention_remove_one(struct retention *retention)
     uint64_t bytes;
 
     pthread_mutex_lock(&retention->removing);
-    bytes = remove_spare(retention, NO_STREAM, NULL);
+    bytes = remove_spare(retention, RETENTION_NO_STREAM, NULL);
     pthread_mutex_unlock(&retention->removing);
     return bytes;
 }
@@ -616,8 +270,8 @@ bool retention_has_to_wait(struct retention *retention, const struct record_file
 
     pthread_mutex_lock(&retention->lock);
     has = retention->limits.bytes > 0 && atomic_load(&f->claimed_bytes) == 0 &&
-          count_bytes(retention) + bytes > retention->limits.bytes && !oldest(retention, 0, &of) &&
-          has_earlier(f);
+          retention_bytes(retention) + bytes > retention->limits.bytes &&
+          !retention_oldest(retention, 0, &of) && has_earlier(f);
     pthread_mutex_unlock(&retention->lock);
     return has;
 }
@@ -642,7 +296,7 @@ bool retention_make_way(struct retention *retention, struct record_file *f, uint
 bool retention_should_wait(struct retention *retention, const struct record_file *f)
 {
     return strcmp(f->end_cause, "ROLL") == 0 && !atomic_load(&f->stream->is_stopping) &&
-           has_surplus(retention, index_of(retention, f));
+           retention_has_surplus(retention, index_of(retention, f));
 }
 
 void retention_before_close(struct retention *retention, const struct record_file *f)
@@ -663,12 +317,12 @@ void retention_add(struct retention *retention, struct record_file *f, bool is_f
     bool is_there = is_finished && kept_measure(&file, f->stream->dir_fd, f->file.name);
 
     memcpy(file.session, retention->session, sizeof file.session);
-    file.end_ns = steady_ns(retention);
+    file.end_ns = retention_steady_ns(retention);
     pthread_mutex_lock(&retention->lock);
     if (is_there)
         kept_append(&retention->lists[index_of(retention, f)], &file);
     atomic_store(&f->claimed_bytes, 0);
-    note_ring(retention);
+    retention_note_ring(retention);
     pthread_mutex_unlock(&retention->lock);
 }
 
@@ -677,7 +331,7 @@ void retention_look(struct retention *retention)
     pthread_mutex_lock(&retention->removing);
     /* The locks of a recorder that was killed an instant ago may have been there yet. */
     survey_if_old(retention, retention->surveys < 2 ? FRESH_NS : LOOK_AGAIN_NS);
-    remove_surplus(retention, NO_STREAM, NULL);
+    remove_surplus(retention, RETENTION_NO_STREAM, NULL);
     pthread_mutex_unlock(&retention->removing);
 }
 

@@ -251,6 +251,9 @@ static int plan_again(struct planned *planned, const struct recording *recording
         r = make_config(&planned->options, recording->argc, recording->argv, recording->first,
                         &mistakes);
     config_mistakes_print(&mistakes);
+    if (mistakes.count > 0)
+        snprintf(why, RECORD_WHY_BYTES, "%.240s%s", mistakes.lines[0].text,
+                 mistakes.count > 1 ? " (and more: see `daorec check`)" : "");
     config_mistakes_free(&mistakes);
     return r == 0 ? plan_session(planned, why) : r;
 }
@@ -275,11 +278,8 @@ static const struct session_config *reload(void *ctx, struct dao_text *text)
     if (r < 0) {
         if (planned)
             free_planned(planned);
-        snprintf(text->s, sizeof text->s, "%.100s is not taken: %.250s",
-                 recording->planned->options.file,
-                 r == -ENOMEM ? strerror(ENOMEM)
-                 : why[0]     ? why
-                              : "`daorec check` says what is wrong with it");
+        snprintf(text->s, sizeof text->s, "nothing is changed: %.340s",
+                 r == -ENOMEM ? strerror(ENOMEM) : why);
         return NULL;
     }
     config_list_began(&planned->plan.session.settings,

@@ -19,6 +19,7 @@ from astropy.io import fits
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
+from at_rest import wait_for_locks  # noqa: E402
 from daorec_face import daorec  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
@@ -253,6 +254,7 @@ def marks_outlive_a_crash_in_the_ledger():
     recorder.process.wait()
     process.kill()
     folder = os.path.join(recorder.root, session)
+    wait_for_locks(folder)
     (file,) = glob.glob(os.path.join(folder, "*", "*.part"))
     with open(os.path.join(folder, "session.json"), encoding="utf-8") as f:
         check_info([file], json.load(f))  # it has no cards yet

@@ -12,6 +12,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+from at_rest import wait_for_locks  # noqa: E402
 import measured as m  # noqa: E402
 import sparse  # noqa: E402
 
@@ -182,6 +183,7 @@ def a_recording_that_goes_on_or_crashed_is_read_as_far_as_its_rows_go():
     assert stream["ledger"] == "unfinished" and stream["lost"] == 0, stream
     recorder.kill()
     recorder.wait(timeout=60)
+    wait_for_locks(root)
     stream = m.stream_of(m.measure(root), name)
     assert stream["ledger"] == "unfinished" and stream["seen"] > 300
     assert subprocess.run([h.DAOREC, "repair", "--apply", root],

@@ -18,6 +18,7 @@ from astropy.io import fits
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
+from at_rest import wait_for_locks  # noqa: E402
 from daorec_face import (  # noqa: E402
     BytesRead, begun, check_against_source, daorec, end, fails, is_ramp, recorded, root, source)
 import daorec_file  # noqa: E402
@@ -214,6 +215,7 @@ def killed(*options, files_min=1):
     recorder.process.kill()
     recorder.process.communicate(timeout=60)
     end(process)
+    wait_for_locks(recorder.root)
     return recorder.folder()
 
 

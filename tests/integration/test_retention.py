@@ -22,6 +22,7 @@ from astropy.io import fits  # noqa: E402
 
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
+from at_rest import wait_for_locks  # noqa: E402
 
 CAMERA, ACTUATORS = h.segment("cam"), h.segment("dm")
 SHAPES = {CAMERA: ((64, 48), "uint16"), ACTUATORS: ((97,), "float32")}
@@ -316,6 +317,7 @@ def a_recorder_that_is_killed_leaves_rows_of_its_own_only_and_repair_balances_th
                what="file 7, or a later one, in blocks of an older one")
     recorder.process.send_signal(signal.SIGKILL)
     recorder.process.communicate()
+    wait_for_locks(root)
     for part in files_of(root, ending=".part"):
         with fits.open(part, memmap=False) as hdus:
             rows, first = hdus["FRAMES"].data, hdus[0].header["CNT0BEG"]

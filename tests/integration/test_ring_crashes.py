@@ -2,7 +2,6 @@
 """A ring of files goes on over what crashes left: finished files of sessions whose recorder died go
 like those of others, their ledgers say so in a way that repair goes on from, and what is unfinished
 is not touched. What repair makes of a session must be the same whether files of it went or not."""
-import fcntl
 import glob
 import json
 import os
@@ -16,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
+from at_rest import wait_for_locks  # noqa: E402
 
 CAMERA = h.segment("cam")
 SOURCES = []
@@ -44,17 +44,6 @@ def ledger_of(session):
         return json.load(file)
 
 
-def is_locked(path):
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-
-
 def crash(root, *arguments, files=10, disturb=None):
     """The folder of a session whose recorder was killed."""
     before = set(glob.glob(os.path.join(root, "*-*")))
@@ -73,8 +62,7 @@ def crash(root, *arguments, files=10, disturb=None):
     recorder.process.kill()
     recorder.process.communicate()
     (session,) = set(glob.glob(os.path.join(root, "*-*"))) - before
-    held = [session, *glob.glob(os.path.join(session, "*", "*.part"))]
-    h.wait_for(lambda: not any(map(is_locked, held)), what="the locks of the dead to go")
+    wait_for_locks(session)
     return session
 
 

@@ -16,6 +16,7 @@ from mounts import mount  # noqa: E402  (runs the test again in a namespace)
 
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
+from at_rest import wait_for_locks  # noqa: E402
 
 CAMERA = h.segment("cam")
 FRAME = 64 * 48 * 2
@@ -133,6 +134,7 @@ def crashes_do_not_fill_the_disk():
                    recorder.process.poll() is not None, what="14 files")
         recorder.process.kill()
         recorder.process.communicate()
+        wait_for_locks(root)
     out, _ = (last := f.start(root, *options, "-n", 4000, CAMERA)).process.communicate(timeout=60)
     assert last.process.returncode in (0, 3), last.errors()
     assert json.loads(out)["streams"][0]["recorded"] == 4000

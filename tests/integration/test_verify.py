@@ -17,6 +17,7 @@ from astropy.io import fits
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
+from at_rest import wait_for_locks  # noqa: E402
 
 
 FLIPS = int(os.environ.get("FLIPS", "40"))
@@ -180,6 +181,7 @@ def one_is_one():
     recorder.kill()
     recorder.wait()
     source.kill()
+    wait_for_locks(root + "2")
     run("repair", "--apply", root + "2")
     for text in said:
         assert re.search(r"\b1 [a-z]+", text), text

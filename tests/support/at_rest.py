@@ -5,6 +5,8 @@ import hashlib
 import os
 import stat
 
+import harness as h
+
 
 def snapshot(root):
     """{path: (mode, modification time, content)} of everything below it; of folders the mode alone,
@@ -26,9 +28,21 @@ def snapshot(root):
 
 
 def is_locked(path):
-    with open(path, "rb") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    """A file, or a folder."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
     return False
+
+
+def wait_for_locks(root):
+    """Of a recorder that was killed: what it had in flight keeps its files locked for a moment."""
+    def held():
+        return [path for folder, _, names in os.walk(root)
+                for path in [folder] + [os.path.join(folder, name) for name in names
+                                        if name.endswith(".part")] if is_locked(path)]
+    h.wait_for(lambda: not held(), what="the locks of the dead to go")

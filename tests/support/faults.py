@@ -22,6 +22,7 @@ import numpy as np
 from astropy.io import fits
 
 import harness as h
+from at_rest import wait_for_locks
 
 PRELOAD_DISK = os.path.join(h.BUILD, "tests", "support", "preload_disk.so")
 PRELOAD_CLOCK = os.path.join(h.BUILD, "tests", "support", "preload_clock.so")
@@ -246,6 +247,7 @@ def killed_while_it_waits(recorder, streams, mend):
     told = recorder.ledger()
     assert told["end"] is None and recorder.known_lost(path) >= before
     mend()
+    wait_for_locks(recorder.root)
     run = subprocess.run([h.DAOREC, "repair", "--apply", recorder.root], capture_output=True,
                          text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -6,12 +6,18 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "lib/clock.h"
+
+/* After a writing, in which it is not written again for what can wait. */
+#define REST_TIMES   20 /* as long as it took: so at most a 20th of the time goes into it */
+#define REST_MOST_NS 10000000000ll
 
 int books_init(struct books *books, struct record_stream *const *streams, unsigned count)
 {
     pthread_mutex_init(&books->lock, NULL);
     pthread_mutex_init(&books->write_lock, NULL);
     rewrite_init(&books->rewrite, -1, "session.json");
+    atomic_init(&books->is_owed, true); /* there is none yet */
     books->streams = streams;
     books->count = count;
     books->files = calloc(count, sizeof(struct ledger_file *));
@@ -169,8 +175,23 @@ static char *compose(struct books *books, uint64_t *ret_lost, size_t *ret_marks)
     return json;
 }
 
+/* A disk that has stalled once is not to keep it from being written for minutes. */
+static void begin_rest(struct books *books, int64_t begin_ns)
+{
+    int64_t now_ns = dao_clock_mono_ns(), rest_ns = (now_ns - begin_ns) * REST_TIMES;
+
+    atomic_store(&books->rests_until_ns,
+                 now_ns + (rest_ns < REST_MOST_NS ? rest_ns : REST_MOST_NS));
+}
+
+static bool is_resting(struct books *books)
+{
+    return dao_clock_mono_ns() < atomic_load(&books->rests_until_ns);
+}
+
 static bool write_it(struct books *books, bool is_last)
 {
+    int64_t begin_ns;
     bool is_written;
     uint64_t lost = 0;
     size_t mark_count = 0;
@@ -178,6 +199,8 @@ static bool write_it(struct books *books, bool is_last)
     int r = -ENOMEM;
 
     pthread_mutex_lock(&books->write_lock);
+    begin_ns = dao_clock_mono_ns();
+    atomic_store(&books->is_owed, false); /* what is booked from here on is for the next one */
     json = compose(books, &lost, &mark_count);
     if (json)
         r = is_last ? rewrite_end(&books->rewrite, json, strlen(json))
@@ -191,6 +214,9 @@ static bool write_it(struct books *books, bool is_last)
         log_error("%s/%s/session.json: cannot write the ledger: %s; it is tried again", books->root,
                   books->session, strerror(-r));
     books->trouble_said = r < 0;
+    if (r < 0)
+        atomic_store(&books->is_owed, true);
+    begin_rest(books, begin_ns);
     is_written = books->is_written;
     pthread_mutex_unlock(&books->write_lock);
     free(json);
@@ -211,6 +237,10 @@ bool books_is_behind(struct books *books)
 {
     uint64_t lost = 0;
 
+    if (is_resting(books))
+        return false;
+    if (atomic_load(&books->is_owed))
+        return true;
     for (unsigned i = 0; i < books->count; i++) {
         struct account_view account;
 
@@ -218,6 +248,17 @@ bool books_is_behind(struct books *books)
         lost += account.counts.lost_by[LEDGER_DISK];
     }
     return lost != atomic_load(&books->told_lost);
+}
+
+void books_catch_up(struct books *books)
+{
+    size_t mark_count;
+
+    pthread_mutex_lock(&books->lock);
+    mark_count = books->mark_count;
+    pthread_mutex_unlock(&books->lock);
+    if (mark_count > atomic_load(&books->marks_written) || books_is_behind(books))
+        write_it(books, false);
 }
 
 static void drop_file(struct books *books, unsigned stream, struct ledger_file *file)
@@ -242,6 +283,7 @@ static struct ledger_counts without_failed(const struct ledger_counts *staged, u
 void books_file_closed(struct books *books, const struct record_file *f, int result)
 {
     unsigned stream = stream_index(books, f->stream);
+    bool has_failed = result < 0 || f->removed || f->failed > 0;
     struct ledger_file *file;
 
     pthread_mutex_lock(&books->lock);
@@ -261,7 +303,10 @@ void books_file_closed(struct books *books, const struct record_file *f, int res
     if (result < 0 || atomic_load(&f->error) != 0)
         books->failed = true;
     pthread_mutex_unlock(&books->lock);
-    write_it(books, false);
+    if (has_failed || !is_resting(books))
+        write_it(books, false);
+    else
+        atomic_store(&books->is_owed, true);
 }
 
 void books_file_retired(struct books *books, const struct record_stream *stream, const char *name,

@@ -1,6 +1,15 @@
 /*
  * books.h - a session's ledger while it is kept: which files there are, what the streams say, and
- * session.json. Keepers call books_file_*() and books_write(), the session's thread the others.
+ * session.json. Keepers call books_file_*(), books_write() and books_catch_up(), the session's
+ * thread the others.
+ *
+ * session.json is written whole, and grows with the files: written at every close, it would cost
+ * the square of their number. So after each writing the closer rests from it for 20 times as long
+ * as it took, 10 s at most; a close meanwhile is booked, and told by the next one, or by what
+ * disk.c asks for once a second. A recorder that is killed in between leaves closed files that
+ * session.json does not list; they tell of themselves, and `daorec repair` has it from them. What
+ * nobody else tells of does not wait: the start, a mark, a file that failed, the end, and what
+ * retention is about to remove.
  */
 #ifndef DAOREC_RECORD_BOOKS_H
 #define DAOREC_RECORD_BOOKS_H
@@ -36,9 +45,11 @@ struct books {
     /* session.json: one writes at a time, and does not hold up those who book */
     pthread_mutex_t write_lock;
     struct rewrite rewrite;
-    bool is_written;            /* it is as it should be since the last try */
-    bool trouble_said;          /* that it could not be written */
-    _Atomic uint64_t told_lost; /* frames lost to the disk that it tells of */
+    bool is_written;                /* it is as it should be since the last try */
+    bool trouble_said;              /* that it could not be written */
+    _Atomic uint64_t told_lost;     /* frames lost to the disk that it tells of */
+    atomic_bool is_owed;            /* files were closed that it does not tell of, or it failed */
+    _Atomic int64_t rests_until_ns; /* monotonic: what can wait is not written before */
 };
 
 /* For `count` streams. 0 or -ENOMEM. books_fini() is safe on zeroed and half-built books. */
@@ -49,8 +60,8 @@ void books_fini(struct books *books);
 void books_place(struct books *books, int dir_fd);
 
 void books_file_opened(struct books *books, const struct record_file *f);
-/* Books the end of a file and writes session.json; result as recording_file_close() gave it. A
- * file that was removed is not listed any more. */
+/* Books the end of a file and writes session.json, now or soon (see above); result as
+ * recording_file_close() gave it. A file that was removed is not listed any more. */
 void books_file_closed(struct books *books, const struct record_file *f, int result);
 
 /* A finished file of a stream is about to be removed to keep within a limit; it may not be known
@@ -88,8 +99,11 @@ bool books_write(struct books *books);
 /* The same for the last time. */
 void books_end(struct books *books);
 
-/* Are frames known to be lost to the disk that session.json does not tell of? */
+/* Is there anything that session.json does not tell of - closed files, frames lost to the disk -, and
+ * is it time to write it again? */
 bool books_is_behind(struct books *books);
+/* Then write it; also where a mark waits for it. */
+void books_catch_up(struct books *books);
 
 /* Everything as it stands, for printing; valid while nothing is booked. Release with
  * free(ledger.streams). 0 or -ENOMEM. */

@@ -10,7 +10,7 @@
 void disk_write_ledger(struct disk *disk)
 {
     atomic_store(&disk->is_asked, false); /* what is lost from here on is for the next one */
-    books_write(disk->books);
+    books_catch_up(disk->books);
 }
 
 void disk_look_at_retention(struct disk *disk)
@@ -46,10 +46,8 @@ void disk_ask_for_ledger(struct disk *disk)
 
 static void look_at_ledger(struct disk *disk, int64_t now_ns)
 {
-    bool is_first = disk->written_ns == 0;
-
-    if (atomic_load(&disk->is_asked) || (!is_first && now_ns - disk->written_ns < LEDGER_NS) ||
-        (!is_first && !books_is_behind(disk->books)))
+    if (atomic_load(&disk->is_asked) || now_ns - disk->written_ns < LEDGER_NS ||
+        !books_is_behind(disk->books))
         return;
     disk->written_ns = now_ns;
     atomic_store(&disk->is_asked, true);

@@ -95,6 +95,14 @@ static uint64_t least_of(uint64_t capacity)
     return capacity < 2 ? 1 : 2;
 }
 
+#define LASTING_HZ 1.0 /* any: without a limit in time it means nothing, once it is known */
+
+/* Files that nobody has at present. */
+static uint32_t count_free(const struct record_stream *s)
+{
+    return s->free_files.capacity - io_queue_room(&s->free_files);
+}
+
 /* While no file can be made, what is in memory is cut into pieces of a quarter of it: so much room
  * is enough to go on. */
 static uint64_t modest_of(const struct record_stream *s, uint64_t least)
@@ -114,6 +122,25 @@ static uint64_t fit_ring(const struct record_stream *s, uint64_t capacity)
         return capacity;
     fair = fits_plan_capacity_of(&s->shape->parts, most);
     return rolling_smaller(capacity, fair < 2 ? 2 : fair);
+}
+
+/* Of a stream's files the last that is free, since a disk that stands still closes none, is to hold
+ * all that there is memory for: no other follows until the disk goes on. Only time ends files so
+ * early; those that are to be small stay small. */
+static uint64_t last_capacity(const struct record_stream *s, uint64_t capacity, uint64_t most_bytes)
+{
+    const struct fits_parts *parts = &s->shape->parts;
+    struct rolling_limits lasting = s->config.rolling;
+    uint64_t frames = (uint64_t)s->data_pool.count * s->data_pool.block_bytes / parts->frame_bytes;
+    struct fits_plan plan;
+
+    if (count_free(s) > 1)
+        return capacity;
+    lasting.time_ns = 0;
+    frames = rolling_smaller(frames, rolling_capacity(&lasting, parts, LASTING_HZ));
+    frames = fit_ring(s, frames);
+    fits_plan_make(&plan, parts, frames);
+    return frames > capacity && plan.file_bytes <= most_bytes ? frames : capacity;
 }
 
 /* Frames in the next file, as the limits have it and as far as there is room; 0: there is not. */
@@ -137,6 +164,7 @@ static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
                                 atomic_load_explicit(&s->room->left_bytes, memory_order_relaxed));
     capacity = fit_ring(s, capacity);
     *ret_least = least_of(capacity);
+    capacity = last_capacity(s, capacity, most);
     if (atomic_load_explicit(&s->is_waiting, memory_order_relaxed))
         capacity = rolling_smaller(capacity, modest_of(s, *ret_least));
     fits_plan_make(&wanted, parts, capacity);
@@ -204,9 +232,17 @@ static void begin_boundary(struct record_stream *s, int64_t atime_ns)
     f->boundary_ns = is_good ? f->boundary_clock_ns : INT64_MAX;
 }
 
+/* Is there a file to go on in? While the disk stands still all of them wait for it, and what is in
+ * memory is to grow, not the loss: one whose end is due goes on then, as long as it can. */
+static bool has_another(const struct record_stream *s)
+{
+    return s->next || io_queue_peek(&s->free_files);
+}
+
 bool handover_ensure_file(struct record_stream *s, int64_t atime_ns)
 {
-    if (s->current && s->current->frames > 0 && atime_ns >= s->current->boundary_ns)
+    if (s->current && s->current->frames > 0 && atime_ns >= s->current->boundary_ns &&
+        has_another(s))
         handover_end_current(s, "ROLL", dao_clock_mono_ns());
     if (s->current)
         return true;
@@ -225,13 +261,12 @@ bool handover_ensure_file(struct record_stream *s, int64_t atime_ns)
 bool handover_awaits_room(struct record_stream *s)
 {
     unsigned looks = atomic_load_explicit(&s->room->looks, memory_order_relaxed);
-    uint32_t free_files = s->free_files.capacity - io_queue_room(&s->free_files);
 
     if (!s->retention)
         return false;
     if (s->ending) /* its successor waits for it */
         handover_end_pending(s, false);
-    if (free_files < STREAM_FILES)
+    if (count_free(s) < STREAM_FILES)
         s->no_room_looks = looks;
     if (looks - s->no_room_looks < 2)
         return true;
@@ -361,14 +396,16 @@ void handover_roll_if_due(struct record_stream *s, int64_t now_ns)
     if (f && f->frames > 0) {
         if (atomic_load_explicit(&f->error, memory_order_relaxed))
             handover_end_current(s, "ERROR", now_ns);
-        else if (asked || f->frames == f->capacity || is_due(s, f, now_ns))
+        else if (f->frames == f->capacity || ((asked || is_due(s, f, now_ns)) && has_another(s)))
             handover_end_current(s, "ROLL", now_ns);
         /* The next file is made while this one fills, once it is known how large it must be. */
         else if (!s->next && !s->stopping && (s->rate_hz > 0 || f->frames * 2 >= f->capacity))
             handover_plan(s);
     }
-    if (asked)
-        answer_roll(s, s->current == f ? NULL : f);
+    if (asked && s->current != f)
+        answer_roll(s, f);
+    else if (asked && (!f || f->frames == 0)) /* else it is ended as soon as there is another */
+        answer_roll(s, NULL);
     if (s->ending && now_ns - s->ending_since_ns > ENDING_NS)
         handover_end_pending(s, false);
 }

@@ -18,7 +18,8 @@ void handover_blocks(struct record_stream *s, bool force);
 /* Ask for what is filled to be written now, then its rows, then a datasync. */
 void handover_flush(struct record_stream *s);
 
-/* Plan the next file ahead (s->next is NULL, and then it) and have it prepared. s->next stays NULL
+/* Plan the next file ahead (s->next is NULL, and then it) and have it prepared. The last one that
+ * is free may hold more than a limit in time says: as much as there is memory for. s->next stays NULL
  * where none of the files is free, and where there is no room for it: then s->no_room is set. */
 void handover_plan(struct record_stream *s);
 
@@ -28,7 +29,7 @@ void handover_plan(struct record_stream *s);
 bool handover_awaits_room(struct record_stream *s);
 
 /* A file to put the next frame in, which was published at atime_ns (POSIX), as s->current; one that
- * such a frame is not for any more is ended. False: none is free, or there is no room for one
+ * such a frame is not for any more is ended, where another is free. False: none is free, or there is no room for one
  * (s->no_room). */
 bool handover_ensure_file(struct record_stream *s, int64_t atime_ns);
 
@@ -49,7 +50,8 @@ void handover_end_pending(struct record_stream *s, bool has_next);
 void handover_heed(struct record_stream *s);
 
 /* End the current file where a limit, a signal or an error says so; plan the next one in time;
- * close an ended one that nothing follows. */
+ * close an ended one that nothing follows. While none is free to go on in, since the disk stands
+ * still, only a full file or an error ends one: a limit in time, a boundary and who asked wait. */
 void handover_roll_if_due(struct record_stream *s, int64_t now_ns);
 
 #endif

@@ -17,7 +17,9 @@ struct rolling_limits {
     uint64_t bytes;  /* finished file, tables included; 0: the default */
     int64_t time_ns; /* 0: no limit */
     /* Files end at whole multiples of time_ns since 1970, UTC: all streams at once. Without a
-     * limit in time it means nothing. */
+     * limit in time it means nothing. A late boundary is better than a lost frame: while the disk
+     * stands still and none of a stream's files is free to go on in, its boundaries, and time_ns
+     * alone, wait (see handover.h). */
     bool together;
 };
 

@@ -1,8 +1,9 @@
 /*
  * test_recorder_held.c - a recorder whose disk is held for a while, and whose segment goes away or
  * begins anew meanwhile: what was overwritten while the disk was waited for is lost to the disk,
- * what was overwritten before anybody could look is a lap, the rest that is lost a restart's. And
- * how often a segment is tried that may not be opened.
+ * what was overwritten before anybody could look is a lap, the rest that is lost a restart's. Ends
+ * of files that are due while it is held cost nothing, as long as there is memory. And how often a
+ * segment is tried that may not be opened.
  */
 #include <pwd.h>
 #include <signal.h>
@@ -276,6 +277,55 @@ START_TEST(what_was_lapped_while_the_disk_was_held_stays_lost_to_it_when_the_run
 }
 END_TEST
 
+/* ---- ends that are due while the disk is held ---- */
+
+/* Slowly enough that the recorder keeps up on a busy machine, too. */
+static void publish_slowly(unsigned frames, bool asks)
+{
+    for (unsigned i = 0; i < frames; i += 5) {
+        publish(5);
+        rest();
+        rest();
+        if (asks && i % 25 == 0)
+            kill(getpid(), SIGUSR1);
+    }
+}
+
+static void block_roll(void)
+{
+    sigset_t asked;
+
+    sigemptyset(&asked);
+    sigaddset(&asked, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &asked, NULL);
+}
+
+/* By time, together, on request: more ends than there are files, and more frames than the FIFO
+ * holds, so that none may be left in it. The rate is known by then. */
+START_TEST(ends_that_are_due_while_the_disk_is_held_cost_no_frame)
+{
+    struct told told;
+
+    block_roll();
+    begin(97);
+    publish(30);
+    config.buffer_bytes = 8 << 20;
+    config.stream.rolling.time_ns = _i == 2 ? 0 : 20000000;
+    config.stream.rolling.together = _i == 1;
+    start(IO_ENGINE_PWRITE, 30 + 300 + 2000 + 100, gate_backend());
+    session_fd = wait_for_file();
+    publish_slowly(300, _i == 2);
+    hold_disk(true);
+    publish_slowly(2000, _i == 2);
+    hold_disk(false);
+    publish_slowly(100, _i == 2);
+    told = wait_for_told(0);
+    ck_assert_uint_eq(told.recorded, 2430);
+    expect_lost(&told, 0, 0, 0);
+    end();
+}
+END_TEST
+
 /* ---- one that may not be opened ---- */
 
 static atomic_uint owner_lookups;
@@ -389,6 +439,7 @@ int main(void)
     tcase_add_loop_test(
         tcase, what_was_lapped_while_the_disk_was_held_stays_lost_to_it_when_the_run_ends, 0, 2);
     tcase_add_loop_test(tcase, of_one_that_was_never_recorded_each_loss_has_its_cause, 0, 2);
+    tcase_add_loop_test(tcase, ends_that_are_due_while_the_disk_is_held_cost_no_frame, 0, 3);
     tcase_add_test(tcase, one_that_may_not_be_opened_is_tried_less_and_less_often);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

@@ -202,6 +202,7 @@ void handover_plan(struct record_stream *s)
     f->lost = f->gaps = f->torn = 0;
     f->end_cause = "";
     f->has_next = f->asked = f->removed = false;
+    f->returning = 0;
     f->failed = 0;
     f->consumed = f->written = f->rows_written = 0;
     f->writes_in_flight = 0;
@@ -212,6 +213,8 @@ void handover_plan(struct record_stream *s)
     atomic_store_explicit(&f->is_complete, false, memory_order_relaxed);
     atomic_store_explicit(&f->wish, 0, memory_order_relaxed);
     fits_plan_make(&f->file.plan, &f->shape->parts, f->capacity);
+    f->promised = f->file.plan.file_bytes;
+    room_promise(s->room, f->promised);
     f->file.facts = &f->shape->facts;
     f->file.state =
         (struct fits_state){.file_seq = s->next_seq++, .previous = "", .next = "", .end_cause = ""};
@@ -232,11 +235,14 @@ static void begin_boundary(struct record_stream *s, int64_t atime_ns)
     f->boundary_ns = is_good ? f->boundary_clock_ns : INT64_MAX;
 }
 
-/* Is there a file to go on in? While the disk stands still all of them wait for it, and what is in
- * memory is to grow, not the loss: one whose end is due goes on then, as long as it can. */
-static bool has_another(const struct record_stream *s)
+/* Is there a file to go on in? While the disk stands still all of them wait for it, and while those
+ * that were ended are not closed they may have all the room that there is: what is in memory is to
+ * grow, not the loss. One whose end is due goes on then, as long as it can. */
+static bool has_another(struct record_stream *s)
 {
-    return s->next || io_queue_peek(&s->free_files);
+    if (!s->next)
+        handover_plan(s);
+    return s->next;
 }
 
 bool handover_ensure_file(struct record_stream *s, int64_t atime_ns)
@@ -258,12 +264,26 @@ bool handover_ensure_file(struct record_stream *s, int64_t atime_ns)
     return true;
 }
 
+/* Others may have taken it by the time that it is looked for again. */
+static bool awaits_what_returns(struct record_stream *s)
+{
+    bool is_returning = atomic_load(&s->room->returning) > 0;
+
+    handover_plan(s);
+    if (s->next || !is_returning)
+        return s->next;
+    if (s->ending && s->ending->returning > 0) /* its successor waits for it */
+        handover_end_pending(s, false);
+    return true;
+}
+
+/* Of a ring also what old files have. */
 bool handover_awaits_room(struct record_stream *s)
 {
     unsigned looks = atomic_load_explicit(&s->room->looks, memory_order_relaxed);
 
     if (!s->retention)
-        return false;
+        return awaits_what_returns(s);
     if (s->ending) /* its successor waits for it */
         handover_end_pending(s, false);
     if (count_free(s) < STREAM_FILES)
@@ -288,11 +308,22 @@ void handover_end_pending(struct record_stream *s, bool has_next)
                                           .need = fits_plan_frame_end(&f->file.plan, f->frames)});
 }
 
+static void return_room(struct record_stream *s, struct record_file *f)
+{
+    struct fits_plan needed;
+
+    fits_plan_make(&needed, &f->shape->parts, f->frames);
+    if (needed.file_bytes < f->file.plan.file_bytes)
+        f->returning = f->file.plan.file_bytes - needed.file_bytes;
+    atomic_fetch_add(&s->room->returning, f->returning);
+}
+
 void handover_end_current(struct record_stream *s, const char *cause, int64_t now_ns)
 {
     struct record_file *f = s->current;
 
     handover_blocks(s, true);
+    return_room(s, f);
     f->end_cause = cause;
     f->ended_ns = dao_clock_real_ns();
     f->so_far = s->account.now.counts;

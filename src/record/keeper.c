@@ -32,6 +32,10 @@ static void free_file(struct keeper *keeper, struct record_file *f)
 {
     struct io_queue *queue = &f->stream->free_files;
 
+    opener_fulfil(f);
+    room_look_again(f->stream->room); /* what it did not need is free again */
+    atomic_fetch_sub(&f->stream->room->returning, f->returning);
+
     /* release: pairs with the acquire in free_shape(); its facts are not looked at any more */
     atomic_fetch_sub_explicit(&f->shape->file_count, 1, memory_order_release);
 

@@ -95,6 +95,12 @@ static bool has_made_room(const struct record_file *f, uint64_t frames, uint64_t
     return bytes > 0;
 }
 
+void opener_fulfil(struct record_file *f)
+{
+    room_fulfil(f->stream->room, f->promised);
+    f->promised = 0;
+}
+
 static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
 {
     struct record_stream *s = f->stream;
@@ -135,9 +141,10 @@ static int prepare(struct record_file *f, uint64_t least, struct dao_text *text)
         f->file.room_frames = frames;
         r = recording_file_prepare(&f->file, s->dir_fd, s->config.want_direct, backend, text);
     }
-    if (r == 0)
+    if (r == 0) {
+        opener_fulfil(f);
         atomic_store_explicit(&f->state, RECORD_FILE_PREPARED, memory_order_release);
-    else if (r == -EFBIG)
+    } else if (r == -EFBIG)
         atomic_store(&s->file_bytes_most, f->file.plan.file_bytes / 2);
     return r;
 }

@@ -8,6 +8,9 @@
 
 #include "record/stream.h"
 
+/* It has the room that it was promised, or needs it no more. */
+void opener_fulfil(struct record_file *file);
+
 /*
  * Prepare a file, with room on the disk for as many of its frames as can be had: half of them, a
  * quarter, ... but not fewer than file->least. 0; -EBUSY: not now; negative errno with a text.

@@ -90,26 +90,44 @@ static uint64_t most_of_file(const struct room *room, uint64_t ring)
     return room->ring_files == 0 || ring >= room->ring_limit ? UINT64_MAX : ring / room->ring_files;
 }
 
-void room_look(struct room *room, int dir_fd)
+void room_promise(struct room *room, uint64_t bytes)
+{
+    atomic_fetch_add(&room->promised, bytes);
+}
+
+void room_fulfil(struct room *room, uint64_t bytes)
+{
+    atomic_fetch_sub(&room->promised, bytes);
+}
+
+void room_look_again(struct room *room)
 {
     uint64_t left = UINT64_MAX, free_bytes = UINT64_MAX, disk_bytes = UINT64_MAX, ring = UINT64_MAX;
-    uint64_t to_fill = UINT64_MAX;
+    uint64_t to_fill = UINT64_MAX, promised = atomic_load(&room->promised);
     struct statvfs fs;
 
-    room->dir_fd = dir_fd;
-    if (fstatvfs(dir_fd, &fs) == 0 && fs.f_blocks > 0) { /* 0: a file system that does not tell */
+    if (fstatvfs(room->dir_fd, &fs) == 0 &&
+        fs.f_blocks > 0) { /* 0: a file system that does not tell */
         free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
         disk_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
         left = free_of(&room->limits, &fs);
         ring = left + atomic_load(&room->ring_bytes);
         to_fill = room->ring_files ? UINT64_MAX : left;
         left += atomic_load(&room->ring_spare);
+        left -= promised < left ? promised : left;
     }
     atomic_store(&room->file_most, most_of_file(room, ring));
     atomic_store_explicit(&room->left_bytes, left, memory_order_relaxed);
     atomic_store_explicit(&room->to_fill_bytes, to_fill, memory_order_relaxed);
     atomic_store_explicit(&room->free_bytes, free_bytes, memory_order_relaxed);
     atomic_store_explicit(&room->disk_bytes, disk_bytes, memory_order_relaxed);
+}
+
+void room_look(struct room *room, int dir_fd)
+{
+    if (room->dir_fd != dir_fd) /* others read it */
+        room->dir_fd = dir_fd;
+    room_look_again(room);
     atomic_fetch_add(&room->looks, 1);
 }
 

@@ -30,6 +30,8 @@ struct room {
     struct room_limits limits;
     int dir_fd;
     _Atomic uint64_t left_bytes; /* UINT64_MAX: not known */
+    _Atomic uint64_t promised;   /* claimed for files that have it not on the disk yet */
+    _Atomic uint64_t returning; /* ended files have it, and do not need it: until they are closed */
     /* of a ring of files, else 0 */
     unsigned ring_files;         /* it holds so many at least, if the disk is what bounds it */
     uint64_t ring_limit;         /* what its limits allow it; UINT64_MAX: not known (both are the
@@ -53,6 +55,14 @@ void room_keep(struct room *room, uint64_t bytes, double percent);
 
 /* Look at the file system of dir_fd, which is borrowed. */
 void room_look(struct room *room, int dir_fd);
+
+/* Any thread: the same beside others, when a file has given back what it did not need. */
+void room_look_again(struct room *room);
+
+/* A file that was claimed for is to be made: until it has its room on the disk, or is given up
+ * (room_fulfil()), that is not there for others. Any thread. */
+void room_promise(struct room *room, uint64_t bytes);
+void room_fulfil(struct room *room, uint64_t bytes);
 
 /* So much is in the ring now, and may go from it. Any thread, one at a time. */
 void room_set_ring(struct room *room, uint64_t bytes, uint64_t spare);

@@ -74,6 +74,7 @@ struct record_file {
     int64_t ended_ns;            /* POSIX: when all of it was staged */
     const char *end_cause;
     bool has_next;
+    uint64_t returning; /* bytes that it was given, and that its frames do not need */
     /* writer */
     uint64_t consumed;     /* file offset: messages for data before it are dealt with */
     uint64_t written;      /* file offset: data before it are written */
@@ -81,6 +82,7 @@ struct record_file {
     uint32_t writes_in_flight;
     bool sync_in_flight;
     /* keeper */
+    uint64_t promised; /* bytes: see room_promise(); the drain's until it is handed over */
     bool asked;      /* to hold less: see opener.c */
     bool removed;    /* it is not there any more, or never was */
     uint64_t failed; /* frames that were counted, and are not in it */

@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -334,6 +335,25 @@ def without_a_way_to_reserve_what_was_written_stays_valid():
     f.sweep(record, [WAYS["io_uring"], WAYS["pwrite"]])
 
 
+def files_that_were_ended_early_give_back_what_they_do_not_need():
+    """Each file takes room for its 600 frames, 4 MB, until it is closed: rolls, one after the other,
+    are not what fills the disk."""
+    def record(options):
+        root = mount(f.new_root(), 16)
+        recorder = f.start(root, *options, "--keep-free", "1MiB", "--roll-frames", 600, "-n", 1500,
+                           CAMERA)
+        recorder.has_files(CAMERA, 1, ".part")
+        while recorder.process.poll() is None:
+            recorder.process.send_signal(signal.SIGUSR1)
+            time.sleep(0.01)
+        session = f.end(recorder, {CAMERA: STREAMS[CAMERA]})
+        assert session.status == (3 if session.lost() else 0), session.errors
+        assert "no room" not in session.errors, session.errors
+        frames = frames_of(session, CAMERA)
+        assert sum(frames) == 1500 and len(frames) > 10, frames
+    f.sweep(record, WAYS.values())
+
+
 def a_disk_that_earlier_sessions_fill_is_room_enough_for_a_ring():
     root = mount(f.new_root(), 16)
     f.start(root, "--roll-size", "2MiB", "-n", 1500, CAMERA).process.communicate(timeout=60)
@@ -374,6 +394,7 @@ if __name__ == "__main__":
             f.together(the_end_comes_before_less_is_free_than_is_to_be_kept,
                        room_that_files_of_the_old_shape_hold_is_waited_for),
             without_a_way_to_reserve_what_was_written_stays_valid,
+            files_that_were_ended_early_give_back_what_they_do_not_need,
             a_disk_that_earlier_sessions_fill_is_room_enough_for_a_ring,
             no_room_for_a_segment_is_one_line_and_nothing_is_left,
             everything_that_was_left_is_valid])

@@ -24,6 +24,8 @@ from daorec_face import daorec  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 SHAPE = (24, 16)
+FIRST_FRAMES = 10000  # a first file takes so many, and then the next one begins by itself
+HOOK_S = 25  # somewhat less than a command may take
 sockets = 0
 
 
@@ -74,7 +76,9 @@ class Recorder:
                                for s in self.ctl("status")["streams"]), what="frames")
 
 
-def source(name, rate=1000, depth=2048, *arguments):
+def source(name, rate=100, depth=4096, *arguments):
+    """As slow and as deep as it takes for a busy machine to lose nothing, and not to fill a first
+    file while a test goes on; with few files a second to close."""
     path = h.segment(name)
     process = h.sim(path, "--size", "24x16", "--type", "uint16", "--rate", rate, "--depth", depth,
                     "--pattern", "ramp", *arguments)
@@ -147,7 +151,7 @@ def check_whole(session, path):
 # ---- what it is asked for ----
 
 def everything_is_done_under_load_without_a_lost_frame():
-    (fast, one), (slow, two) = source("fast"), source("slow", 300)
+    (fast, one), (slow, two) = source("fast", 1000, 16384), source("slow", 300)
     recorder = Recorder("--idle", fast, slow)
     assert recorder.ctl("status")["condition"] == "idle"
     for word in ("stop", "roll", ("mark", "x")):
@@ -178,7 +182,10 @@ def everything_is_done_under_load_without_a_lost_frame():
         for path in (fast, slow):
             check_whole(session, path)
             files = session.stream(path)["files"]
-            assert [os.path.basename(f) for f in files[:-1]] == closed[h.stream_name(path)]
+            names, asked = [os.path.basename(f) for f in files], closed[h.stream_name(path)]
+            assert asked == [name for name in names[:-1] if name in asked], (asked, names)
+            by_itself = len(names) - 1 - len(asked)  # only where they are full
+            assert by_itself <= session.stream(path)["recorded"] // FIRST_FRAMES, (asked, names)
             told = marks_of(files)
             assert [t[32:] for t in told] == [t.replace("\u00ef", "?") for t in texts] + [
                 "the last"], told
@@ -334,7 +341,7 @@ def a_command_that_hangs_holds_neither_the_end_of_its_session_nor_the_next():
     go, told = (os.path.join(h.output, f"hanging.{what}") for what in ("go", "told"))
     recorder = Recorder("--idle", "--on-file-closed", f"until [ -e {go} ]; do sleep 0.05; done; "
                         f"echo $DAOREC_SESSION >> {told}", path)
-    sessions = []
+    sessions, begin = [], time.monotonic()
     for _ in range(2):
         sessions.append(recorder.ctl("start")["session"])
         recorder.has_frames(path, 5)
@@ -342,12 +349,18 @@ def a_command_that_hangs_holds_neither_the_end_of_its_session_nor_the_next():
         assert recorder.ctl("status")["condition"] == "idle"
     assert not os.path.exists(told), "it did not hang"
     recorder.process.send_signal(signal.SIGTERM)
-    assert "ending" in recorder.ctl("start", status=1)["error"]  # its own end waits for them
+    error = recorder.ctl("start", status=1)["error"]  # its own end waits for them
     with open(go, "w", encoding="utf-8"):
         pass
-    recorder.end()
-    with open(told, encoding="utf-8") as f:
-        assert sorted(f.read().split()) == sorted(sessions)
+    is_late = time.monotonic() - begin > HOOK_S  # then they may have been killed
+    assert is_late or "ending" in error, error
+    _, errors = recorder.process.communicate(timeout=60)
+    assert recorder.process.returncode == 0 and not os.path.exists(recorder.path), errors
+    if is_late:
+        print("        not tested: that both were told, since the machine is too busy")
+    else:
+        with open(told, encoding="utf-8") as f:
+            assert sorted(f.read().split()) == sorted(sessions)
     process.kill()
 
 
@@ -357,7 +370,7 @@ def a_hangup_says_that_there_is_nothing_to_read_again():
     recorder.has_frames(path, 5)
     assert "configuration file" in recorder.ctl("reload", status=1)["error"]
     recorder.process.send_signal(signal.SIGHUP)
-    recorder.has_frames(path, 300)
+    recorder.has_frames(path, 100)
     session = recorder.session(recorder.ctl("stop"))
     process.kill()
     check_whole(session, path)
@@ -469,7 +482,7 @@ GARBAGE = (b"", b"\n\n\n", b"status\n", b"{\n", b'{"verb":"explode"}\n', b"\0" *
 
 
 def clients_that_misbehave_disturb_nobody():
-    path, process = source("disturbed")
+    path, process = source("disturbed", 1000, 16384)
     recorder = Recorder(path)
     recorder.has_frames(path, 10)
     silent, ending = [], threading.Event()
@@ -597,16 +610,20 @@ def twenty_sessions_leave_nothing_behind():
     path, process = source("again", 200)
     recorder = Recorder("--idle", "--buffer", "1MiB", path, program=os.environ.get("DAOREC_ASAN"))
     counts = []
+
+    def count():
+        return tuple(len(os.listdir(f"/proc/{recorder.process.pid}/{what}"))
+                     for what in ("fd", "task"))
     for number in range(20):
         recorder.ctl("start")
         recorder.has_frames(path, 2)
         recorder.ctl("mark", f"session {number}")
         recorder.ctl("roll")
         assert recorder.ctl("stop")["exit_status"] == 0
-        counts.append(tuple(len(os.listdir(f"/proc/{recorder.process.pid}/{what}"))
-                            for what in ("fd", "task")))
-    fds, tasks = ([count[i] for count in counts] for i in (0, 1))  # who asks counts for a moment
-    assert min(fds[:10]) == min(fds[10:]) and min(tasks[:10]) == min(tasks[10:]), counts
+        counts.append(count())
+    fewest = [min(c[i] for c in counts[:10]) for i in (0, 1)]  # who asked counts for a moment
+    h.wait_for(lambda: all(now <= was for now, was in zip(count(), fewest)),
+               what=f"no more descriptors and threads than after the first ones: {counts}")
     process.kill()
     out, errors = recorder.end()
     sessions = [recorder.session(json.loads(line)) for line in out.splitlines()]

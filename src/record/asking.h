@@ -15,7 +15,7 @@
 /* One request under way. */
 struct asked {
     struct order order;
-    const struct session_config *config; /* of a reload: the new one */
+    const struct session_config *config; /* of a reload: the new one, before it begins */
     /* kept here; zero before the first look */
     bool has_begun;
     int64_t time_ns;      /* of a mark, POSIX */

@@ -8,6 +8,7 @@
  *   being set up
  *   a stop, and frames are lost   the answer has the session's exit status
  *   it is heard after its time    refused: nobody waits for it any more
+ *   a reload is refused           the configuration was not read, or nothing of it was taken
  *   a user's command hangs when   the process goes on without it; only its own end waits
  *   a session has ended
  */
@@ -126,7 +127,8 @@ static void hear_stop(struct supervisor *sv, const struct order *order)
     begin_asked(sv, order);
 }
 
-/* Read the configuration again. NULL with a text: it stays as it is. */
+/* Read the configuration again, which is what the next session begins with. NULL with a text: it
+ * stays as it is. */
 static const struct session_config *read_again(struct supervisor *sv, struct dao_text *text)
 {
     const struct session_config *fresh;
@@ -144,29 +146,30 @@ static const struct session_config *read_again(struct supervisor *sv, struct dao
     return NULL;
 }
 
+/* While it records the file is read when the order's turn comes: one that is refused has read
+ * nothing, and what is applied last is what was read last. */
 static void hear_reload(struct supervisor *sv, const struct order *order)
 {
     struct dao_text text = {""};
-    const struct session_config *fresh = read_again(sv, &text);
+    const struct session_config *fresh;
+    struct apply_lists lists;
 
+    if (sv->is_running) {
+        begin_asked(sv, order);
+        return;
+    }
+    fresh = read_again(sv, &text);
     if (!fresh) {
         refuse(sv, order, text.s);
         return;
     }
-    if (!sv->is_running) {
-        struct apply_lists lists = apply_compare(&fresh->settings, &fresh->settings, false);
-
-        answer(sv, order, true,
-               json_pack("{s:o, s:o, s:s}", "changed", lists.changed, "unchanged", lists.unchanged,
-                         "note",
-                         sv->session ? "the session that waits for segments begins as it was asked "
-                                       "for; the next one begins with this"
-                                     : "no session is recording: the next one begins with it"));
-        return;
-    }
-    begin_asked(sv, order);
-    if (sv->asked_count > 0)
-        sv->asked[sv->asked_count - 1].config = fresh;
+    lists = apply_compare(&fresh->settings, &fresh->settings, false);
+    answer(sv, order, true,
+           json_pack("{s:o, s:o, s:s}", "changed", lists.changed, "unchanged", lists.unchanged,
+                     "note",
+                     sv->session ? "the session that waits for segments begins as it was asked "
+                                   "for; the next one begins with this"
+                                 : "no session is recording: the next one begins with it"));
 }
 
 static void hear_order(struct supervisor *sv, const struct order *order)
@@ -213,6 +216,21 @@ static bool is_first_of_its_verb(const struct supervisor *sv, unsigned i)
     return true;
 }
 
+/* As asking_look(), after what a reload needs first. */
+static json_t *look(struct supervisor *sv, struct asked *asked, bool is_late, bool *ret_ok)
+{
+    struct dao_text text = {""};
+
+    if (asked->order.verb == ORDER_RELOAD && !asked->config && !is_late) {
+        asked->config = read_again(sv, &text);
+        if (!asked->config) {
+            *ret_ok = false;
+            return json_pack("{s:o}", "error", json_text_value(text.s));
+        }
+    }
+    return asking_look(sv->session, asked, is_late, ret_ok);
+}
+
 /* One look at everything that is under way; of each verb one at a time, in their order. */
 static void go_on(struct supervisor *sv)
 {
@@ -228,7 +246,7 @@ static void go_on(struct supervisor *sv)
         json_t *json = NULL;
 
         if (asked->order.verb != ORDER_STOP && is_first_of_its_verb(sv, i))
-            json = asking_look(sv->session, asked, is_late, &ok);
+            json = look(sv, asked, is_late, &ok);
         if (json) {
             answer(sv, &asked->order, ok, json);
         } else if (is_late) {

@@ -123,7 +123,8 @@ def the_unit_is_one_that_systemd_accepts():
     with open(os.path.join(ROOT, "config/daorec.service"), encoding="utf-8") as f:
         text = f.read()
     for line in ("Type=notify", "Restart=on-failure", "SuccessExitStatus=3",
-                 "RestartPreventExitStatus=2", "PrivateTmp=no", "RemoveIPC=no"):
+                 "RestartPreventExitStatus=2", "PrivateTmp=no", "RemoveIPC=no",
+                 "ReadWritePaths=-/var/lib/prometheus/node-exporter"):
         assert line in text.splitlines(), line
     if not shutil.which("systemd-analyze"):
         print("not tested: what systemd says about the unit (systemd-analyze is not here)")

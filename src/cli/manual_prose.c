@@ -52,7 +52,8 @@ const struct manual_prose manual_prose[] = {
     {"record", "SIGNALS",
      "= SIGINT, SIGTERM\n"
      "End the recording in order: what was published by then is recorded. A second one gives up "
-     "what is still in the FIFO.\n\n"
+     "what is still in the FIFO; one that comes while only commands of --on-... are waited for "
+     "kills them.\n\n"
      "= SIGHUP\n"
      "With --config or --control: read the configuration file again, as daorec-ctl(1) reload does, "
      "and say what has changed and what cannot while recording. When the terminal is closed, and "

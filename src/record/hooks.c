@@ -212,7 +212,8 @@ static bool step(struct hooks *hooks, int64_t now_ns)
         enum hook_kind kind = (enum hook_kind)i;
         struct facts facts = {.count = 0};
 
-        if (look_at_command(hooks, kind, now_ns) && take(hooks, kind, &facts, now_ns)) {
+        if (look_at_command(hooks, kind, now_ns) && !hooks->is_hurried &&
+            take(hooks, kind, &facts, now_ns)) {
             pthread_mutex_unlock(&hooks->lock);
             start_command(hooks, kind, &facts, now_ns);
             pthread_mutex_lock(&hooks->lock);
@@ -247,9 +248,9 @@ static void give_up(struct hooks *hooks)
         command_kill(&hooks->running[i]);
     }
     if (pending > 0)
-        log_warning("session %s: %llu event%s not told to the end to the --on-... commands, which "
-                    "take too long",
-                    hooks->session, (unsigned long long)pending, pending == 1 ? " was" : "s were");
+        log_warning("session %s: %llu event%s not told to the end to the --on-... commands%s",
+                    hooks->session, (unsigned long long)pending, pending == 1 ? " was" : "s were",
+                    hooks->is_hurried ? ": a signal ended the waiting" : ", which take too long");
 }
 
 static void *run(void *arg)
@@ -358,6 +359,17 @@ void hooks_end(struct hooks *hooks)
     if (!hooks->ending)
         hooks->end_ns = dao_clock_mono_ns() + hooks->config.limit_ns;
     hooks->ending = true;
+    pthread_cond_signal(&hooks->wake);
+    pthread_mutex_unlock(&hooks->lock);
+}
+
+void hooks_hurry(struct hooks *hooks)
+{
+    if (!hooks)
+        return;
+    pthread_mutex_lock(&hooks->lock);
+    hooks->is_hurried = true;
+    hooks->end_ns = 0;
     pthread_cond_signal(&hooks->wake);
     pthread_mutex_unlock(&hooks->lock);
 }

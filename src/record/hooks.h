@@ -15,6 +15,7 @@
  *   the session ends                   what is pending is still told, for as long as one command
  *                                      may take, while the process goes on with the next session;
  *                                      what is not told then is said in a line
+ *   and a signal asks to hurry         what runs is killed at once, nothing more is started
  *
  * Posting takes a lock that is held for moments only, and is never done by a drain or the writer.
  * A command gets its facts in its environment: README.md has the table of them.
@@ -73,7 +74,7 @@ struct hooks {
     atomic_bool is_over;  /* the thread has nothing more to do */
     pthread_mutex_t lock; /* of the rest */
     pthread_cond_t wake;
-    bool ending;
+    bool ending, is_hurried;
     int64_t end_ns;      /* monotonic: then it ends in any case */
     uint64_t free_bytes; /* on the disk, when it was looked at last */
     /* pending */
@@ -105,6 +106,10 @@ void hooks_look(struct hooks *hooks, int64_t now_ns);
 
 /* The session has ended, nothing more happens: tell what is pending. Does not wait. */
 void hooks_end(struct hooks *hooks);
+
+/* After hooks_end(): do not wait any longer, kill what runs. Does not wait; says in a line what was
+ * not told. */
+void hooks_hurry(struct hooks *hooks);
 
 /* Any thread: would hooks_stop() not have to wait any more? */
 bool hooks_are_over(const struct hooks *hooks);

@@ -9,8 +9,8 @@
  *   a stop, and frames are lost   the answer has the session's exit status
  *   it is heard after its time    refused: nobody waits for it any more
  *   a reload is refused           the configuration was not read, or nothing of it was taken
- *   a user's command hangs when   the process goes on without it; only its own end waits
- *   a session has ended
+ *   a user's command hangs when   the process goes on without it; only its own end waits, until
+ *   a session has ended           a second signal comes
  */
 #include "record/supervisor.h"
 
@@ -307,6 +307,9 @@ static void hear_signal(struct supervisor *sv, int number)
         reload_by_signal(sv);
         return;
     }
+    /* Also where the session has ended by itself, and only its commands are waited for. */
+    for (struct hooks *at = sv->telling; sv->is_ending && !sv->session && at; at = at->next)
+        hooks_hurry(at);
     /* A second signal ends it sooner; the first does not hurry what an order has ended already. */
     if (sv->session && (sv->is_ending || !session_is_stopping(sv->session)))
         session_stop(sv->session, "SIGNAL");

@@ -7,7 +7,8 @@
  *   with, a session from the start    the process ends    the process ends             waits on
  *   with, idle or after a `start`     the process ends    waits on                     waits on
  *
- * SIGINT or SIGTERM once more gives up what is still in the FIFOs. SIGUSR1 starts the next files.
+ * SIGINT or SIGTERM once more gives up what is still in the FIFOs; when the sessions have ended,
+ * what their commands are still to be told. SIGUSR1 starts the next files.
  * SIGHUP ends like SIGTERM, as a terminal that is closed does; of a service (orders, or a
  * configuration that can be read again) it means reload, but for one whose terminal is gone.
  */

@@ -36,6 +36,12 @@ def new_socket():
     return os.path.join(h.segments, f"ctl{sockets}")
 
 
+def listens(path):
+    """A socket is there a moment before one can connect to it."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
+
+
 class Ended(f.Ended):
     def ledger_of(self, path):
         return next(s for s in self.ledger["streams"] if s["name"] == h.stream_name(path))
@@ -49,7 +55,7 @@ class Recorder:
         self.root = f.new_root()  # sessions of one root are a second apart
         arguments = plain or ["-o", self.root, f"--control={self.path}", *arguments]
         self.process = h.start(program or h.DAOREC, "record", "--json", *arguments, **options)
-        h.wait_for(lambda: self.process.poll() is not None or os.path.exists(self.path),
+        h.wait_for(lambda: self.process.poll() is not None or listens(self.path),
                    what="the socket")
 
     def ctl(self, *words, status=0):
@@ -364,6 +370,25 @@ def a_command_that_hangs_holds_neither_the_end_of_its_session_nor_the_next():
     process.kill()
 
 
+def a_second_signal_ends_the_wait_for_a_command_that_hangs():
+    path, process = source("hurried")
+    pid = os.path.join(h.output, "hurried.pid")
+    recorder = Recorder("--idle", "--on-file-closed", f"echo $$ > {pid}; sleep 1000; :", path)
+    recorder.ctl("start")
+    recorder.has_frames(path, 5)
+    recorder.ctl("stop")
+    h.wait_for(lambda: os.path.exists(pid) and os.path.getsize(pid) > 1, what="the command")
+    recorder.process.send_signal(signal.SIGTERM)
+    h.wait_for(lambda: "ending" in recorder.ctl("start", status=1)["error"], what="its end")
+    recorder.process.send_signal(signal.SIGINT)
+    _, errors = recorder.end()
+    assert len([line for line in errors.splitlines() if "not told" in line]) == 1, errors
+    assert "a signal ended the waiting" in errors, errors
+    with open(pid, encoding="ascii") as f:
+        assert not os.path.exists(f"/proc/{f.read().strip()}"), errors
+    process.kill()
+
+
 def a_hangup_says_that_there_is_nothing_to_read_again():
     path, process = source("hangup")
     recorder = Recorder(path)
@@ -597,7 +622,7 @@ def by_default_the_socket_is_where_the_user_has_such_things():
     os.mkdir(place)
     environment = {**os.environ, "XDG_RUNTIME_DIR": place}
     recorder = h.record("--control", "--idle", h.segment("none"), env=environment)
-    h.wait_for(lambda: os.path.exists(os.path.join(place, "daorec", "control")), what="the socket")
+    h.wait_for(lambda: listens(os.path.join(place, "daorec", "control")), what="the socket")
     subprocess.run([h.DAOREC, "ctl", "status"], env=environment, check=True, capture_output=True)
     recorder.send_signal(signal.SIGTERM)
     assert recorder.wait(timeout=60) == 0
@@ -678,6 +703,7 @@ if __name__ == "__main__":
                    a_stop_ends_a_wait_for_segments,
                    a_start_that_takes_too_long_is_answered_and_goes_on,
                    a_command_that_hangs_holds_neither_the_end_of_its_session_nor_the_next,
+                   a_second_signal_ends_the_wait_for_a_command_that_hangs,
                    a_hangup_says_that_there_is_nothing_to_read_again,
                    a_configuration_is_read_again_without_a_lost_frame,
                    a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again,

@@ -352,6 +352,31 @@ START_TEST(at_the_end_a_command_that_hangs_is_not_waited_for_longer_than_its_lim
 }
 END_TEST
 
+START_TEST(in_a_hurry_what_runs_is_killed_and_nothing_more_is_started)
+{
+    struct hooks_config config = {.limit_ns = HANG_NS};
+
+    begin();
+    set(&config, HOOK_FILE_CLOSED, "file", "echo $$ >> started; sleep 1000 & echo $! > pid; wait");
+    start(&config);
+    for (unsigned i = 1; i <= 3; i++)
+        post_file(0, i);
+    for (int64_t end_ns = dao_clock_mono_ns() + HANG_NS; !*read_file("pid"); usleep(2000))
+        ck_assert_int_lt(dao_clock_mono_ns(), end_ns);
+    hooks_end(hooks);
+    hooks_hurry(hooks);
+    hooks_hurry(NULL);
+    stop();
+    ck_assert_str_eq(read_file(said_path),
+                     "daorec: warning: session 2026-11-24_02-01-08: 3 events were not told to the "
+                     "end to the --on-... commands: a signal ended the waiting\n");
+    ck_assert_str_eq(told(HOOK_FILE_CLOSED), "");
+    ck_assert_uint_eq(count_lines(read_file("started")), 1);
+    ck_assert_int_eq(system("! grep -qs '^State:.[^Z]' /proc/$(cat pid)/status"), 0);
+    finish();
+}
+END_TEST
+
 START_TEST(what_is_pending_is_told_when_the_session_is_gone_and_nobody_waits)
 {
     struct hooks_config config = {.low_bytes = 500};
@@ -403,6 +428,7 @@ int main(void)
     tcase_add_test(tcase, one_that_fails_again_and_again_is_said_once);
     tcase_add_test(tcase, a_command_has_no_descriptor_signal_or_priority_of_ours);
     tcase_add_test(tcase, at_the_end_a_command_that_hangs_is_not_waited_for_longer_than_its_limit);
+    tcase_add_test(tcase, in_a_hurry_what_runs_is_killed_and_nothing_more_is_started);
     tcase_add_test(tcase, what_is_pending_is_told_when_the_session_is_gone_and_nobody_waits);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

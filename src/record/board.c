@@ -125,7 +125,8 @@ static void fill_running(struct record_stream *s, struct stream_state *ret)
     memcpy(ret->lost_by, view.counts.lost_by, sizeof ret->lost_by);
     ret->lost = ledger_lost(&view.counts);
     ret->gaps = view.counts.gap_count + view.failed_count;
-    ret->backlog = view.backlog;
+    /* what is beyond is overwritten, and among what is lost */
+    ret->backlog = view.backlog < view.depth ? view.backlog : view.depth;
     ret->buffer_bytes = pool_bytes(&s->data_pool, &ret->buffer_used_bytes) +
                         pool_bytes(&s->row_pool, &ret->buffer_used_bytes);
     ret->bytes_written = atomic_load_explicit(&s->bytes_written, memory_order_relaxed);

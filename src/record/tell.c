@@ -189,30 +189,61 @@ static void look_at_condition(struct teller *teller, struct record_stream *s,
 }
 
 /* A source that pauses is no fault, but somebody may want to know. */
-static void look_at_silence(struct record_stream *s, struct tell_stream *told, int64_t now_ns)
+static void say_silence(const struct record_stream *s, struct tell_stream *told, int64_t silent_ns)
 {
+    char text[32];
+
+    log_info("%s: no new frame for %s", s->path,
+             units_format_duration(text, sizeof text, silent_ns));
+    told->is_silent = true;
+    told->patience_ns *= 2;
+}
+
+/* Its frames are there, and the disk takes none. What it has cost is said once it is back, as of
+ * any trouble with it. */
+static void say_stall(const struct record_stream *s, struct tell_stream *told, int64_t stalled_ns)
+{
+    char text[32];
+
+    log_warning("stream %s: memory is full, and no frame could be taken for %s: it waits for the "
+                "disk",
+                s->name, units_format_duration(text, sizeof text, stalled_ns));
+    told->is_in_trouble = true;
+    told->disk_lost = told->frame_lost;
+}
+
+/* No frame is recorded: does the source publish none, or does the disk take none? */
+static void look_at_silence(struct record_stream *s, struct tell_stream *told, int64_t now_ns,
+                            bool quiet)
+{
+    bool is_running = atomic_load(&s->condition) == STREAM_RUNNING && !atomic_load(&s->is_stopping);
     struct account_view view;
-    int64_t silent_ns;
+    bool is_stalled;
+    int64_t since_ns;
     char text[32];
 
     account_read(&s->account, &view);
+    is_stalled = view.starved && view.backlog > 0;
     if (told->frame_ns == 0)
         told->frame_ns = now_ns;
-    silent_ns = now_ns - told->frame_ns;
-    if (view.counts.recorded != told->recorded) {
+    since_ns = now_ns - told->frame_ns;
+    if (told->is_silent && (view.counts.recorded != told->recorded || is_stalled)) {
+        log_info("%s: frames again after %s", s->path,
+                 units_format_duration(text, sizeof text, since_ns));
+        told->is_silent = false;
+        told->frame_ns = now_ns;
+    }
+    if (view.counts.recorded != told->recorded || is_stalled != told->is_stalled) {
         told->recorded = view.counts.recorded;
         told->frame_ns = now_ns;
-        if (told->is_silent)
-            log_info("%s: frames again after %s", s->path,
-                     units_format_duration(text, sizeof text, silent_ns));
-        told->is_silent = false;
-    } else if (!told->is_silent && silent_ns >= told->patience_ns &&
-               atomic_load(&s->condition) == STREAM_RUNNING && !atomic_load(&s->is_stopping)) {
-        log_info("%s: no new frame for %s", s->path,
-                 units_format_duration(text, sizeof text, silent_ns));
-        told->is_silent = true;
-        told->patience_ns *= 2;
+        told->frame_lost = is_stalled ? told->frame_lost : view.counts.lost_by[LEDGER_DISK];
+    } else if (is_running && since_ns >= PATIENCE_NS && is_stalled && !told->is_in_trouble) {
+        say_stall(s, told, since_ns);
+    } else if (is_running && since_ns >= told->patience_ns && !is_stalled && !told->is_silent &&
+               !quiet) {
+        say_silence(s, told, since_ns);
     }
+    told->is_stalled = is_stalled;
 }
 
 void teller_look(struct teller *teller, int64_t now_ns, bool is_last)
@@ -225,7 +256,6 @@ void teller_look(struct teller *teller, int64_t now_ns, bool is_last)
         look_at_events(s, told, now_ns, teller->quiet, is_last);
         look_at_disk(teller, s, told, is_last);
         look_at_overload(s, told, now_ns, is_last);
-        if (!teller->quiet)
-            look_at_silence(s, told, now_ns);
+        look_at_silence(s, told, now_ns, teller->quiet);
     }
 }

@@ -20,9 +20,11 @@ struct tell_stream {
     bool is_in_trouble;
     uint64_t disk_lost; /* frames, before the trouble */
     uint64_t recorded;
-    int64_t frame_ns;    /* monotonic: when `recorded` was last seen to change */
+    int64_t frame_ns; /* monotonic: when `recorded` was last seen to change, or what hinders it */
+    uint64_t frame_lost; /* to the disk, then */
     int64_t patience_ns; /* silence of this length is said; doubled each time */
     bool is_silent;      /* said */
+    bool is_stalled;     /* at the look before: there are frames, and no memory free for them */
     bool is_thinning;    /* said */
     int64_t thinned_ns;  /* monotonic: when that was said last, 0: never */
     uint64_t left_out;   /* frames, when it was said */

@@ -269,6 +269,29 @@ START_TEST(what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was)
 }
 END_TEST
 
+START_TEST(no_more_frames_wait_in_a_fifo_than_it_holds)
+{
+    static char segment_path[] = "/tmp/wfs.im.shm";
+    static struct record_stream stream = {.path = segment_path};
+    struct record_stream *const streams[] = {&stream};
+    struct books books = {.session = "s", .uuid = "u", .host = "h", .start_ns = 1};
+    struct room room = {0};
+
+    board_init(&board);
+    account_init(&stream.account);
+    stream.account.now.depth = 1024;
+    board_show_waiting(&board, streams, 1, "/r");
+    board_show_running(&board, &books, &room);
+    for (uint64_t backlog = 1020; backlog < 1030; backlog++) {
+        stream.account.now.backlog = backlog;
+        account_publish(&stream.account);
+        ck_assert_uint_eq(look_at_stream().backlog, backlog < 1024 ? backlog : 1024);
+    }
+    board_fini(&board);
+    account_fini(&stream.account);
+}
+END_TEST
+
 /* ---- JSON ---- */
 
 static json_t *to_json(const struct session_state *state)
@@ -364,6 +387,7 @@ int main(void)
     tcase_add_test(tcase, a_reader_beside_the_drain_sees_one_moment_and_never_an_older_one);
     tcase_add_test(tcase, a_session_is_seen_from_waiting_for_its_segment_to_its_end);
     tcase_add_test(tcase, what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was);
+    tcase_add_test(tcase, no_more_frames_wait_in_a_fifo_than_it_holds);
     tcase_add_test(tcase, a_state_as_json_has_all_losses_by_name_and_null_for_what_is_not_known);
     tcase_add_test(tcase, when_the_disk_will_be_full_is_told_where_it_will);
     tcase_add_test(tcase, without_a_session_there_is_json_as_well);

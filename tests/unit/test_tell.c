@@ -226,6 +226,76 @@ START_TEST(what_was_taken_for_the_disks_and_was_not_does_not_wrap)
 }
 END_TEST
 
+/* ---- no frames ---- */
+
+static void set_backlog(uint64_t frames, bool starved)
+{
+    stream->account.now.backlog = frames;
+    set_starved(starved);
+}
+
+START_TEST(a_source_that_pauses_is_said_and_that_it_goes_on)
+{
+    begin(_i);
+    next_cnt0 = 0;
+    take(5);
+    for (int i = 0; i < 10; i++) /* up to 4.5 s */
+        ck_assert_str_eq(look(false), "");
+    if (_i == 0)
+        expect_said(look(false), "/tmp/wfs.im.shm: no new frame for 5");
+    ck_assert_str_eq(look(false), "");
+    take(1);
+    if (_i == 0)
+        expect_said(look(false), "/tmp/wfs.im.shm: frames again after");
+    ck_assert_str_eq(look(false), "");
+    end();
+}
+END_TEST
+
+START_TEST(a_disk_that_takes_nothing_is_no_silence_of_the_source)
+{
+    begin(_i);
+    next_cnt0 = 0;
+    take(5);
+    lose(3); /* before */
+    ck_assert_str_eq(look(false), "");
+    set_backlog(4568, true);
+    for (int i = 0; i < 10; i++)
+        ck_assert_str_eq(look(false), "");
+    expect_said(look(false), "stream wfs: memory is full, and no frame could be taken for 5");
+    for (int i = 0; i < 30; i++)
+        ck_assert_str_eq(look(false), "");
+    lose(70);
+    take(1);
+    set_backlog(0, false);
+    expect_said(look(false),
+                "stream wfs: the disk is back, recording goes on; 70 frames lost to it");
+    for (int i = 0; i < 9; i++)
+        ck_assert_str_eq(look(false), "");
+    end();
+}
+END_TEST
+
+/* The stall is shorter than what is said, and the source pauses right behind it. */
+START_TEST(a_pause_behind_a_stall_is_as_long_as_the_pause)
+{
+    begin(false);
+    next_cnt0 = 0;
+    take(5);
+    ck_assert_str_eq(look(false), "");
+    set_backlog(3, true);
+    for (int i = 0; i < 9; i++)
+        ck_assert_str_eq(look(false), "");
+    set_backlog(0, true); /* its source began anew: nothing is waited for any more */
+    for (int i = 0; i < 10; i++)
+        ck_assert_str_eq(look(false), "");
+    expect_said(look(false), "no new frame for 5.00 s");
+    set_backlog(1, true);
+    expect_said(look(false), "frames again after");
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tell");
@@ -240,6 +310,9 @@ int main(void)
     tcase_add_loop_test(tcase, that_the_disk_is_back_is_said_once_with_what_it_has_cost, 0, 2);
     tcase_add_test(tcase, what_was_taken_for_the_disks_and_was_not_does_not_wrap);
     tcase_add_test(tcase, a_disk_that_is_back_when_the_recording_ends_is_not_gone_on_with);
+    tcase_add_loop_test(tcase, a_source_that_pauses_is_said_and_that_it_goes_on, 0, 2);
+    tcase_add_loop_test(tcase, a_disk_that_takes_nothing_is_no_silence_of_the_source, 0, 2);
+    tcase_add_test(tcase, a_pause_behind_a_stall_is_as_long_as_the_pause);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -41,6 +41,8 @@ static json_t *begin_roll(struct session *session, struct asked *asked, bool *re
     for (unsigned i = 0; i < session->count; i++)
         asked->is_over[i] = atomic_load(&session->streams[i]->is_over);
     asking_roll(session);
+    if (!session->own.quiet)
+        log_info("ctl roll: the next files begin");
     return NULL;
 }
 
@@ -125,6 +127,9 @@ static json_t *begin_mark(struct session *session, struct asked *asked, bool *re
     if (asked->mark_number == 0)
         return say(ret_ok, "there is no room for another mark in this session");
     disk_ask_for_ledger(&session->disk);
+    if (!session->own.quiet)
+        log_info("ctl mark: number %llu, %s", (unsigned long long)asked->mark_number,
+                 asked->order.text);
     return NULL;
 }
 
@@ -158,27 +163,6 @@ static json_t *look_at_mark(struct session *session, const struct asked *asked, 
 
 /* ---- reload ---- */
 
-static json_t *begin_reload(struct session *session, struct asked *asked)
-{
-    asked->changes = apply_config(session, asked->config);
-    return NULL;
-}
-
-static json_t *look_at_reload(struct session *session, const struct asked *asked, bool is_last,
-                              bool *ret_ok)
-{
-    bool is_taken = apply_is_taken(session);
-
-    if (!is_taken && !is_last)
-        return NULL;
-    if (!is_taken) {
-        *ret_ok = false;
-        json_object_set_new(asked->changes, "error",
-                            json_string("a stream has not taken it yet, and will"));
-    }
-    return json_incref(asked->changes);
-}
-
 static void say_list(const json_t *changes, const char *key, const char *before)
 {
     const json_t *list = json_object_get(changes, key);
@@ -201,15 +185,43 @@ static void say_changes(const json_t *changes)
     say_list(changes, "unchanged", "not changed:");
 }
 
+/* What has changed is told to all; a new reference. */
+static json_t *apply_and_say(struct session *session, const struct session_config *fresh)
+{
+    json_t *changes = apply_config(session, fresh);
+
+    say_changes(changes);
+    return changes;
+}
+
+static json_t *begin_reload(struct session *session, struct asked *asked)
+{
+    asked->changes = apply_and_say(session, asked->config);
+    return NULL;
+}
+
+static json_t *look_at_reload(struct session *session, const struct asked *asked, bool is_last,
+                              bool *ret_ok)
+{
+    bool is_taken = apply_is_taken(session);
+
+    if (!is_taken && !is_last)
+        return NULL;
+    if (!is_taken) {
+        *ret_ok = false;
+        json_object_set_new(asked->changes, "error",
+                            json_string("a stream has not taken it yet, and will"));
+    }
+    return json_incref(asked->changes);
+}
+
 void asking_apply_and_say(struct session *session, const struct session_config *fresh)
 {
     struct apply_lists lists;
     json_t *changes;
 
     if (session) {
-        changes = apply_config(session, fresh);
-        say_changes(changes);
-        json_decref(changes);
+        json_decref(apply_and_say(session, fresh));
         return;
     }
     lists = apply_compare(&fresh->settings, &fresh->settings, false);

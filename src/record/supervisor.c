@@ -113,6 +113,8 @@ static void hear_start(struct supervisor *sv, const struct order *order)
     }
     sv->is_wanted = sv->start_waits = sv->was_asked = true;
     sv->start = *order;
+    if (!sv->config->quiet)
+        log_info("ctl start: a session begins");
 }
 
 static void hear_stop(struct supervisor *sv, const struct order *order)
@@ -122,6 +124,8 @@ static void hear_stop(struct supervisor *sv, const struct order *order)
         return;
     }
     sv->was_asked = true;
+    if (!sv->config->quiet)
+        log_info("ctl stop: the session ends");
     if (!session_is_stopping(sv->session))
         session_stop(sv->session, "STOP");
     begin_asked(sv, order);
@@ -163,6 +167,7 @@ static void hear_reload(struct supervisor *sv, const struct order *order)
         refuse(sv, order, text.s);
         return;
     }
+    asking_apply_and_say(NULL, fresh);
     lists = apply_compare(&fresh->settings, &fresh->settings, false);
     answer(sv, order, true,
            json_pack("{s:o, s:o, s:s}", "changed", lists.changed, "unchanged", lists.unchanged,

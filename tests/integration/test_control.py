@@ -207,6 +207,24 @@ def everything_is_done_under_load_without_a_lost_frame():
         process.kill()
 
 
+def what_was_asked_is_a_line_on_its_log_unless_it_is_quiet():
+    path, process = source("logged")
+    for quiet in ((), ("--quiet",)):
+        recorder = Recorder("--idle", *quiet, path)
+        recorder.ctl("roll", status=1)  # refused: nothing was done
+        recorder.ctl("start")
+        recorder.has_frames(path, 10)
+        recorder.ctl("mark", "na\u00efve loop")
+        recorder.ctl("roll")
+        recorder.ctl("stop")
+        lines = [line for line in recorder.end()[1].splitlines() if " ctl " in line]
+        told = [line[8:] for line in lines if line.startswith("daorec: ctl ")]
+        assert told == ([] if quiet else [
+            "ctl start: a session begins", "ctl mark: number 1, na\u00efve loop",
+            "ctl roll: the next files begin", "ctl stop: the session ends"]), lines
+    process.kill()
+
+
 def without_frames_nothing_is_rolled_and_it_says_so():
     path, process = source("quiet")
     recorder = Recorder(path)
@@ -471,7 +489,11 @@ def a_configuration_is_read_again_without_a_lost_frame():
     process.kill()
     write(file_rollover=80, **later)
     assert recorder.ctl("reload")["unchanged"] == answer["unchanged"][2:]  # no session: no start
-    assert "file_rollover.frames: 60 -> 80" in recorder.end()[1]
+    errors = recorder.end()[1]
+    assert "daorec: changed file_rollover.frames: 60 -> 80\n" in errors, errors  # by SIGHUP
+    assert errors.count("daorec: changed file_rollover.frames: 100000 -> 60\n") == 1, errors
+    assert "not changed: buffer_limit: 0 -> 32MiB (stop and start)" in errors, errors
+    assert "was read again: the next session begins with it" in errors, errors
 
 
 def a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again():
@@ -696,6 +718,7 @@ if __name__ == "__main__":
     h.main([
         f.together(twenty_sessions_leave_nothing_behind,  # which mostly waits
                    everything_is_done_under_load_without_a_lost_frame,
+                   what_was_asked_is_a_line_on_its_log_unless_it_is_quiet,
                    without_frames_nothing_is_rolled_and_it_says_so,
                    many_marks_are_counted_in_the_header_and_whole_in_the_ledger,
                    a_mark_of_any_text_is_whole_or_refused, marks_outlive_a_crash_in_the_ledger,

@@ -1,14 +1,23 @@
-/* textfile.c - see textfile.h. */
+/*
+ * textfile.c - see textfile.h.
+ *
+ * The file at the path is always locked (flock) by who has written it: the lock is taken before it
+ * gets its name, and let go after the next one has it. So no file of its own is needed for it, and
+ * one that dies leaves nothing that holds up the next. Of two that start at once one has the folder
+ * for a moment; a folder that may not be read, or where nothing can be locked, is gone on with.
+ */
 #include "serve/textfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,11 +26,13 @@
 #include "lib/clock.h"
 #include "serve/metrics.h"
 
-#define EVERY_NS 10000000000ll
+#define EVERY_NS   10000000000ll
+#define LOCK_TRIES 400 /* of 5 ms: who starts has the folder for a moment */
 
 struct textfile {
     char *path, *temporary; /* beside it: node_exporter reads *.prom only */
     struct state_source source;
+    int held_fd; /* the file that has the name, locked; -1: none yet */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -44,26 +55,73 @@ static int write_all(int fd, const char *text, size_t bytes)
 }
 
 /* Readable by all, whatever the umask is: node_exporter is somebody else. */
-static int replace(const struct textfile *textfile, const char *text, size_t bytes)
+static int replace(struct textfile *textfile, const char *text, size_t bytes)
 {
     int fd = open(textfile->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     int r;
 
     if (fd < 0)
         return -errno;
+    flock(fd, LOCK_EX | LOCK_NB); /* nobody else knows it yet */
     r = write_all(fd, text, bytes);
     if (r == 0 && fchmod(fd, 0644) != 0)
         r = -errno;
-    if (close(fd) != 0 && r == 0)
-        r = -errno;
     if (r == 0 && rename(textfile->temporary, textfile->path) != 0)
         r = -errno;
-    if (r < 0)
+    if (r < 0) {
         unlink(textfile->temporary);
-    return r;
+        close(fd);
+        return r;
+    }
+    if (textfile->held_fd >= 0)
+        close(textfile->held_fd);
+    textfile->held_fd = fd;
+    return 0;
 }
 
-static int write_it(const struct textfile *textfile)
+/* Does the path lead to this file? */
+static bool is_at(const char *path, int fd)
+{
+    struct stat there, st;
+
+    return fd >= 0 && lstat(path, &there) == 0 && fstat(fd, &st) == 0 &&
+           there.st_dev == st.st_dev && there.st_ino == st.st_ino;
+}
+
+/* Does another recorder write it? One that was locked and has lost its name meanwhile tells
+ * nothing: then the next one is asked. */
+static bool is_in_use(const char *path)
+{
+    bool is_locked = false, is_there = false;
+
+    for (int i = 0; i < LOCK_TRIES && !is_there; i++) {
+        int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+        if (fd < 0)
+            return false;
+        is_locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+        is_there = is_at(path, fd);
+        close(fd);
+    }
+    return is_locked;
+}
+
+/* The path's folder, locked, so that of two that start at once one finds the other; -1: it cannot
+ * be. */
+static int hold_folder(const char *path)
+{
+    char *copy = strdup(path);
+    int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    free(copy);
+    for (int i = 0;
+         fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+         i++)
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    return fd;
+}
+
+static int write_it(struct textfile *textfile)
 {
     struct session_state state = {.count = 0};
     size_t bytes = 0;
@@ -73,6 +131,17 @@ static int write_it(const struct textfile *textfile)
     state_free(&state);
     r = text ? replace(textfile, text, bytes) : -ENOMEM;
     free(text);
+    return r;
+}
+
+/* For the first time. -EADDRINUSE: another recorder does. */
+static int begin_writing(struct textfile *textfile)
+{
+    int folder_fd = hold_folder(textfile->path);
+    int r = is_in_use(textfile->path) ? -EADDRINUSE : write_it(textfile);
+
+    if (folder_fd >= 0)
+        close(folder_fd);
     return r;
 }
 
@@ -123,6 +192,10 @@ static int start_thread(struct textfile *textfile)
 
 static void release(struct textfile *textfile)
 {
+    if (is_at(textfile->path, textfile->held_fd))
+        unlink(textfile->path);
+    if (textfile->held_fd >= 0)
+        close(textfile->held_fd);
     free(textfile->path);
     free(textfile->temporary);
     free(textfile);
@@ -137,12 +210,13 @@ int textfile_start(struct textfile **ret, const char *path, const struct state_s
     if (!textfile)
         goto fail;
     textfile->source = *source;
+    textfile->held_fd = -1;
     textfile->path = strdup(path);
     if (!textfile->path || asprintf(&textfile->temporary, "%s.%ld.tmp", path, (long)getpid()) < 0) {
         textfile->temporary = NULL;
         goto fail;
     }
-    r = write_it(textfile);
+    r = begin_writing(textfile);
     if (r == 0)
         r = start_thread(textfile);
     if (r < 0)
@@ -150,7 +224,11 @@ int textfile_start(struct textfile **ret, const char *path, const struct state_s
     *ret = textfile;
     return 0;
 fail:
-    snprintf(why->s, sizeof why->s, "%.300s: cannot be written: %s", path, strerror(-r));
+    if (r == -EADDRINUSE)
+        snprintf(why->s, sizeof why->s,
+                 "%.300s: another recorder writes it; give this one a file of its own", path);
+    else
+        snprintf(why->s, sizeof why->s, "%.300s: cannot be written: %s", path, strerror(-r));
     if (textfile)
         release(textfile);
     return r;
@@ -165,7 +243,6 @@ void textfile_stop(struct textfile *textfile)
     pthread_cond_signal(&textfile->wake);
     pthread_mutex_unlock(&textfile->lock);
     pthread_join(textfile->thread, NULL);
-    unlink(textfile->path);
     pthread_cond_destroy(&textfile->wake);
     pthread_mutex_destroy(&textfile->lock);
     release(textfile);

@@ -278,6 +278,29 @@ def a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end():
     assert os.listdir(folder) == [], os.listdir(folder)
 
 
+def of_two_recorders_the_second_is_refused_the_first_s_metrics_file():
+    path, folder = h.segment("both"), tempfile.mkdtemp(dir=h.output)
+    file = os.path.join(folder, "daorec.prom")
+    s.Source(path)
+    first = s.recording("--metrics-file", file, path)
+    begun = os.stat(file).st_ino
+
+    def is_refused():
+        refused("--metrics-file", file, path, status=1,
+                says=["--metrics-file", file, "another recorder writes it", "of its own"])
+    is_refused()
+    h.wait_for(lambda: os.stat(file).st_ino != begun, what="the file to be written anew")
+    is_refused()
+    assert os.listdir(folder) == ["daorec.prom"], os.listdir(folder)
+    first.kill()
+    first.communicate(timeout=60)
+    assert os.listdir(folder) == ["daorec.prom"]  # who was killed leaves it, and holds up nobody
+    second = s.recording("--metrics-file", file, path)
+    second.terminate()
+    h.finish(second)
+    assert os.listdir(folder) == [], os.listdir(folder)
+
+
 def the_dashboard_asks_for_the_metrics_that_there_are():
     """All of them, and no others, in expressions that Prometheus understands."""
     path = h.segment("board")
@@ -347,6 +370,7 @@ if __name__ == "__main__":
         f.together(metrics_are_what_the_ledger_says, bytes_written_are_those_of_the_files,
                    while_a_segment_is_waited_for_that_is_told,
                    a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end,
+                   of_two_recorders_the_second_is_refused_the_first_s_metrics_file,
                    the_dashboard_asks_for_the_metrics_that_there_are,
                    a_browser_shows_what_is_recorded),
         only_what_is_there_is_answered_and_nothing_can_be_changed,

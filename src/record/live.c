@@ -49,22 +49,41 @@ void live_format(struct live *live, char *line, size_t line_bytes,
     live->time_ns = state->now_mono_ns;
 }
 
+/* From `*at` on: gaps of one cause that adjoin are one to who reads it. *at is then behind them. */
+static struct ledger_gap join_gaps(const struct ledger_stream *stream, uint64_t gap_count,
+                                   uint64_t *at)
+{
+    struct ledger_gap joined = stream->gaps[(*at)++];
+
+    for (; *at < gap_count; (*at)++) {
+        const struct ledger_gap *next = &stream->gaps[*at];
+
+        if (next->cause != joined.cause ||
+            next->first_cnt0 != joined.first_cnt0 + (int64_t)joined.count)
+            break;
+        joined.count += next->count;
+    }
+    return joined;
+}
+
 static void print_gaps(FILE *out, const struct ledger_stream *stream)
 {
-    uint64_t shown = stream->counts.gap_count < 5 ? stream->counts.gap_count : 5;
+    uint64_t all = stream->counts.gap_count, at = 0, more;
+    uint64_t kept = all < LEDGER_GAPS_MAX ? all : LEDGER_GAPS_MAX;
 
-    for (uint64_t i = 0; i < shown; i++) {
-        const struct ledger_gap *gap = &stream->gaps[i];
+    for (int shown = 0; shown < 5 && at < kept; shown++) {
+        struct ledger_gap gap = join_gaps(stream, kept, &at);
         char utc[40];
 
         fprintf(out, "    gap: %llu from count %lld, %s, noticed %s\n",
-                (unsigned long long)gap->count, (long long)gap->first_cnt0,
-                ledger_cause_names[gap->cause], units_format_utc(utc, sizeof utc, gap->time_ns, 3));
+                (unsigned long long)gap.count, (long long)gap.first_cnt0,
+                ledger_cause_names[gap.cause], units_format_utc(utc, sizeof utc, gap.time_ns, 3));
     }
-    if (stream->counts.gap_count > shown)
-        fprintf(out, "    ... and %llu more gap%s, see session.json\n",
-                (unsigned long long)(stream->counts.gap_count - shown),
-                units_plural(stream->counts.gap_count - shown));
+    for (more = all - kept; at < kept; more++)
+        join_gaps(stream, kept, &at);
+    if (more > 0)
+        fprintf(out, "    ... and %llu more gap%s, see session.json\n", (unsigned long long)more,
+                units_plural(more));
 }
 
 void live_print_summary(FILE *out, const struct ledger *ledger, int64_t took_ns)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "record/live.h"
 #include "record/tell.h"
 
 #define SECOND 1000000000ll
@@ -296,6 +297,32 @@ START_TEST(a_pause_behind_a_stall_is_as_long_as_the_pause)
 }
 END_TEST
 
+/* ---- the summary ---- */
+
+START_TEST(adjoining_gaps_of_one_cause_are_one_in_the_summary)
+{
+    struct ledger_gap gaps[] = {{494, 2, 1, LEDGER_DISK},
+                                {496, 1, 1, LEDGER_DISK},
+                                {497, 3, 1, LEDGER_DISK},
+                                {500, 1, 1, LEDGER_LAPPED},
+                                {502, 1, 1, LEDGER_LAPPED}};
+    struct ledger_stream entry = {.name = "wfs", .gaps = gaps, .counts = {.gap_count = 5}};
+    struct ledger ledger = {.root = "r", .session = "s", .streams = &entry, .stream_count = 1};
+    char *text;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+
+    live_print_summary(out, &ledger, SECOND);
+    fclose(out);
+    expect_said(text, "gap: 6 from count 494, disk");
+    expect_said(text, "gap: 1 from count 500, lapped");
+    expect_said(text, "gap: 1 from count 502, lapped");
+    ck_assert_ptr_null(strstr(text, "from count 496"));
+    ck_assert_ptr_null(strstr(text, "more gap"));
+    free(text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tell");
@@ -313,6 +340,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_source_that_pauses_is_said_and_that_it_goes_on, 0, 2);
     tcase_add_loop_test(tcase, a_disk_that_takes_nothing_is_no_silence_of_the_source, 0, 2);
     tcase_add_test(tcase, a_pause_behind_a_stall_is_as_long_as_the_pause);
+    tcase_add_test(tcase, adjoining_gaps_of_one_cause_are_one_in_the_summary);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -35,7 +35,7 @@ static const char *name_of_file(const char *path)
 int config_load(struct config *ret, const char *path, bool needs_sources,
                 struct config_mistakes *mistakes)
 {
-    struct config_reading reading = {ret, name_of_file(path), mistakes, false};
+    struct config_reading reading = {ret, name_of_file(path), mistakes, false, 0};
     size_t bytes = 0;
     const char *text;
 
@@ -107,7 +107,7 @@ int config_set_option(struct config *config, const char *option, const char *tex
                       struct config_mistakes *mistakes)
 {
     const struct config_key *key = find_option(option);
-    struct config_reading reading = {config, "daorec record", mistakes, false};
+    struct config_reading reading = {config, "daorec record", mistakes, false, 0};
     char why[CONFIG_WHY_BYTES] = "", allowed[400], name[64];
     int r = config_parse(key, text, (char *)config + key->offset, config, why);
 

@@ -69,7 +69,8 @@ struct config_source {
     struct config_rollover rollover;
     struct config_overload overload;
     unsigned line;
-    uint64_t given; /* a bit a row of the table: it says that itself */
+    uint64_t device, inode; /* what the path led to when it was read; 0: nothing */
+    uint64_t given;         /* a bit a row of the table: it says that itself */
 };
 
 struct config {
@@ -117,7 +118,8 @@ struct config_mistakes {
         char *text;
     } * lines;
     size_t count;
-    size_t left_out; /* beyond CONFIG_MISTAKES_MAX */
+    size_t left_out;   /* beyond CONFIG_MISTAKES_MAX */
+    bool has_given_up; /* there were more, which were not counted */
 };
 
 #define CONFIG_MISTAKES_MAX 200u

@@ -9,6 +9,7 @@
 #include "config/parts.h"
 
 #define LINE_BYTES 1600
+#define TOLD_MAX   2000u /* and no more are looked for */
 
 /* Names and values may hold anything; a message is one line. */
 static void clean(char *text)
@@ -46,6 +47,11 @@ static int insert(struct config_mistakes *mistakes, unsigned number, const char 
     return 0;
 }
 
+bool config_is_hopeless(const struct config_reading *reading)
+{
+    return reading->told >= TOLD_MAX;
+}
+
 void config_mistake(struct config_reading *reading, unsigned line, const char *key, const char *fmt,
                     ...)
 {
@@ -54,6 +60,11 @@ void config_mistake(struct config_reading *reading, unsigned line, const char *k
     va_list args;
     int at;
 
+    if (config_is_hopeless(reading)) {
+        mistakes->has_given_up = true;
+        return;
+    }
+    reading->told++;
     if (line > 0)
         snprintf(where, sizeof where, ":%u", line);
     at = snprintf(text, sizeof text, "%.500s%s: %.100s%s", reading->file, where, key ? key : "",
@@ -85,7 +96,8 @@ void config_mistakes_print(const struct config_mistakes *mistakes)
     for (size_t i = 0; i < mistakes->count; i++)
         print_line(mistakes->lines[i].text);
     if (mistakes->left_out > 0)
-        log_error("%zu more mistakes are not told", mistakes->left_out);
+        log_error("%s%zu more mistakes are not told", mistakes->has_given_up ? "at least " : "",
+                  mistakes->left_out);
 }
 
 void config_mistakes_free(struct config_mistakes *mistakes)

@@ -14,6 +14,7 @@ struct config_reading {
     const char *file; /* as messages name it */
     struct config_mistakes *mistakes;
     bool no_memory;
+    unsigned told; /* mistakes, those that were dropped too */
 };
 
 /* "file:line: key: what"; line 0: the file as a whole; key NULL: none. The same again is dropped.
@@ -28,6 +29,13 @@ char *config_read_text(struct config_reading *reading, const char *path, size_t 
 /* $VAR and ${VAR} become what they are in the environment, $$ a dollar. 0; -EINVAL with what is
  * wrong; -ENOMEM. *ret is malloc'ed. */
 int config_expand(const char *text, char **ret, char *why, size_t why_bytes);
+
+/* So many that nobody reads more: what is still looked at is not worth the time. */
+bool config_is_hopeless(const struct config_reading *reading);
+
+/* Is it small and flat enough to be made a document of? False after a mistake. text: of bytes, NUL
+ * behind it. */
+bool config_check_bounds(struct config_reading *reading, const char *text, size_t bytes);
 
 /* YAML into config: every mistake is told. */
 void config_walk_text(struct config_reading *reading, const char *text, size_t bytes);

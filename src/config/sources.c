@@ -109,14 +109,23 @@ static void check_file(struct config_reading *reading, const struct config_sourc
 
 /* ---- two of them ---- */
 
+/* Once for each, since each is compared with all the others. */
+static void look_where_it_leads(struct config_source *source)
+{
+    struct stat st;
+
+    source->device = source->inode = 0;
+    if (stat(source->path, &st) != 0)
+        return;
+    source->device = st.st_dev;
+    source->inode = st.st_ino;
+}
+
 static bool is_same_file(const struct config_source *a, const struct config_source *b)
 {
-    struct stat x, y;
-
     if (strcmp(a->path, b->path) == 0)
         return true;
-    return stat(a->path, &x) == 0 && stat(b->path, &y) == 0 && x.st_dev == y.st_dev &&
-           x.st_ino == y.st_ino;
+    return a->inode != 0 && a->device == b->device && a->inode == b->inode;
 }
 
 /* "line 7", or "the command line". */
@@ -184,9 +193,10 @@ void config_settle_sources(struct config_reading *reading, bool needs_sources)
             continue;
         }
         settle_path(reading, source);
+        look_where_it_leads(source);
         if (source->is_file)
             check_file(reading, source);
-        for (size_t k = 0; k < i; k++)
+        for (size_t k = 0; k < i && !config_is_hopeless(reading); k++)
             if (*config->sources[k].uri)
                 check_pair(reading, &config->sources[k], source);
     }
@@ -203,6 +213,7 @@ static struct config_source pick(const struct config *config, const char *path)
 {
     struct config_source wanted = {.uri = path, .path = path, .name = "", .unit = ""};
 
+    look_where_it_leads(&wanted);
     for (size_t i = 0; i < config->source_count; i++) {
         const struct config_source *source = &config->sources[i];
 
@@ -229,7 +240,7 @@ static void settle(struct config_reading *reading)
 int config_set_segments(struct config *config, char *const *paths, size_t count,
                         struct config_mistakes *mistakes)
 {
-    struct config_reading reading = {config, "daorec record", mistakes, false};
+    struct config_reading reading = {config, "daorec record", mistakes, false, 0};
     const struct config_source *old = config->sources;
     size_t old_count = config->source_count, used = 0, files = 0;
     struct config_source *fresh;

@@ -106,22 +106,31 @@ static char *text_of(struct walk *walk, const yaml_node_t *node, const struct co
 /* "[0, 2, 4-7]" as "0,2,4-7", malloc'ed; NULL after a mistake. */
 static char *join_list(struct walk *walk, const yaml_node_t *node, const struct config_key *key)
 {
-    char *joined = strdup("");
+    char *joined = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&joined, &bytes);
+    bool is_right = f != NULL;
 
     for (yaml_node_item_t *item = node->data.sequence.items.start;
-         item < node->data.sequence.items.top && joined; item++) {
+         item < node->data.sequence.items.top && is_right; item++) {
         const yaml_node_t *one = yaml_document_get_node(&walk->document, *item);
-        char *text = one->type == YAML_SCALAR_NODE ? text_of(walk, one, key) : NULL, *longer;
+        char *text = one->type == YAML_SCALAR_NODE ? text_of(walk, one, key) : NULL;
 
         if (one->type != YAML_SCALAR_NODE)
             refuse(walk, one, key, kind_of(one));
-        if (!text || asprintf(&longer, "%s%s%s", joined, *joined ? "," : "", text) < 0)
-            longer = NULL;
+        if (text)
+            fprintf(f, "%s%s", item > node->data.sequence.items.start ? "," : "", text);
+        is_right = text != NULL;
         free(text);
-        free(joined);
-        joined = longer;
     }
-    return joined;
+    if (!f || fclose(f) != 0) {
+        walk->reading->no_memory = true;
+        is_right = false;
+    }
+    if (is_right)
+        return joined;
+    free(joined);
+    return NULL;
 }
 
 static void take_text(struct walk *walk, const yaml_node_t *node, const struct config_key *key,
@@ -323,7 +332,7 @@ static void walk_pair(struct walk *walk, const yaml_node_t *name, const yaml_nod
 static void walk_mapping(struct walk *walk, const yaml_node_t *node, const struct target *target)
 {
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-         pair < node->data.mapping.pairs.top; pair++)
+         pair < node->data.mapping.pairs.top && !config_is_hopeless(walk->reading); pair++)
         walk_pair(walk, yaml_document_get_node(&walk->document, pair->key),
                   yaml_document_get_node(&walk->document, pair->value), target);
 }
@@ -336,7 +345,8 @@ static void check_tags(struct walk *walk)
     static const char *const known[] = {YAML_STR_TAG, YAML_MAP_TAG,   YAML_SEQ_TAG,
                                         YAML_INT_TAG, YAML_FLOAT_TAG, YAML_BOOL_TAG};
 
-    for (yaml_node_t *node = walk->document.nodes.start; node < walk->document.nodes.top; node++) {
+    for (yaml_node_t *node = walk->document.nodes.start;
+         node < walk->document.nodes.top && !config_is_hopeless(walk->reading); node++) {
         bool is_known = !node->tag;
 
         for (size_t i = 0; i < sizeof known / sizeof known[0] && !is_known; i++)
@@ -416,6 +426,8 @@ void config_walk_text(struct config_reading *reading, const char *text, size_t b
     struct walk walk = {.reading = reading};
     yaml_parser_t parser;
 
+    if (!config_check_bounds(reading, text, bytes))
+        return;
     if (!yaml_parser_initialize(&parser)) {
         reading->no_memory = true;
         return;

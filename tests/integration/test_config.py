@@ -31,6 +31,9 @@ CPUS = "CPUs such as 2, 0-3,8 or [0, 2]"
 POLICY = "drop-newest, decimate N (2 to 1000000) or stop"
 SOURCES = "a list of sources, each with a uri"
 SOCKET = "true (where daorec ctl looks for it), false, or a path"
+DEEP = "is nested too deeply; allowed: up to 64 lists and mappings in each other"
+MUCH = ("is more than a configuration may hold, with each alias (*) as what it stands for; the most "
+        "are 100000 keys and values, and 2 MiB")
 MAP = "keys of its own below it"
 NO_SEGMENT = ("sources: there is no segment to record; allowed: a list of sources, each with a uri "
               "such as smem:///tmp/wfs.im.shm")
@@ -198,8 +201,15 @@ VALUES = (
     ("keep: 'free", "@2 is no YAML: found unexpected end of stream, "
      "while scanning a quoted scalar"),
     ("keep: *nothing", "is no YAML: found undefined alias"),
-    ("keep: " + "[" * 30000, "@2 is no YAML: did not find expected node content, "
+    ("keep: " + "[" * 63, "@2 is no YAML: did not find expected node content, "
      "while parsing a flow node"),
+    ("keep: " + "[" * 30000, DEEP),
+    ("keep: " + "{a: " * 64, DEEP),
+    ("keep:\n  " + "- " * 64 + "a", "@2 " + DEEP),
+    ("keep:\n  " + "? " * 64 + "a", "@2 " + DEEP),
+    ("\n".join(" " * i + "a:" for i in range(65)), "@65 " + DEEP),
+    ("# " + "[" * 200 + "\nkeep: '" + "[{" * 200, "@3 is no YAML: found unexpected end of stream, "
+     "while scanning a quoted scalar"),
     ("keep: {free: " + "{free: " * 30 + "1%" + "}" * 31, "keep.free: is a mapping; allowed: a size such as "
      "10GiB, or a part such as 2%, 0% to 100%"),
     ("--- \nsamples: 1", "a second document begins; a configuration is one"),
@@ -310,7 +320,8 @@ def every_mistake_in_a_value_has_its_message():
     for text, message in VALUES:
         line = 2
         if message.startswith("@"):
-            line, message = int(message[1]) + 1, message[3:]
+            line, message = message[1:].split(" ", 1)
+            line = int(line) + 1
         write(GOOD + text + "\n")
         lines = said(run("check", FILE, env=environment))
         if message.startswith("is no YAML"):  # its line is libyaml's to tell
@@ -333,6 +344,61 @@ def all_mistakes_are_told_and_nothing_starts():
         lines = said(run(*command))
         assert [line.split(":")[1] for line in lines] == ["1", "3", "5", "6"], lines
     assert not os.path.exists(os.path.join(h.output, "never"))
+
+
+def fill(head, part, tail=""):
+    """As large as a configuration may be. part: a text, or a function of its number."""
+    parts, left, i = [head], (1 << 20) - len(head) - len(tail), 0
+    while True:
+        one = part(i) if callable(part) else part
+        if len(one) > left:
+            return "".join(parts) + tail
+        parts.append(one)
+        left -= len(one)
+        i += 1
+
+
+# Each takes libyaml, or who looks at every pair of its parts, from seconds to hours.
+LARGE = (
+    (fill("sources: ", "["), "{F}:1: " + DEEP),
+    (fill("sources: ", "{a: "), "{F}:1: " + DEEP),
+    (fill("a: ", "[? "), "{F}:1: " + DEEP),
+    (fill("sources:\n ", "- "), "{F}:2: " + DEEP),
+    (fill("a:\n", lambda i: f"- &a{i} x\n"),
+     "{F}:102: is one anchor (&) too many; allowed: up to 100"),
+    (fill("a: [", lambda i: f"&a{i} [],", "]"),
+     "{F}:1: is one anchor (&) too many; allowed: up to 100"),
+    (fill("", lambda i: f"%TAG !a{i}! x\n", "---\na: b\n"),
+     "{F}:17: is one %TAG too many; allowed: up to 16, and they mean nothing here"),
+    (fill(GOOD + "daq_affinity: [", "0,", "]"), "{F}:2: " + MUCH),
+    (GOOD + "daq_affinity: [" + "0," * 99000 + "1023]", None),
+    (fill("{", "a,", "}"), "{F}:1: " + MUCH),
+    (fill("a: &a {" + "k: 1, " * 10000 + "}\nsources: [", "*a,", "]"), "{F}:2: " + MUCH),
+    ("a: &a [" + "x" * 300000 + "]\nb: [*a, *a, *a, *a, *a]\nc: [*a]\n", "{F}:3: " + MUCH),
+    ("a: &a [x, x]\n" + "".join(f"{x}: &{x} [" + f"*{y}," * 9 + "]\n"
+                               for y, x in zip("abcdefgh", "bcdefghi")), "{F}:6: " + MUCH),
+    (fill("sources: [", lambda i: f"/t/{i}.im.shm,", "]"),
+     "{F}:1: sources: is one source too many; allowed: up to 1000"),
+    ("sources: [" + "".join(f"/t/{i}.im.shm, " for i in range(1000)) + "]", None),
+    ("k: 1\n" * 40000, "{F}:1: k: no such key; allowed: "),
+    ("".join(f"k{i}: 1\n" for i in range(40000)), "{F}:1: k0: no such key; allowed: "),
+    ("sources:\n" + "- {uri: /t/a, uri: /t/a}\n" * 10000,
+     "{F}:2: sources.uri: stands here twice; leave one"),
+)
+
+
+def what_would_take_long_to_read_is_refused():
+    for content, message in LARGE:
+        write(content)
+        try:
+            ran = run("check", FILE)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"it hangs: {content[:99]}") from error
+        if message is None:
+            assert ran.returncode == 0, (content[:99], ran.stderr[:999])
+        else:
+            lines = said(ran)
+            assert lines[0].startswith(message), (content[:99], lines[0], message)
 
 
 def what_cannot_be_read_is_said():
@@ -817,6 +883,7 @@ if __name__ == "__main__":
         every_mistake_in_a_value_has_its_message,
         every_mistake_in_a_file_has_its_message,
         all_mistakes_are_told_and_nothing_starts,
+        what_would_take_long_to_read_is_refused,
         what_cannot_be_read_is_said,
         several_files_and_standard_input_are_checked,
         a_good_file_says_what_is_there_and_what_is_not,

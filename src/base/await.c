@@ -8,8 +8,7 @@
 #include "base/log.h"
 #include "lib/clock.h"
 
-#define OPEN_POLL_MS  20
-#define BEING_MADE_NS 1000000000ll /* longer than that no creator leaves a file unfinished */
+#define OPEN_POLL_MS 20
 
 void await_block_signals(bool with_user, sigset_t *ret)
 {
@@ -56,7 +55,7 @@ static int open_segment(const struct await *await, const struct await_segment *i
         /* A foreign creator's file has the wrong size for a moment. */
         odd_since_ns = !is_odd ? 0 : odd_since_ns ? odd_since_ns : now_ns;
         if ((r != -ENOENT && r != -ENODATA && !is_odd) || now_ns >= deadline_ns ||
-            (is_odd && now_ns - odd_since_ns > BEING_MADE_NS)) {
+            (is_odd && now_ns - odd_since_ns > AWAIT_BEING_MADE_NS)) {
             log_error("%s%s", await->who, text.s);
             return r;
         }

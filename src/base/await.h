@@ -14,6 +14,9 @@
 
 #include "lib/segment.h"
 
+/* Longer than that no creator leaves a file unfinished. */
+#define AWAIT_BEING_MADE_NS 1000000000ll
+
 /* The first half of await_signals(), for who has something to undo: what comes from here on is kept
  * for it. ret: the set, or NULL. */
 void await_block_signals(bool with_user, sigset_t *ret);

@@ -85,19 +85,24 @@ static int check_names(struct record_stream *const *streams, unsigned count)
     return 0;
 }
 
-/* Open those that are there. How many are open; negative errno, after a line, where one is there
- * and is no segment. */
-static int open_present(struct record_stream *const *streams, unsigned count)
+/* Open those that are there and are segments; *ret_odd: how many are something else, and *text what
+ * one of them is. How many are open; negative errno, after a line, where one may not be opened. */
+static int open_present(struct record_stream *const *streams, unsigned count, unsigned *ret_odd,
+                        struct dao_text *ret_text)
 {
     int open = 0;
 
+    *ret_odd = 0;
     for (unsigned i = 0; i < count; i++) {
         struct record_stream *s = streams[i];
         struct dao_text text;
         int r =
             s->segment.fd >= 0 ? 0 : dao_segment_open(&s->segment, s->path, DAO_ACCESS_READ, &text);
 
-        if (r < 0 && r != -ENOENT && r != -ENODATA) {
+        if (r == -EMEDIUMTYPE) {
+            *ret_text = text;
+            *ret_odd += 1;
+        } else if (r < 0 && r != -ENOENT && r != -ENODATA) {
             log_error("%s", text.s);
             return r;
         }
@@ -106,17 +111,29 @@ static int open_present(struct record_stream *const *streams, unsigned count)
     return open;
 }
 
-/* Until one is there: then recording begins, and the others are picked up when they appear. */
+/* Until one is there: then recording begins, and the others are picked up when they appear. Where
+ * all are there and none is a segment, they are given the time that their creators may take. */
 static int await_any(struct record_stream *const *streams, unsigned count,
                      const struct await *await)
 {
     int64_t deadline_ns =
         await->wait_ns == INT64_MAX ? INT64_MAX : dao_clock_mono_ns() + await->wait_ns;
+    int64_t odd_since_ns = 0;
     bool said = await->quiet;
+    struct dao_text text;
+    unsigned odd;
     int r;
 
-    while ((r = open_present(streams, count)) == 0) {
-        if (dao_clock_mono_ns() >= deadline_ns) {
+    while ((r = open_present(streams, count, &odd, &text)) == 0) {
+        int64_t now_ns = dao_clock_mono_ns();
+
+        odd_since_ns = odd < count ? 0 : odd_since_ns ? odd_since_ns : now_ns;
+        if (odd > 0 && (now_ns >= deadline_ns ||
+                        (odd == count && now_ns - odd_since_ns > AWAIT_BEING_MADE_NS))) {
+            log_error("none of %u segments is there: %s", count, text.s);
+            return -EMEDIUMTYPE;
+        }
+        if (now_ns >= deadline_ns) {
             log_error("none of %u segments is there, such as %s; start their sources, or wait "
                       "with --wait",
                       count, streams[0]->path);
@@ -132,16 +149,24 @@ static int await_any(struct record_stream *const *streams, unsigned count,
     return r;
 }
 
-/* Those that are not open are left to their drains. */
+/* Those that are not open are left to their drains, unless they have just come to be there. */
 static void leave_to_appear(struct record_stream *const *streams, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        if (streams[i]->segment.fd >= 0)
+        struct record_stream *s = streams[i];
+        struct dao_text text;
+        int r =
+            s->segment.fd >= 0 ? 0 : dao_segment_open(&s->segment, s->path, DAO_ACCESS_READ, &text);
+
+        if (r == 0)
             continue;
-        log_warning("%s is not there: it is recorded from when it appears", streams[i]->path);
-        atomic_store(&streams[i]->condition, STREAM_AWAITED);
-        streams[i]->is_retired = true; /* there is nothing of another shape */
-        streams[i]->reader.lap_policy = DAO_LAP_OLDEST;
+        if (r == -ENOENT || r == -ENODATA)
+            log_warning("%s is not there: it is recorded from when it appears", s->path);
+        else
+            log_warning("%s; it is recorded from when it becomes a segment", text.s);
+        atomic_store(&s->condition, STREAM_AWAITED);
+        s->is_retired = true; /* there is nothing of another shape */
+        s->reader.lap_policy = DAO_LAP_OLDEST;
     }
 }
 

@@ -140,6 +140,51 @@ def with_none_of_several_there_is_nothing_to_record():
                            h.segment("none3")], capture_output=True, check=False).returncode == 1
 
 
+def what_is_no_segment_yet_is_recorded_from_when_it_is_one():
+    there, grown, replaced, foreign = (h.segment(n) for n in ("right", "grown", "new", "foreign"))
+    source = begin(there)
+    for path in (grown, replaced, foreign):
+        with open(path, "wb") as file:
+            file.write(b"x" * 100)
+    inode = os.stat(grown).st_ino
+    made = h.segment("made")
+    h.sim(made, "--size", "24x16", "--type", "uint16", "--rate", 0, "--depth", 1024,
+          "--pattern", "ramp", "-n", 100).wait(timeout=60)
+    for arguments in ((), ("--wait",)):
+        run = Run("--backlog", *arguments, foreign, there)
+        run.has_frames(there)
+        _, errors = run.end()
+        assert f"{foreign}: not a DAO segment: too short" in errors, errors
+        assert "it is recorded from when it becomes a segment" in errors, errors
+    run = Run("--backlog", "--wait", grown, there, replaced, foreign)
+    run.has_frames(there)
+    with open(made, "rb") as file:
+        content = file.read()
+    with open(grown, "r+b") as file:
+        file.write(content)
+    assert os.stat(grown).st_ino == inode
+    os.rename(made, replaced)
+    for path in (grown, replaced):
+        run.has_frames(path)
+    summary, errors = run.end()
+    for path in (grown, replaced):
+        assert list(rows_of(summary, path)[0]) == list(range(1, 101)), errors
+    assert f"{foreign} never appeared" in errors, errors
+    source.kill()
+
+
+def with_no_segment_among_several_files_nothing_is_recorded():
+    paths = [h.segment("odd1"), h.segment("odd2")]
+    for path in paths:
+        with open(path, "wb") as file:
+            file.write(b"x" * 100)
+    for arguments in ((), ("--wait",), ("--all",), ("--all", "--wait")):
+        run = Run(*arguments, *paths)
+        _, errors = run.process.communicate(timeout=60)
+        assert run.process.returncode == 1 and os.listdir(run.root) == [], errors
+        assert "not a DAO segment: too short" in errors.splitlines()[-1], errors
+
+
 def files_end_together_at_the_same_second():
     paths = {h.segment("quick"): 1000, h.segment("slow"): 60, h.segment("slower"): 3}
     sources = [begin(path, rate) for path, rate in paths.items()]
@@ -184,6 +229,8 @@ if __name__ == "__main__":
                    what_appears_late_may_go_and_come_back_in_another_shape,
                    all_or_nothing_is_what_all_says,
                    with_none_of_several_there_is_nothing_to_record,
+                   what_is_no_segment_yet_is_recorded_from_when_it_is_one,
+                   with_no_segment_among_several_files_nothing_is_recorded,
                    files_end_together_at_the_same_second,
                    the_first_file_ends_with_the_others_too),
     ])

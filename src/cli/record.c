@@ -201,7 +201,8 @@ static int make_config(struct record_options *options, int argc, char **argv, in
 
 /* ---- what is recorded ---- */
 
-/* One configuration, as it was given or read again; all of them stay until the end. */
+/* One configuration, as it was given or read again; all of them that say something else than the
+ * one before stay until the end, since a session may have values of each. */
 struct planned {
     struct record_options options;
     struct record_plan plan;
@@ -281,6 +282,11 @@ static const struct session_config *reload(void *ctx, struct dao_text *text)
         snprintf(text->s, sizeof text->s, "nothing is changed: %.340s",
                  r == -ENOMEM ? strerror(ENOMEM) : why);
         return NULL;
+    }
+    if (config_list_is_same(&planned->plan.session.settings,
+                            &recording->planned->plan.session.settings)) {
+        free_planned(planned);
+        return &recording->planned->plan.session;
     }
     config_list_began(&planned->plan.session.settings,
                       &first_planned(recording)->plan.session.settings);

@@ -163,6 +163,10 @@ int config_set_segments(struct config *config, char *const *paths, size_t count,
  * -ENOMEM. */
 int config_list(struct config *config, struct setting_list *ret);
 
+/* Do two of them say the same, in the same order? Values too long to be listed whole are taken to
+ * differ. */
+bool config_list_is_same(const struct setting_list *a, const struct setting_list *b);
+
 /* What the program began with, for those of a list that only then are taken. */
 void config_list_began(struct setting_list *fresh, const struct setting_list *began);
 

@@ -73,6 +73,25 @@ int config_list(struct config *config, struct setting_list *ret)
     return lister.no_memory ? -ENOMEM : 0;
 }
 
+static bool is_same(const struct setting *a, const struct setting *b)
+{
+    if (strcmp(a->key, b->key) != 0 || a->when != b->when || a->is_inherited != b->is_inherited)
+        return false;
+    if (!a->value || !b->value)
+        return a->value == b->value;
+    return strlen(a->value) + 1 < VALUE_BYTES && strcmp(a->value, b->value) == 0;
+}
+
+bool config_list_is_same(const struct setting_list *a, const struct setting_list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!is_same(&a->items[i], &b->items[i]))
+            return false;
+    return true;
+}
+
 void config_list_began(struct setting_list *fresh, const struct setting_list *began)
 {
     /* The keys of the whole stand first, and always in the same order. */

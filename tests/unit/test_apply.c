@@ -65,6 +65,47 @@ START_TEST(nothing_has_changed_where_nothing_has)
 }
 END_TEST
 
+static bool is_same(void)
+{
+    struct setting_list lists[2];
+    bool ret;
+
+    ck_assert_int_eq(config_list(&now, &lists[0]), 0);
+    ck_assert_int_eq(config_list(&fresh, &lists[1]), 0);
+    ret = config_list_is_same(&lists[0], &lists[1]);
+    config_free(&now);
+    config_free(&fresh);
+    return ret;
+}
+
+START_TEST(lists_are_the_same_where_all_of_them_is)
+{
+    static char long_one[2][9000];
+
+    begin();
+    ck_assert(is_same());
+    begin();
+    fresh.latency_ns++;
+    ck_assert(!is_same());
+    begin();
+    sources[1][1].given = ~0ull; /* it says itself what it had from the whole */
+    ck_assert(!is_same());
+    begin();
+    fresh.source_count = 2;
+    ck_assert(!is_same());
+    begin();
+    sources[1][2].uri = "file:///etc/day.txt";
+    ck_assert(!is_same());
+    begin();
+    memset(long_one, 'x', sizeof long_one);
+    long_one[0][8999] = long_one[1][8999] = '\0';
+    long_one[1][8998] = 'y';
+    now.hook_loss = long_one[0];
+    fresh.hook_loss = long_one[1];
+    ck_assert(!is_same());
+}
+END_TEST
+
 START_TEST(limits_of_rolling_of_room_and_latency_change)
 {
     begin();
@@ -229,6 +270,7 @@ int main(void)
     int failed;
 
     tcase_add_test(tc, nothing_has_changed_where_nothing_has);
+    tcase_add_test(tc, lists_are_the_same_where_all_of_them_is);
     tcase_add_test(tc, limits_of_rolling_of_room_and_latency_change);
     tcase_add_test(tc, what_one_source_says_itself_is_told_of_it);
     tcase_add_test(tc, what_is_kept_changes_where_files_are_removed_already);

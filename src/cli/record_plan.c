@@ -56,25 +56,24 @@ int record_plan_check_cpus(const struct config *config, char *why)
     return r == 0 ? check_cpus(config, "cpu-writer", &config->sink_cpus, why) : r;
 }
 
-/* A limit in bytes wants files that are small against it. */
-static int fit_files(const struct config *config, const struct session_config *session,
-                     struct stream_config *stream, char *why)
+/* A limit in bytes wants files that are small against it; those of no size asked for are made so by
+ * a session that has the limit. */
+static int check_files(const struct config *config, const struct session_config *session,
+                       const struct stream_config *stream, char *why)
 {
     uint64_t fair = retention_file_bytes(&session->retention, session->path_count);
-    uint64_t *bytes = &stream->rolling.bytes;
+    uint64_t bytes = stream->rolling.bytes;
     char limit[32], size[32], least[32], name[NAME_BYTES];
 
-    if (*bytes == 0)
-        *bytes = fair < ROLLING_BYTES_DEFAULT ? fair : ROLLING_BYTES_DEFAULT;
-    if (*bytes / 4 * 3 <= fair) /* three files: see retention_file_bytes() */
+    if (bytes / 4 * 3 <= fair) /* three files: see retention_file_bytes() */
         return 0;
     snprintf(why, RECORD_WHY_BYTES,
              "%s %s: of files of %s each stream needs three; give %s or more, or smaller files "
              "(file_rollover.size, --roll-size)",
              config_name_of(config, "keep-size", name, sizeof name),
              units_format_bytes(limit, sizeof limit, session->retention.bytes),
-             units_format_bytes(size, sizeof size, *bytes),
-             units_format_bytes(least, sizeof least, 3 * *bytes * session->path_count));
+             units_format_bytes(size, sizeof size, bytes),
+             units_format_bytes(least, sizeof least, 3 * bytes * session->path_count));
     return -EINVAL;
 }
 
@@ -146,7 +145,7 @@ int record_plan_make(struct record_plan *ret, struct config *config, char *why)
     for (size_t i = 0; i < config->source_count && r == 0; i++)
         r = check_boundary(config, &config->sources[i], why);
     for (unsigned i = 0; i < ret->session.path_count && r == 0; i++)
-        r = fit_files(config, &ret->session, &ret->each[i], why);
+        r = check_files(config, &ret->session, &ret->each[i], why);
     return r;
 }
 

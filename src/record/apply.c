@@ -91,11 +91,11 @@ static const struct stream_config *find_stream(const struct session_config *conf
     return NULL;
 }
 
-static void wish(struct record_stream *s, const struct stream_config *fresh)
+static void wish(struct record_stream *s, const struct stream_config *taken)
 {
     pthread_mutex_lock(&s->wish_lock);
-    s->wished_rolling = fresh->rolling;
-    s->wished_latency_ns = fresh->latency_ns;
+    s->wished_rolling = taken->rolling;
+    s->wished_latency_ns = taken->latency_ns;
     atomic_store_explicit(&s->has_wishes, true, memory_order_relaxed); /* the lock orders it */
     pthread_mutex_unlock(&s->wish_lock);
 }
@@ -127,20 +127,22 @@ json_t *apply_config(struct session *session, const struct session_config *fresh
     struct apply_lists lists = apply_compare(&session->own.settings, &fresh->settings, has_ring);
 
     session->own.room = fresh->room;
+    if (has_ring)
+        session->own.retention = fresh->retention;
     for (unsigned i = 0; i < session->count; i++) {
         const struct stream_config *config = find_stream(fresh, session->streams[i]->path);
 
         if (!config)
             continue;
-        wish(session->streams[i], config);
         session->taken[i].rolling = config->rolling;
         session->taken[i].latency_ns = config->latency_ns;
+        /* by the limits and the streams of this session, whatever the fresh one would have */
+        retention_fit_files(&session->own.retention, session->count, &session->taken[i].rolling);
+        wish(session->streams[i], &session->taken[i]);
     }
     room_keep(&session->room, fresh->room.keep_bytes, fresh->room.keep_percent);
-    if (has_ring) {
-        session->own.retention = fresh->retention;
+    if (has_ring)
         retention_set_limits(&session->retention, &fresh->retention, session->taken);
-    }
     note_taken(session, &fresh->settings, has_ring);
     return json_pack("{s:o, s:o}", "changed", lists.changed, "unchanged", lists.unchanged);
 }

@@ -19,6 +19,14 @@ uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned st
     return limits->bytes ? limits->bytes / (RETENTION_RING_FILES * (uint64_t)streams) : UINT64_MAX;
 }
 
+void retention_fit_files(const struct retention_limits *limits, unsigned streams,
+                         struct rolling_limits *rolling)
+{
+    if (rolling->bytes == 0)
+        rolling->bytes =
+            rolling_smaller(ROLLING_BYTES_DEFAULT, retention_file_bytes(limits, streams));
+}
+
 /* What a file of this stream may take; UINT64_MAX: nobody knows, since time ends it, as things are,
  * or its segment is not there yet. */
 static uint64_t file_bytes(const struct retention_stream *stream)

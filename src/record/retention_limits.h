@@ -26,6 +26,11 @@ bool retention_is_wanted(const struct retention_limits *limits);
 /* The largest file that a limit in bytes lets a stream have, where nothing else is asked for. */
 uint64_t retention_file_bytes(const struct retention_limits *limits, unsigned streams);
 
+/* Where nobody asked for a size of files: the default, or the smaller one that this ring wants. For
+ * a session that has one (limits of nothing: the default). */
+void retention_fit_files(const struct retention_limits *limits, unsigned streams,
+                         struct rolling_limits *rolling);
+
 /* What is known of a stream's files when a recording begins. */
 struct retention_stream {
     struct fits_parts parts;

@@ -14,7 +14,7 @@
 
 struct rolling_limits {
     uint64_t frames; /* 0: no limit */
-    uint64_t bytes;  /* finished file, tables included; 0: the default */
+    uint64_t bytes;  /* finished file, tables included; 0: nobody asked, the default */
     int64_t time_ns; /* 0: no limit */
     /* Files end at whole multiples of time_ns since 1970, UTC: all streams at once. Without a
      * limit in time it means nothing. A late boundary is better than a lost frame: while the disk

@@ -53,7 +53,7 @@ static struct record_stream *make_stream(const struct session_config *config, un
         return NULL;
     memset(s, 0, sizeof *s);
     s->path = config->paths[index];
-    s->config = config->each ? config->each[index] : config->stream;
+    s->config = config->each[index];
     s->segment.fd = -1;
     s->segment.guard_index = -1;
     s->fresh.fd = -1;
@@ -102,8 +102,10 @@ static int make(struct session *session)
     session->taken = calloc(config->path_count, sizeof *session->taken);
     if (!session->taken)
         return -ENOMEM;
-    for (unsigned i = 0; i < config->path_count; i++)
+    for (unsigned i = 0; i < config->path_count; i++) {
         session->taken[i] = config->each ? config->each[i] : config->stream;
+        retention_fit_files(&config->retention, config->path_count, &session->taken[i].rolling);
+    }
     session->own.each = session->taken;
     session->settings = calloc(config->settings.count + 1, sizeof *session->settings);
     if (!session->settings)

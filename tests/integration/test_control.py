@@ -521,6 +521,39 @@ def a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again():
     recorder.end()
 
 
+def what_is_not_changed_when_it_is_read_again_has_no_effect():
+    path = h.segment("unkept")
+    process = h.sim(path, "--size", "400x300", "--type", "uint16", "--rate", 100, "--depth", 64)
+    h.wait_for(lambda: os.path.exists(path), what="a segment")
+    another = h.segment("later")
+    # without a ring, a limit of what is kept; with one, a source more that would share it
+    for keep, later, unchanged in (
+            ("", "keep: {size: 2MB}", "keep.size: 0 -> 2MB (stop and start)"),
+            ("keep: {size: 40MB}\n", f"  - uri: {another}",
+             f"sources: {another} is new (stop and start)")):
+        control, root = new_socket(), f.new_root()
+        file = os.path.join(root, "night.yaml")
+        whole = (f"{keep}root_storage: {root}/out\ncontrol: {control}\n"
+                 f"sources:\n  - uri: {path}\n")
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(whole)
+        recorder = Recorder(path=control, plain=["-c", file])
+        recorder.root = os.path.join(root, "out")
+        recorder.has_frames(path, 2)
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(whole + later + "\n")
+        answer = recorder.ctl("reload")
+        assert answer == {**answer, "changed": [], "unchanged": [unchanged]}, answer
+        recorder.ctl("roll")
+        rolled = recorder.ctl("status")["streams"][0]["frames"]
+        recorder.has_frames(path, rolled + 80)
+        session = recorder.session(recorder.ctl("stop"))
+        frames = [file["frames"] for file in session.ledger_of(path)["files"]]
+        assert max(frames[-2:]) > 31, frames  # of those that the ring has left
+        recorder.end()
+    process.kill()
+
+
 # ---- who asks ----
 
 GARBAGE = (b"", b"\n\n\n", b"status\n", b"{\n", b'{"verb":"explode"}\n', b"\0" * 100 + b"\n",
@@ -730,6 +763,7 @@ if __name__ == "__main__":
                    a_hangup_says_that_there_is_nothing_to_read_again,
                    a_configuration_is_read_again_without_a_lost_frame,
                    a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again,
+                   what_is_not_changed_when_it_is_read_again_has_no_effect,
                    half_closed_and_pipelined_requests_get_all_their_answers,
                    the_socket_is_for_owner_and_group_only,
                    of_two_at_one_socket_the_second_is_refused_and_a_dead_ones_is_taken_over,

@@ -245,10 +245,24 @@ static int check_address(const struct config_key *key, const char *text, char *w
     return address_parse(&address, text, &said) < 0 ? refuse_kind(key, text, why) : 0;
 }
 
+/* The segment file:/tmp/x of the folder that we are in would be written ./file:/tmp/x. */
+static bool has_half_a_scheme(const char *text)
+{
+    size_t length = strcspn(text, ":/.");
+
+    return (strncasecmp(text, "smem:", 5) == 0 || strncasecmp(text, "file:", 5) == 0 ||
+            (length > 0 && strncmp(text + length, ":/", 2) == 0)) &&
+           strncmp(text + length, "://", 3) != 0;
+}
+
 static int check_uri(const char *text, char *why)
 {
     const char *scheme = strstr(text, "://");
 
+    if (has_half_a_scheme(text))
+        return refuse(why, text,
+                      "is no URI: one begins with three slashes, smem:///... or "
+                      "file:///...");
     if (!scheme)
         return *text ? 0 : refuse(why, text, "names nothing");
     if (strncmp(text, "smem://", 7) != 0 && strncmp(text, "file://", 7) != 0)

@@ -240,6 +240,12 @@ FILES = (
     ("sources:\n- uri: /tmp/a\n- smem://tmp/b\n",
      ("{F}:3: sources.uri: 'smem://tmp/b' has no absolute path: it begins with three slashes; "
       "allowed: " + URI,)),
+    ("sources:\n- /tmp/a\n- file:/tmp/calib.fits\n- smem:/dev/shm/x/wfs.im.shm\n- smem:a\n"
+     "- FILE:/tmp/x\n- http:/tmp/x\n",
+     tuple(f"{{F}}:{line}: sources.uri: '{uri}' is no URI: one begins with three slashes, "
+           f"smem:///... or file:///...; allowed: {URI}" for line, uri in enumerate(
+               ("file:/tmp/calib.fits", "smem:/dev/shm/x/wfs.im.shm", "smem:a", "FILE:/tmp/x",
+                "http:/tmp/x"), start=3))),
     ("sources:\n- uri: /tmp/a\n- smem:///\n",
      ("{F}:3: sources.uri: 'smem:///' names nothing; allowed: " + URI,)),
     ("sources:\n- uri: /tmp/a\n- ''\n",

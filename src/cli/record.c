@@ -167,7 +167,9 @@ static int take_words(struct record_options *options, struct config_mistakes *mi
         config->eager_start = false;
     if (options_is_given(&usage, "control") && !*config->control)
         config->control = CONFIG_CONTROL_DEFAULT;
-    if (options->cpus)
+    else if (options_is_given(&usage, "control") && !strchr(config->control, '/'))
+        r = config_set_option(config, "control", config->control, mistakes);
+    if (r == 0 && options->cpus)
         r = config_set_option(config, "cpu", options->cpus, mistakes);
     if (r == 0 && options->writer_cpus)
         r = config_set_option(config, "cpu-writer", options->writer_cpus, mistakes);

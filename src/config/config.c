@@ -108,12 +108,11 @@ int config_set_option(struct config *config, const char *option, const char *tex
 {
     const struct config_key *key = find_option(option);
     struct config_reading reading = {config, "daorec record", mistakes, false, 0};
-    char why[CONFIG_WHY_BYTES] = "", allowed[400], name[64];
+    char why[CONFIG_WHY_BYTES] = "", name[64];
     int r = config_parse(key, text, (char *)config + key->offset, config, why);
 
     snprintf(name, sizeof name, "--%s", option);
     if (r == -EINVAL)
-        config_mistake(&reading, 0, name, "%s; allowed: %s", why,
-                       config_allowed(key, allowed, sizeof allowed));
+        config_mistake_value(&reading, 0, name, key, why);
     return reading.no_memory ? -ENOMEM : r;
 }

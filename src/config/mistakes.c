@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/keys.h"
 #include "config/parts.h"
 
 #define LINE_BYTES 1600
@@ -79,6 +80,19 @@ void config_mistake(struct config_reading *reading, unsigned line, const char *k
         mistakes->left_out++;
     else if (insert(mistakes, line, text) < 0)
         reading->no_memory = true;
+}
+
+void config_mistake_value(struct config_reading *reading, unsigned line, const char *name,
+                          const struct config_key *key, char *why)
+{
+    char *guess = strstr(why, "; did you mean"), allowed[400], mean[64] = "";
+
+    if (guess) {
+        snprintf(mean, sizeof mean, "%s", guess);
+        *guess = '\0';
+    }
+    config_mistake(reading, line, name, "%s; allowed: %s%s", why,
+                   config_allowed(key, allowed, sizeof allowed), mean);
 }
 
 /* Without the program's name in front, so that editors jump to the line. */

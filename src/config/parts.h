@@ -22,6 +22,10 @@ struct config_reading {
 void config_mistake(struct config_reading *reading, unsigned line, const char *key, const char *fmt,
                     ...) __attribute__((format(printf, 4, 5)));
 
+/* The same of a value that config_parse() refused: with what is allowed, and a guess behind it. */
+void config_mistake_value(struct config_reading *reading, unsigned line, const char *name,
+                          const struct config_key *key, char *why);
+
 /* The whole file (or standard input) in memory that the configuration keeps, NUL behind it; NULL
  * after a mistake. It is text: UTF-8 without NUL. */
 char *config_read_text(struct config_reading *reading, const char *path, size_t *ret_bytes);

@@ -114,12 +114,12 @@ static int parse_amount(const struct config_key *key, const char *text, struct o
 
 /* ---- words ---- */
 
+static const char *const bool_names[] = {"false", "true", "no", "yes", "off", "on", NULL};
+
 static int parse_bool(const struct config_key *key, const char *text, bool *place, char *why)
 {
-    static const char *const names[] = {"false", "true", "no", "yes", "off", "on"};
-
-    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcasecmp(text, names[i]) != 0)
+    for (unsigned i = 0; bool_names[i]; i++) {
+        if (strcasecmp(text, bool_names[i]) != 0)
             continue;
         *place = i % 2;
         return 0;
@@ -279,13 +279,18 @@ static int check_prom(const struct config_key *key, const char *text, char *why)
     return length <= 5 || strcmp(text + length - 5, ".prom") != 0 ? refuse_kind(key, text, why) : 0;
 }
 
-/* A word becomes what it stands for. */
+/* A word becomes what it stands for; one that is none would be a socket of that name in the folder
+ * that we are in. */
 static int check_socket(const struct config_key *key, const char **text, char *why)
 {
     bool is_wanted = false;
 
     if (**text && parse_bool(key, *text, &is_wanted, why) == 0)
         *text = is_wanted ? CONFIG_CONTROL_DEFAULT : "";
+    else if (**text && !strchr(*text, '/')) {
+        refuse_kind(key, *text, why);
+        return add_guess(why, *text, bool_names);
+    }
     return strlen(*text) > CONFIG_CONTROL_MAX ? refuse(why, *text, "is too long for a socket") : 0;
 }
 

@@ -136,23 +136,14 @@ static char *join_list(struct walk *walk, const yaml_node_t *node, const struct 
 static void take_text(struct walk *walk, const yaml_node_t *node, const struct config_key *key,
                       const struct target *target, const char *text)
 {
-    char why[CONFIG_WHY_BYTES] = "", allowed[400], path[128];
+    char why[CONFIG_WHY_BYTES] = "", path[128];
     int r = config_parse(key, text, (char *)target->base + key->offset, walk->reading->config, why);
 
     if (r == -ENOMEM)
         walk->reading->no_memory = true;
-    else if (r < 0) { /* a guess comes last */
-        char *guess = strstr(why, "; did you mean");
-        char mean[64] = "";
-
-        if (guess) {
-            snprintf(mean, sizeof mean, "%s", guess);
-            *guess = '\0';
-        }
-        config_mistake(walk->reading, line_of(node), config_key_path(key, path, sizeof path),
-                       "%s; allowed: %s%s", why, config_allowed(key, allowed, sizeof allowed),
-                       mean);
-    }
+    else if (r < 0)
+        config_mistake_value(walk->reading, line_of(node), config_key_path(key, path, sizeof path),
+                             key, why);
 }
 
 static void take_value(struct walk *walk, const yaml_node_t *node, const struct config_key *key,

@@ -30,7 +30,7 @@ URI = "smem:///path, file:///path, or the path of a segment"
 CPUS = "CPUs such as 2, 0-3,8 or [0, 2]"
 POLICY = "drop-newest, decimate N (2 to 1000000) or stop"
 SOURCES = "a list of sources, each with a uri"
-SOCKET = "true (where daorec ctl looks for it), false, or a path"
+SOCKET = "true (where daorec ctl looks for it), false, or a path with a slash"
 DEEP = "is nested too deeply; allowed: up to 64 lists and mappings in each other"
 MUCH = ("is more than a configuration may hold, with each alias (*) as what it stands for; the most "
         "are 100000 keys and values, and 2 MiB")
@@ -160,6 +160,9 @@ VALUES = (
      "node_exporter; allowed: a path that ends in .prom"),
     ("metrics: {textfile: .prom}", "metrics.textfile: '.prom' is no name for "
      "node_exporter; allowed: a path that ends in .prom"),
+    ("control: ture", f"control: 'ture' is no path of a socket; allowed: {SOCKET}; "
+     "did you mean 'true'?"),
+    ("control: 5", "control: '5' is no path of a socket; allowed: " + SOCKET),
     ("control: [a]", "control: is a list; allowed: " + SOCKET),
     ("control: /" + "x" * 107, "control: '/" + "x" * 99 + "' is too long for a socket; "
      "allowed: " + SOCKET),

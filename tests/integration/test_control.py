@@ -659,6 +659,9 @@ def a_socket_that_cannot_be_is_named_in_one_line():
         _, errors = recorder.communicate(timeout=60)
         assert recorder.returncode == 1 and errors.count("\n") == 1 and word in errors, errors
     assert os.path.isfile(there)
+    recorder = h.record("--control=ture", h.segment("none"))
+    _, errors = recorder.communicate(timeout=60)
+    assert recorder.returncode == 2 and errors.endswith("; did you mean 'true'?\n"), errors
     for words, status in (((), 2), (("explode",), 2), (("mark",), 2), (("status", "x"), 2),
                           (("status",), 1), (("--timeout", "0s", "status"), 2)):
         run = subprocess.run([h.DAOREC, "ctl", "--socket", os.path.join(h.segments, "nobody"),

@@ -187,7 +187,7 @@ static const char *another(const struct config_key *key)
     case CONFIG_ADDRESS:
         return "127.0.0.1:7777";
     default:
-        return "seven.prom";
+        return "./seven.prom";
     }
 }
 

@@ -417,6 +417,10 @@ void config_walk_text(struct config_reading *reading, const char *text, size_t b
     struct walk walk = {.reading = reading};
     yaml_parser_t parser;
 
+    if (bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark: of an editor */
+        text += 3;
+        bytes -= 3;
+    }
     if (!config_check_bounds(reading, text, bytes))
         return;
     if (!yaml_parser_initialize(&parser)) {

@@ -432,6 +432,20 @@ def several_files_and_standard_input_are_checked():
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
+def a_byte_order_mark_before_it_is_passed_over():
+    mark = "\ufeff"
+    for text in (GOOD, GOOD + "samples: 5\n", "root_storage: /data\n" + GOOD, "---\n" + GOOD):
+        write(mark + text)
+        ran = run("check", FILE)
+        assert ran.returncode == 0 and "is right: 1 stream" in ran.stdout, ran.stderr
+    write(mark)
+    assert said(run("check", FILE)) == ["{F}: " + EMPTY]
+    write(mark + GOOD + "samples: -1\n")
+    assert said(run("check", FILE))[0].startswith("{F}:2: samples: '-1' is no"), FILE
+    write(GOOD + mark + "samples: 5\n")  # only there
+    assert run("check", FILE).returncode == 2
+
+
 def a_good_file_says_what_is_there_and_what_is_not():
     path = h.segment("seen")
     source = h.sim(path, "--size", "7x5", "--type", "float32", "--depth", "16", "-n", "10")
@@ -895,6 +909,7 @@ if __name__ == "__main__":
         what_would_take_long_to_read_is_refused,
         what_cannot_be_read_is_said,
         several_files_and_standard_input_are_checked,
+        a_byte_order_mark_before_it_is_passed_over,
         a_good_file_says_what_is_there_and_what_is_not,
         two_names_of_one_segment_are_one_source,
         what_print_config_prints_loads_again_unchanged,

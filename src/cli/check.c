@@ -1,6 +1,7 @@
 /*
  * check.c - the verb `check`: is a configuration file right? All mistakes, a line each, and nothing
- * starts; or a short summary of what would be recorded. A segment that is not there is no mistake.
+ * starts; or a short summary of what would be recorded. A segment that is not there is no mistake,
+ * nor is a file, of which there is a note.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include "cli/record.h"
 #include "config/config.h"
 #include "lib/segment.h"
+#include "recording/copies.h"
 
 struct check_options {
     bool list_keys, quiet;
@@ -67,12 +69,21 @@ static void print_file(const struct config_source *source)
     char bytes[32];
 
     if (stat(source->path, &st) != 0)
-        printf("  (file)           %s: not there (yet)\n", source->path);
-    else if (!S_ISREG(st.st_mode))
-        printf("  (file)           %s: no regular file\n", source->path);
+        printf("  (file)           %s: not there\n", source->path);
     else
         printf("  (file)           %s: %s, copied\n", source->path,
                units_format_bytes(bytes, sizeof bytes, (uint64_t)st.st_size));
+}
+
+/* Nor are files: but here a recording would not begin. */
+static void note_file(const struct config *config, const struct config_source *source)
+{
+    char *path = (char *)(uintptr_t)source->path;
+    struct dao_text text = {""};
+
+    if (copies_look(&path, 1, &text) < 0)
+        printf("note: %s:%u: sources.uri: %s: nothing would be recorded\n", config->file,
+               source->line, text.s);
 }
 
 /* CPUs that are not here are no mistake of the file; it may be for another machine. */
@@ -101,6 +112,9 @@ static void print_summary(const struct config *config)
         else
             print_segment(&config->sources[i]);
     }
+    for (size_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].is_file)
+            note_file(config, &config->sources[i]);
     if (!config->eager_start && !*config->control)
         printf("note: eager_start: false waits for `daorec ctl start`: give control, or record's "
                "option --control\n");

@@ -270,6 +270,17 @@ static int make_folders(struct session *session)
     return start_make_folders(session->streams, session->count, session->dir_fd);
 }
 
+/* Before segments are waited for: it would not begin once they are there. */
+static int look_at_files(const struct session *session)
+{
+    struct dao_text text = {""};
+    int r = copies_look(session->own.files, session->own.file_count, &text);
+
+    if (r < 0)
+        log_error("%s; nothing is recorded without it", text.s);
+    return r;
+}
+
 /* The files that are to lie beside the frames. */
 static int copy_files(struct session *session)
 {
@@ -562,6 +573,8 @@ int session_begin(struct session *session)
                                 .ctx = session};
     int r = make(session);
 
+    if (r == 0)
+        r = look_at_files(session);
     if (r == 0) {
         board_show_waiting(session->board, session->streams, session->count, config->root);
         r = start_open_segments(session->streams, session->count, config->all, &await);

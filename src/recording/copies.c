@@ -91,29 +91,57 @@ static int copy_once(int from, int dir_fd, struct ledger_copy *copy)
     return r;
 }
 
-static int copy_file(int dir_fd, struct ledger_copy *copy, struct dao_text *text)
+/* A descriptor, or negative errno. */
+static int open_source(const char *path)
 {
-    int from = open(copy->source, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), r = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), r = 0;
     struct stat st;
 
-    if (from < 0 || fstat(from, &st) != 0)
+    if (fd < 0 || fstat(fd, &st) != 0)
         r = -errno;
     else if (!S_ISREG(st.st_mode))
         r = -EMEDIUMTYPE;
+    if (r < 0 && fd >= 0)
+        close(fd);
+    return r < 0 ? r : fd;
+}
+
+static void say_why(struct dao_text *text, const char *source, int error)
+{
+    snprintf(text->s, sizeof text->s, "%.300s: cannot be copied into the session: %s", source,
+             error == -EMEDIUMTYPE ? "it is no regular file"
+             : error == -EAGAIN    ? "it changes while it is copied"
+                                   : strerror(-error));
+}
+
+static int copy_file(int dir_fd, struct ledger_copy *copy, struct dao_text *text)
+{
+    int from = open_source(copy->source), r = from < 0 ? from : 0;
+
     for (int i = 0; i < TRIES && (i == 0 || r == -EAGAIN) && (r == 0 || r == -EAGAIN); i++)
         r = copy_once(from, dir_fd, copy);
     if (r < 0)
-        snprintf(text->s, sizeof text->s, "%.300s: cannot be copied into the session: %s",
-                 copy->source,
-                 r == -EMEDIUMTYPE ? "it is no regular file"
-                 : r == -EAGAIN    ? "it changes while it is copied"
-                                   : strerror(-r));
+        say_why(text, copy->source, r);
     if (from >= 0)
         close(from);
     return r;
 }
 
 /* ---- all of them ---- */
+
+int copies_look(char *const *paths, size_t count, struct dao_text *text)
+{
+    for (size_t i = 0; i < count; i++) {
+        int fd = open_source(paths[i]);
+
+        if (fd < 0) {
+            say_why(text, paths[i], fd);
+            return fd;
+        }
+        close(fd);
+    }
+    return 0;
+}
 
 static int make_folder(int session_fd)
 {

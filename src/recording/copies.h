@@ -25,6 +25,10 @@ struct copies {
     char *names; /* what the list's names lie in */
 };
 
+/* Could these be copied, as things are? 0, or negative errno with a text about the first that could
+ * not. */
+int copies_look(char *const *paths, size_t count, struct dao_text *text);
+
 /* Copy these into the session; the paths are borrowed, and have names of their own. 0 or negative
  * errno with a text; then there is no folder. */
 int copies_make(struct copies *ret, int session_fd, char *const *paths, size_t count,

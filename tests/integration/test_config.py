@@ -461,7 +461,9 @@ def a_good_file_says_what_is_there_and_what_is_not():
     assert lines[2].split() == ["daorec-none", "/tmp/daorec-none.im.shm:", "not", "there",
                                 "(yet)"], lines
     assert lines[3].startswith(f"  (file)           {FILE}: ") and "copied" in lines[3], lines
-    assert lines[4] == "  (file)           /none/x: not there (yet)", lines
+    assert lines[4] == "  (file)           /none/x: not there", lines
+    assert (f"note: {FILE}:6: sources.uri: /none/x: cannot be copied into the session: No such file "
+            "or directory: nothing would be recorded") in lines[5:], lines
     assert "note: daq_affinity: this machine does not have CPU 1023 for us" in lines[5:], lines
 
 
@@ -792,6 +794,18 @@ def of_a_recorder_that_was_killed_repair_keeps_cards_and_copies():
     h.verified(root)
 
 
+def a_file_that_is_missing_is_found_before_segments_are_waited_for():
+    root = os.path.join(h.output, "early")
+    missing = os.path.join(h.output, "missing.fits")
+    write(f"root_storage: {root}\nwait: forever\n"
+          f"sources: [{h.segment('never')}, 'file://{missing}']\n")
+    ran = run("record", "-c", FILE)
+    assert ran.returncode == 1 and ran.stderr == (
+        f"daorec: {missing}: cannot be copied into the session: No such file or directory; nothing "
+        "is recorded without it\n"), (ran.returncode, ran.stderr)
+    assert not os.path.exists(root)
+
+
 def files_are_copied_into_the_session():
     path = h.segment("copied")
     source = h.sim(path, "--size", "5x4", "--rate", "500", "--depth", "64")
@@ -845,7 +859,7 @@ def without_a_file_that_is_to_be_copied_nothing_begins():
     source.terminate()
     assert ran.returncode == 1, ran.stderr
     assert "/none/x: cannot be copied into the session: No such file" in ran.stderr, ran.stderr
-    assert os.listdir(root) == [], os.listdir(root)
+    assert not os.path.exists(root)
 
 
 def a_ring_takes_copies_with_the_last_of_their_session():
@@ -927,6 +941,7 @@ if __name__ == "__main__":
         cards_and_units_stand_in_every_file,
         what_is_not_set_is_no_card,
         of_a_recorder_that_was_killed_repair_keeps_cards_and_copies,
+        a_file_that_is_missing_is_found_before_segments_are_waited_for,
         files_are_copied_into_the_session,
         without_a_file_that_is_to_be_copied_nothing_begins,
         a_ring_takes_copies_with_the_last_of_their_session,

@@ -103,6 +103,25 @@ START_TEST(a_copy_that_was_changed_cut_or_removed_is_found)
 }
 END_TEST
 
+START_TEST(what_could_not_be_copied_is_seen_before)
+{
+    char *paths[2];
+    struct dao_text text = {""};
+
+    begin();
+    paths[0] = make_source("matrix.fits", "abc");
+    paths[1] = folder.path;
+    ck_assert_int_eq(copies_look(paths, 1, &text), 0);
+    ck_assert_int_eq(copies_look(paths, 2, &text), -EMEDIUMTYPE);
+    ck_assert_ptr_nonnull(strstr(text.s, "it is no regular file"));
+    ck_assert_int_eq(unlink(source), 0);
+    ck_assert_int_eq(copies_look(paths, 2, &text), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(text.s, source));
+    ck_assert(!is_there("files.d"));
+    end();
+}
+END_TEST
+
 START_TEST(where_one_cannot_be_copied_nothing_is_left)
 {
     char *paths[2], *last;
@@ -153,6 +172,7 @@ int main(void)
     tcase_add_test(tcase, sums_are_those_of_the_standard);
     tcase_add_test(tcase, a_copy_has_its_name_its_size_and_its_sum);
     tcase_add_test(tcase, a_copy_that_was_changed_cut_or_removed_is_found);
+    tcase_add_test(tcase, what_could_not_be_copied_is_seen_before);
     tcase_add_loop_test(tcase, where_one_cannot_be_copied_nothing_is_left, 0, 3);
     tcase_add_test(tcase, copies_go_with_the_last_of_a_session_but_for_what_is_none);
     suite_add_tcase(suite, tcase);

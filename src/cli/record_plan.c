@@ -68,7 +68,8 @@ static int check_files(const struct config *config, const struct session_config 
     if (bytes / 4 * 3 <= fair) /* three files: see retention_file_bytes() */
         return 0;
     snprintf(why, RECORD_WHY_BYTES,
-             "%s %s: of files of %s each stream needs three; give %s or more, or smaller files "
+             "%s: %s is too little: of files of %s each stream needs three; give %s or more, or "
+             "smaller files "
              "(file_rollover.size, --roll-size)",
              config_name_of(config, "keep-size", name, sizeof name),
              units_format_bytes(limit, sizeof limit, session->retention.bytes),

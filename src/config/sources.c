@@ -208,10 +208,33 @@ void config_settle_sources(struct config_reading *reading, bool needs_sources)
 
 /* ---- from the command line ---- */
 
-/* As the file has it, or with what holds for all. */
-static struct config_source pick(const struct config *config, const char *path)
+/* What a URI names; any other text is a path. NULL after a mistake. */
+static const char *path_of(struct config_reading *reading, const char *text)
 {
-    struct config_source wanted = {.uri = path, .path = path, .name = "", .unit = ""};
+    const struct config_key *key = config_find_key(CONFIG_SOURCE, "uri");
+    const char *kept;
+    char why[CONFIG_WHY_BYTES] = "";
+    int r = text[strcspn(text, ":/.")] == ':' ? config_parse(key, text, &kept, reading->config, why)
+                                              : 1;
+
+    if (r == 1 || (r == 0 && !strstr(text, "://")))
+        return text;
+    if (r == 0 && strncmp(text, "file://", 7) != 0)
+        return strstr(text, "://") + 3;
+    if (r == -EINVAL)
+        config_mistake_value(reading, 0, NULL, key, why);
+    else if (r == 0)
+        config_mistake(reading, 0, NULL,
+                       "'%.200s' names a file to be copied; name it in a configuration file", text);
+    else
+        reading->no_memory = true;
+    return NULL;
+}
+
+/* As the file has it, or with what holds for all. */
+static struct config_source pick(const struct config *config, const char *uri, const char *path)
+{
+    struct config_source wanted = {.uri = uri, .path = path, .name = "", .unit = ""};
 
     look_where_it_leads(&wanted);
     for (size_t i = 0; i < config->source_count; i++) {
@@ -250,8 +273,12 @@ int config_set_segments(struct config *config, char *const *paths, size_t count,
     fresh = config_keep(config, (count + files) * sizeof *fresh);
     if (!fresh)
         return -ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        fresh[used++] = pick(config, paths[i]);
+    for (size_t i = 0; i < count; i++) {
+        const char *path = path_of(&reading, paths[i]);
+
+        if (path)
+            fresh[used++] = pick(config, paths[i], path);
+    }
     for (size_t i = 0; i < old_count; i++)
         if (old[i].is_file)
             fresh[used++] = old[i];

@@ -167,7 +167,7 @@ static int parse_overload(const struct config_key *key, const char *text,
         if (i == CONFIG_DECIMATE) {
             if (units_parse_count(rest, &overload.each) < 0 || overload.each < 2 ||
                 overload.each > 1000000 || check_zero(rest, why) < 0)
-                return refuse(why, text, "does not say to which part, such as decimate 4");
+                return refuse(why, text, "wants a number from 2 to 1000000, such as decimate 4");
         } else if (*rest) {
             return refuse(why, text, "takes no number");
         }

@@ -151,8 +151,8 @@ static void look_at_overload(struct record_stream *s, struct tell_stream *told, 
 
     if (!told->is_thinning && left_out != told->left_out &&
         (told->thinned_ns == 0 || now_ns - told->thinned_ns >= AGAIN_NS || is_last)) {
-        log_warning("stream %s: the disk does not keep up: only each %llu. frame is recorded until "
-                    "it does",
+        log_warning("stream %s: the disk does not keep up: only one frame of %llu is recorded "
+                    "until it does",
                     s->name, (unsigned long long)s->config.each);
         told->is_thinning = true;
         told->thinned_ns = now_ns;

@@ -75,8 +75,8 @@ VALUES = (
      "allowed: a whole number, 1 to 1000000000000, or 0"),
     ("keep: {free: 010%}", "keep.free: '010%' begins with a zero, which may mean octal; allowed: "
      "a size such as 10GiB, or a part such as 2%, 0% to 100%"),
-    ("overload: decimate 010", "overload: 'decimate 010' does not say to which part, such as "
-     f"decimate 4; allowed: {POLICY}"),
+    ("overload: decimate 010", "overload: 'decimate 010' wants a number from 2 to 1000000, such "
+     f"as decimate 4; allowed: {POLICY}"),
     ("frames: x", "samples: 'x' is no whole number; allowed: " + FRAMES),
     ("priority: 100", "priority: '100' is too large; allowed: a whole number, 1 to 99, or 0"),
     # sizes
@@ -100,10 +100,10 @@ VALUES = (
     ("io: fast", "io: 'fast' is no choice; allowed: auto, uring or pwrite"),
     ("overload: drop", f"overload: 'drop' is no policy; allowed: {POLICY}; "
      "did you mean 'drop-newest'?"),
-    ("overload: decimate", "overload: 'decimate' does not say to which part, such as decimate 4; "
+    ("overload: decimate", "overload: 'decimate' wants a number from 2 to 1000000, such as decimate 4; "
      f"allowed: {POLICY}"),
-    ("overload: decimate 1", "overload: 'decimate 1' does not say to which part, such as "
-     f"decimate 4; allowed: {POLICY}"),
+    ("overload: decimate 1", "overload: 'decimate 1' wants a number from 2 to 1000000, such "
+     f"as decimate 4; allowed: {POLICY}"),
     ("overload: stop 4", f"overload: 'stop 4' takes no number; allowed: {POLICY}"),
     # CPUs
     ("daq_affinity: all", f"daq_affinity: 'all' is no set of CPUs; allowed: {CPUS}"),
@@ -298,7 +298,7 @@ FILES = (
      ("{F}:3: sources.file_rollover.tim: no such key; did you mean 'time'?",)),
     # values that do not go together
     ("keep: {size: 1MiB}\nsources: [/tmp/a]\nfile_rollover: 1MiB\n",
-     ("{F}:1: keep.size 1.05 MB: of files of 1.05 MB each stream needs three; give 3.15 MB or more, "
+     ("{F}:1: keep.size: 1.05 MB is too little: of files of 1.05 MB each stream needs three; give 3.15 MB or more, "
       "or smaller files (file_rollover.size, --roll-size)",)),
     ("sources:\n- /tmp/a\n- {uri: /tmp/b, file_rollover: {time: 0}}\n"
      "file_rollover:\n  together: true\n",
@@ -430,6 +430,20 @@ def several_files_and_standard_input_are_checked():
     assert ran.stderr.startswith("standard input:1: io: "), ran.stderr
     ran = run("check", "-q", good)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def a_uri_on_the_command_line_is_the_path_that_it_names():
+    path = h.segment("named")
+    write(GOOD)
+    for more in ((), ("-c", FILE)):
+        ran = run("record", *more, "--print-config", "smem://" + path)
+        assert ran.returncode == 0 and f"uri: smem://{path}\n" in ran.stdout, ran.stderr
+        for wrong, why in (("smem:/tmp/x", "three slashes"), ("http:///x", "unknown"),
+                           ("file:///tmp/x", "names a file")):
+            ran = run("record", *more, wrong)
+            assert ran.returncode == 2 and ran.stderr.count("\n") == 1 and why in ran.stderr, ran
+    ran = run("record", "smem://" + path)
+    assert ran.returncode == 1 and f"daorec: {path}: No such file" in ran.stderr, ran.stderr
 
 
 def a_byte_order_mark_before_it_is_passed_over():
@@ -923,6 +937,7 @@ if __name__ == "__main__":
         what_would_take_long_to_read_is_refused,
         what_cannot_be_read_is_said,
         several_files_and_standard_input_are_checked,
+        a_uri_on_the_command_line_is_the_path_that_it_names,
         a_byte_order_mark_before_it_is_passed_over,
         a_good_file_says_what_is_there_and_what_is_not,
         two_names_of_one_segment_are_one_source,

@@ -70,6 +70,7 @@ static void print_version(void)
 int main(int argc, char **argv)
 {
     const struct verb *verb;
+    int status;
 
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a recording goes on when the reader of its output is gone */
@@ -93,5 +94,7 @@ int main(int argc, char **argv)
     }
     if (!verb)
         return help_report_unknown_verb(&table, argv[1]);
-    return finish_output(verb->run(argc - 1, argv + 1));
+    status = finish_output(verb->run(argc - 1, argv + 1));
+    log_stop_thread(); /* that of `record`, which may log until here */
+    return status;
 }

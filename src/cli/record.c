@@ -330,9 +330,14 @@ static int run_watched(struct session_config *session, const struct watched_opti
                        struct recording *recording)
 {
     struct watched watched;
-    int status;
+    int status, r;
 
     await_block_signals(true, NULL); /* from here on there is something to be removed */
+    r = log_start_thread();          /* and somebody who must not wait for a reader */
+    if (r < 0) {
+        log_error("cannot start a thread: %s", strerror(-r));
+        return EXIT_FAILED;
+    }
     status = watched_start(&watched, watching);
     if (status != EXIT_DONE)
         return status;

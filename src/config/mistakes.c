@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "config/keys.h"
@@ -96,19 +95,10 @@ void config_mistake_value(struct config_reading *reading, unsigned line, const c
 }
 
 /* Without the program's name in front, so that editors jump to the line. */
-static void print_line(const char *text)
-{
-    char line[LINE_BYTES + 1];
-    int n = snprintf(line, sizeof line, "%s\n", text);
-    ssize_t written = write(STDERR_FILENO, line, (size_t)n);
-
-    (void)written; /* what cannot be written is nobody's to read */
-}
-
 void config_mistakes_print(const struct config_mistakes *mistakes)
 {
     for (size_t i = 0; i < mistakes->count; i++)
-        print_line(mistakes->lines[i].text);
+        log_plain(mistakes->lines[i].text);
     if (mistakes->left_out > 0)
         log_error("%s%zu more mistakes are not told", mistakes->has_given_up ? "at least " : "",
                   mistakes->left_out);

@@ -535,6 +535,7 @@ static bool check_balance(const struct ledger *ledger)
 static bool print_summary(struct session *session, const struct ledger *ledger)
 {
     session->summary = ledger_to_json(ledger, true);
+    log_flush(); /* what was said of it is above it */
     if (session->own.json)
         printf("%s\n", session->summary ? session->summary : "{}");
     else

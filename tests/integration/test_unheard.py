@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Nobody reads what a recorder says: it records, answers and ends all the same."""
+import fcntl
+import glob
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness as h  # noqa: E402
+
+PIPE_BYTES = 4096
+FILES = 120  # each a line: more than the pipe has room for, and than may be waited for
+EVERY = 5    # frames a file
+
+
+class Unheard:
+    """A recording of two sources whose standard error is a pipe that nobody reads."""
+
+    def __init__(self, name, *arguments):
+        self.paths = [h.segment(f"{name}{i}") for i in range(2)]
+        self.sources = [h.sim(path, "--size", "16x16", "--rate", 200, "--depth", 1024, "--pattern",
+                              "ramp", "--type", "uint16", "-d", "120s") for path in self.paths]
+        self.control = os.path.join(h.segments, name)
+        self.unread, said = os.pipe()
+        fcntl.fcntl(said, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self.process = subprocess.Popen(
+            [h.DAOREC, "record", "--json", "-o", h.output, "--wait=60s", "--roll-frames",
+             str(EVERY), f"--control={self.control}", *arguments, *self.paths],
+            stdout=subprocess.PIPE, stderr=said, text=True)
+        h._processes.append(self.process)
+        self.said = said  # kept, to ask whether there is room
+
+    def is_full(self):
+        return not select.select([], [self.said], [], 0)[1]
+
+    def files(self):
+        return sum(len(glob.glob(os.path.join(h.output, "*", h.stream_name(path), "*.fits")))
+                   for path in self.paths)
+
+    def status(self):
+        run = subprocess.run([h.DAOREC, "ctl", "--socket", self.control, "--json", "status"],
+                             capture_output=True, text=True, check=False, timeout=90)
+        assert run.returncode == 0, (run.stdout, run.stderr)
+        return json.loads(run.stdout)
+
+    def end(self):
+        """All was recorded; what it had said is returned."""
+        self.process.send_signal(signal.SIGTERM)
+        os.close(self.said)
+        session = h.finish(self.process, errors=lambda: "(nobody has read it)")
+        with open(self.unread, encoding="utf-8") as unread:
+            lines = unread.read().split("\n")
+        for source in self.sources:
+            source.terminate()
+        assert session.status == 0, session.summary
+        for path in self.paths:
+            h.check_stream(session, path, (16, 16), "uint16", judged=False)
+            assert session.stream(path)["lost"] == 0, session.summary
+        return lines
+
+
+def a_pipe_that_nobody_reads_costs_no_frame_and_the_recorder_hears():
+    recorder = Unheard("unread")
+    h.wait_for(lambda: recorder.files() >= FILES, what=f"{FILES} files")
+    assert recorder.is_full()
+    before = recorder.files()
+    assert recorder.status()["ok"]
+    h.wait_for(lambda: recorder.files() >= before + FILES, what=f"{FILES} more files")
+    lines = recorder.end()
+    assert lines[-1] == "", "half a line"
+    assert all(line.startswith("daorec: ") for line in lines[:-1]), lines
+
+
+def a_hook_that_floods_it_costs_no_frame():
+    once = os.path.join(h.segments, "flood")  # others would wait for their turn at the end
+    recorder = Unheard("flooded", "-q", "--on-file-closed",
+                       f"if mkdir {once} 2>/dev/null; then exec timeout 2 yes; fi")
+    h.wait_for(lambda: recorder.files() >= FILES and recorder.is_full(), what="files and a flood")
+    recorder.process.send_signal(signal.SIGHUP)  # nothing to read again: an error is said
+    before = recorder.files()
+    h.wait_for(lambda: recorder.files() >= before + FILES, what=f"{FILES} more files")
+    assert recorder.status()["ok"]
+    assert "y" in recorder.end()
+
+
+if __name__ == "__main__":
+    h.main([a_pipe_that_nobody_reads_costs_no_frame_and_the_recorder_hears,
+            a_hook_that_floods_it_costs_no_frame])

@@ -38,6 +38,7 @@
 #define KEY_MS     100
 #define MARK_BYTES 200
 #define TAIL_ROWS  5 /* a line, two of the stream, the message, the keys */
+#define KEY_ROWS   2
 #define HEAD_ROWS  4
 
 struct top_options {
@@ -110,7 +111,10 @@ static void *ask_again_and_again(void *arg)
         pthread_mutex_unlock(&top->lock);
         answer = ask(top->options.socket, "status", NULL, STATUS_NS, &why);
         pthread_mutex_lock(&top->lock);
-        snprintf(top->silence, sizeof top->silence, "%s", answer ? "" : why.s);
+        top->silence[0] = '\0';
+        if (!answer)
+            snprintf(top->silence, sizeof top->silence,
+                     "no answer, and this is what it said last: %.300s", why.s);
         if (answer) {
             free(top->answer);
             top->answer = answer;
@@ -225,13 +229,25 @@ static attr_t attribute_of(enum view_tone tone)
     return tone == VIEW_BAD ? color | A_BOLD : color;
 }
 
-/* What fits of a text; the last column of the last row stays free. */
+/* The bytes of a text, in whole characters, that so many columns have room for. */
+static int fitting(const char *text, int columns)
+{
+    int i = 0;
+
+    while (text[i] && (columns > 0 || ((unsigned char)text[i] & 0xc0) == 0x80)) {
+        columns -= ((unsigned char)text[i] & 0xc0) != 0x80;
+        i++;
+    }
+    return i;
+}
+
+/* What fits of a text: else it would go on in the next row. */
 static void put(int row, int column, const char *text, attr_t attribute)
 {
     if (row < 0 || row >= LINES || column >= COLS)
         return;
     attron(attribute);
-    mvaddnstr(row, column, text, (int)strlen(text));
+    mvaddnstr(row, column, text, fitting(text, COLS - column));
     attroff(attribute);
 }
 
@@ -251,9 +267,17 @@ static void put_row(const struct top *top, int row, const struct view_stream *st
                 (is_selected && i == 0 ? A_REVERSE : A_NORMAL));
 }
 
+/* On a low terminal what is told below the streams makes way for them. */
+static int tail_rows(void)
+{
+    if (LINES > HEAD_ROWS + TAIL_ROWS)
+        return TAIL_ROWS;
+    return LINES > HEAD_ROWS + KEY_ROWS ? KEY_ROWS : 0;
+}
+
 static unsigned rows_for_streams(void)
 {
-    return LINES > HEAD_ROWS + TAIL_ROWS ? (unsigned)(LINES - HEAD_ROWS - TAIL_ROWS) : 1;
+    return LINES > HEAD_ROWS + tail_rows() ? (unsigned)(LINES - HEAD_ROWS - tail_rows()) : 1;
 }
 
 static void draw_streams(struct top *top)
@@ -274,7 +298,7 @@ static void draw_streams(struct top *top)
     for (unsigned i = 0; i < rows && top->first + i < top->view.count; i++)
         put_row(top, HEAD_ROWS + (int)i, &top->view.streams[top->first + i],
                 top->first + i == top->selected);
-    if (top->view.count == 0)
+    if (top->view.count == 0 || tail_rows() < TAIL_ROWS)
         return;
     snprintf(more, sizeof more, "%u of %u ", top->selected + 1, top->view.count);
     for (int x = 0; x < COLS; x++)
@@ -299,6 +323,8 @@ static void draw_keys(const struct top *top, const char *message)
         put(LINES - 2, 0, "Stop this recording? y or n", A_BOLD);
         return;
     }
+    if (tail_rows() == 0 && !top->why[0] && !message[0])
+        return;
     put(LINES - 2, 0, top->why[0] ? top->why : message,
         top->why[0] ? attribute_of(VIEW_BAD) : A_BOLD);
     put(LINES - 1, 0, "q quit   r next file   m mark   s stop   up, down: stream", A_NORMAL);

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -116,9 +117,13 @@ class Top:
 
     def shows(self, *texts, seconds=30):
         """Until all of them are on the screen, which is returned."""
+        return self.shows_that(lambda display: all(text in "\n".join(display) for text in texts),
+                               *texts, seconds=seconds)
+
+    def shows_that(self, holds, *what, seconds=30):
         end = time.monotonic() + seconds
-        while not all(text in "\n".join(self.screen.display) for text in texts):
-            assert time.monotonic() < end and self.read(), (texts, *self.screen.display)
+        while not holds(self.screen.display):
+            assert time.monotonic() < end and self.read(), (what, *self.screen.display)
         return self.screen.display
 
     def row(self, name):
@@ -213,11 +218,18 @@ def who_does_not_answer_any_more_is_said_until_he_does():
     top = Top(recorder)
     top.shows("wfs", "running")
     recorder.vanish()
-    display = top.shows("daorec silent", "q quit")
-    assert any(line.startswith("wfs ") for line in display), display  # as it was last
+    display = top.shows("daorec silent", "\nno answer, and this is what it said last", "q quit")
+    assert any(line.startswith("wfs ") for line in display), display
     recorder.listen()
     top.shows("daorec running")
     top.end()
+
+
+def whole_rows(display):
+    """What does not fit a row is not in the next one; the last row is of a stream."""
+    return (display[0].startswith("daorec running") and display[1].startswith("40 streams") and
+            not display[2].strip() and display[3].startswith("stream") and
+            all(re.match(r"s\d\d ", line) for line in display[4:]))
 
 
 def more_streams_than_rows_are_scrolled_and_other_sizes_do():
@@ -233,6 +245,9 @@ def more_streams_than_rows_are_scrolled_and_other_sizes_do():
     assert sum(line.startswith("s") for line in top.screen.display[4:44]) == 40, top.screen.display
     top.resize(40, 6)
     top.shows("s39")
+    top.shows_that(whole_rows)
+    top.resize(20, 5)
+    top.shows_that(whole_rows)
     top.end()
 
 

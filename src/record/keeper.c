@@ -188,6 +188,7 @@ static void make_way(struct keeper *keeper, struct record_file *f)
 
 static void close_file(struct keeper *keeper, struct record_file *f)
 {
+    struct io_engine *engine = f->stream->engine; /* once it is free the file is the drain's */
     struct dao_text text = {""}, closing = {""};
     int r = 0;
 
@@ -216,7 +217,7 @@ static void close_file(struct keeper *keeper, struct record_file *f)
     if (f->stream->retention)
         retention_add(f->stream->retention, f, r == 0 && !f->removed);
     free_file(keeper, f);
-    io_engine_kick(f->stream->engine);
+    io_engine_kick(engine);
 }
 
 static int run_job(struct keeper *keeper, const struct keeper_job *job)

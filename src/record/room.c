@@ -87,7 +87,9 @@ void room_set_ring(struct room *room, uint64_t bytes, uint64_t spare)
 
 static uint64_t most_of_file(const struct room *room, uint64_t ring)
 {
-    return room->ring_files == 0 || ring >= room->ring_limit ? UINT64_MAX : ring / room->ring_files;
+    unsigned files = atomic_load(&room->ring_files); /* it may be 0 the next moment */
+
+    return files == 0 || ring >= atomic_load(&room->ring_limit) ? UINT64_MAX : ring / files;
 }
 
 void room_promise(struct room *room, uint64_t bytes)
@@ -106,13 +108,13 @@ void room_look_again(struct room *room)
     uint64_t to_fill = UINT64_MAX, promised = atomic_load(&room->promised);
     struct statvfs fs;
 
-    if (fstatvfs(room->dir_fd, &fs) == 0 &&
-        fs.f_blocks > 0) { /* 0: a file system that does not tell */
+    /* no blocks: a file system that does not tell */
+    if (fstatvfs(room->dir_fd, &fs) == 0 && fs.f_blocks > 0) {
         free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
         disk_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
         left = free_of(&room->limits, &fs);
         ring = left + atomic_load(&room->ring_bytes);
-        to_fill = room->ring_files ? UINT64_MAX : left;
+        to_fill = atomic_load(&room->ring_files) > 0 ? UINT64_MAX : left;
         left += atomic_load(&room->ring_spare);
         left -= promised < left ? promised : left;
     }

@@ -8,8 +8,10 @@
  * then, so that there is always one to go.
  *
  * Files claim their whole length when they are prepared. A plan claims it at once, so that two
- * streams do not plan with the same room; every look at the disk then sets the figure right.
- * room_claim() is for the drains (no system call), the others are for the session's thread.
+ * streams do not plan with the same room; every look at the disk then sets the figure right, less
+ * what is promised and not there yet. Drains call room_claim() and room_promise() (no system call),
+ * keepers room_fulfil(), room_look_again(), room_free() and room_set_ring(), the session's thread
+ * the others.
  */
 #ifndef DAOREC_RECORD_ROOM_H
 #define DAOREC_RECORD_ROOM_H
@@ -31,20 +33,18 @@ struct room {
     int dir_fd;
     _Atomic uint64_t left_bytes; /* UINT64_MAX: not known */
     _Atomic uint64_t promised;   /* claimed for files that have it not on the disk yet */
-    _Atomic uint64_t returning; /* ended files have it, and do not need it: until they are closed */
-    /* of a ring of files, else 0 */
-    unsigned ring_files;         /* it holds so many at least, if the disk is what bounds it */
-    uint64_t ring_limit;         /* what its limits allow it; UINT64_MAX: not known (both are the
-                                    session's thread's) */
+    _Atomic uint64_t returning;  /* ended files have more than they need, until they are closed */
+    /* Of a ring of files, else 0; written by the session's thread. */
+    _Atomic unsigned ring_files; /* it holds so many at least, if the disk is what bounds it */
+    _Atomic uint64_t ring_limit; /* what its limits allow it; UINT64_MAX: not known */
     _Atomic uint64_t ring_bytes; /* of its files, with those that are being written */
     _Atomic uint64_t ring_spare; /* ... of those that may go */
     _Atomic uint64_t file_most;  /* so long may a file be for that; UINT64_MAX: as it likes */
-    _Atomic unsigned looks;      /* how often it was looked at */
-    /* as last looked at, for whoever watches; UINT64_MAX: not known */
+    _Atomic unsigned looks;      /* of the session's thread: how often */
+    /* As last looked at, for whoever watches; UINT64_MAX: not known. */
     _Atomic uint64_t free_bytes, disk_bytes;
-    _Atomic uint64_t
-        to_fill_bytes; /* until no more may be written; UINT64_MAX also for a ring, from
-                                       which old files go first */
+    /* Until no more may be written; UINT64_MAX also for a ring: old files go first. */
+    _Atomic uint64_t to_fill_bytes;
 };
 
 /* Where the limits of this process lie; keep_* are the caller's. */
@@ -53,14 +53,14 @@ void room_read_limits(struct room_limits *limits);
 /* Session's thread: keep so much from here on, beside drains that claim. */
 void room_keep(struct room *room, uint64_t bytes, double percent);
 
-/* Look at the file system of dir_fd, which is borrowed. */
+/* Session's thread: look at the file system of dir_fd, which is borrowed. */
 void room_look(struct room *room, int dir_fd);
 
-/* Any thread: the same beside others, when a file has given back what it did not need. */
+/* Keeper: the same beside others, when a file has given back what it did not need. */
 void room_look_again(struct room *room);
 
-/* A file that was claimed for is to be made: until it has its room on the disk, or is given up
- * (room_fulfil()), that is not there for others. Any thread. */
+/* A file of so many bytes is to be made, for which they were claimed: until it has them on the disk,
+ * or is given up (room_fulfil(), of as many), no look at the disk takes them for free. Any thread. */
 void room_promise(struct room *room, uint64_t bytes);
 void room_fulfil(struct room *room, uint64_t bytes);
 

@@ -83,9 +83,9 @@ struct record_file {
     bool sync_in_flight;
     /* keeper */
     uint64_t promised; /* bytes: see room_promise(); the drain's until it is handed over */
-    bool asked;      /* to hold less: see opener.c */
-    bool removed;    /* it is not there any more, or never was */
-    uint64_t failed; /* frames that were counted, and are not in it */
+    bool asked;        /* to hold less: see opener.c */
+    bool removed;      /* it is not there any more, or never was */
+    uint64_t failed;   /* frames that were counted, and are not in it */
     /* shared */
     _Atomic uint64_t most;   /* drain: its capacity, for others */
     atomic_bool is_complete; /* drain: all of its frames are staged */

@@ -162,6 +162,30 @@ START_TEST(what_is_left_is_free_less_kept_and_less_a_ledger)
 }
 END_TEST
 
+/* Else a look between the plan and the making of a file gives its room to another one. */
+START_TEST(what_is_promised_is_not_there_until_it_is_on_the_disk)
+{
+    struct room room = room_of(0, 0, UINT64_MAX);
+    uint64_t all;
+    int fd = open_temp();
+
+    room_look(&room, fd);
+    all = atomic_load(&room.left_bytes);
+    room_promise(&room, all / 2);
+    room_look_again(&room);
+    ck_assert_uint_lt(atomic_load(&room.left_bytes), all / 4 * 3); /* others use it, too */
+    room_promise(&room, UINT64_MAX / 2);
+    room_look_again(&room);
+    ck_assert_uint_eq(atomic_load(&room.left_bytes), 0);
+    room_fulfil(&room, UINT64_MAX / 2);
+    room_fulfil(&room, all / 2);
+    room_look_again(&room);
+    ck_assert_uint_gt(atomic_load(&room.left_bytes), all / 4 * 3);
+    ck_assert_uint_eq(atomic_load(&room.looks), 1); /* the session's */
+    close(fd);
+}
+END_TEST
+
 START_TEST(a_file_system_that_does_not_tell_is_not_known)
 {
     struct room room = room_of(5, 1, UINT64_MAX);
@@ -251,6 +275,7 @@ int main(void)
     tcase_add_test(tcase, several_never_claim_more_than_there_is);
     tcase_add_test(tcase, what_is_kept_is_a_size_or_a_part_of_the_file_system);
     tcase_add_test(tcase, what_is_left_is_free_less_kept_and_less_a_ledger);
+    tcase_add_test(tcase, what_is_promised_is_not_there_until_it_is_on_the_disk);
     tcase_add_test(tcase, a_file_system_that_does_not_tell_is_not_known);
     tcase_add_test(tcase, the_file_limit_counts_in_whole_pages);
     tcase_add_loop_test(tcase, the_largest_capacity_fits_and_one_more_does_not, 0, sizes);

@@ -253,12 +253,17 @@ static unsigned index_of(const struct retention *retention, const struct record_
     return stream;
 }
 
-/* A file of its stream that is not closed yet, which needs nothing of this one for that. */
+/* An earlier file of its stream that is not closed yet, which needs nothing of this one for that. A
+ * later one, which may be prepared already, would wait for this one in turn. */
 static bool has_earlier(const struct record_file *f)
 {
-    for (unsigned k = 0; k < STREAM_FILES; k++)
-        if (&f->stream->files[k] != f && atomic_load(&f->stream->files[k].claimed_bytes) > 0)
+    for (unsigned k = 0; k < STREAM_FILES; k++) {
+        const struct record_file *other = &f->stream->files[k];
+
+        if (atomic_load(&other->claimed_bytes) > 0 && /* else it may be the drain's */
+            other->file.state.file_seq < f->file.state.file_seq)
             return true;
+    }
     return false;
 }
 

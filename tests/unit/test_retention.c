@@ -114,6 +114,8 @@ START_TEST(a_file_waits_for_an_earlier_one_where_no_other_may_go)
 
     earlier->stream = next->stream = stream;
     next->file.plan.file_bytes = 1000;
+    earlier->file.state.file_seq = 1;
+    next->file.state.file_seq = 2;
     set_limits((struct retention_limits){.bytes = 1500});
     atomic_store(&earlier->claimed_bytes, 1000);
     ck_assert(!retention_has_to_wait(&retention, next)); /* an old one goes */
@@ -126,6 +128,8 @@ START_TEST(a_file_waits_for_an_earlier_one_where_no_other_may_go)
     ck_assert(!retention_has_to_wait(&retention, next));
     set_limits((struct retention_limits){.bytes = 500});
     ck_assert(retention_has_to_wait(&retention, next));
+    earlier->file.state.file_seq = 3; /* a later one waits for this one */
+    ck_assert(!retention_has_to_wait(&retention, next));
     atomic_store(&earlier->claimed_bytes, 0); /* none would make room */
     ck_assert(!retention_has_to_wait(&retention, next));
 }

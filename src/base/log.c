@@ -404,7 +404,8 @@ static void await_all_written(void)
     struct timespec end = {.tv_sec = end_ns / 1000000000, .tv_nsec = end_ns % 1000000000};
 
     while (way == BY_THREAD && !is_all_written() && stuck_at != written_count) {
-        if (pthread_cond_clockwait(&nothing, &lock, CLOCK_MONOTONIC, &end) == ETIMEDOUT)
+        if (pthread_cond_clockwait(&nothing, &lock, CLOCK_MONOTONIC, &end) == ETIMEDOUT &&
+            !is_all_written())
             stuck_at = written_count;
     }
 }

@@ -97,6 +97,10 @@ int order_parse(struct order *ret, const char *verb, const char *text, struct da
     }
     if (i != ORDER_MARK)
         return 0;
+    if (text[strspn(text, " ")] == '\0') {
+        snprintf(why->s, sizeof why->s, "a mark wants a text, not only blanks");
+        return -EINVAL;
+    }
     if (check_text(text, why) < 0)
         return -EINVAL;
     strcpy(ret->text, text);

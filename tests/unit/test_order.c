@@ -28,6 +28,8 @@ START_TEST(every_verb_is_known_and_only_a_mark_has_a_text)
         ck_assert_int_lt(order_parse(&order, order_names[i], wrong, &why), 0);
     }
     ck_assert_int_lt(order_parse(&order, "mark", "", &why), 0);
+    ck_assert_int_lt(order_parse(&order, "mark", "   ", &why), 0);
+    ck_assert_int_lt(order_parse(&order, "roll", " ", &why), 0);
     ck_assert_int_eq(order_parse(&order, "status", "", &why), 0);
 }
 END_TEST

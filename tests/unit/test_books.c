@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -182,6 +183,41 @@ START_TEST(the_rest_is_measured_by_how_long_the_writing_took)
 }
 END_TEST
 
+static void *write_books(void *ctx)
+{
+    (void)ctx;
+    ck_assert(books_write(&books));
+    return NULL;
+}
+
+/* A writing that takes at least so long; until when is rested after it, and when it went on. */
+static int64_t rest_after(useconds_t held_us, int64_t *ret_held_until_ns)
+{
+    pthread_t thread;
+
+    pthread_mutex_lock(&books.lock); /* what it tells of cannot be seen */
+    atomic_store(&books.is_owed, true);
+    ck_assert_int_eq(pthread_create(&thread, NULL, write_books, NULL), 0);
+    while (atomic_load(&books.is_owed)) /* until it has begun */
+        usleep(1000);
+    usleep(held_us);
+    *ret_held_until_ns = dao_clock_mono_ns();
+    pthread_mutex_unlock(&books.lock);
+    pthread_join(thread, NULL);
+    return atomic_load(&books.rests_until_ns);
+}
+
+START_TEST(the_rest_is_longer_where_the_writing_took_longer_but_has_an_end)
+{
+    int64_t held_until_ns, until_ns = rest_after(50000, &held_until_ns);
+
+    ck_assert_int_ge(until_ns, held_until_ns + 20 * 50000000ll);
+    until_ns = rest_after(600000, &held_until_ns); /* 20 of them were 12 s */
+    ck_assert_int_ge(until_ns, held_until_ns + 10000000000ll);
+    ck_assert_int_le(until_ns, dao_clock_mono_ns() + 10000000000ll);
+}
+END_TEST
+
 START_TEST(a_writing_that_failed_is_made_up_for)
 {
     books_place(&books, -1);
@@ -210,6 +246,7 @@ int main(void)
     tcase_add_test(tcase, frames_lost_to_the_disk_wait_for_their_time_too);
     tcase_add_loop_test(tcase, what_nobody_else_tells_of_does_not_wait, 0, 5);
     tcase_add_test(tcase, the_rest_is_measured_by_how_long_the_writing_took);
+    tcase_add_test(tcase, the_rest_is_longer_where_the_writing_took_longer_but_has_an_end);
     tcase_add_test(tcase, a_writing_that_failed_is_made_up_for);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

@@ -227,6 +227,58 @@ START_TEST(what_was_taken_for_the_disks_and_was_not_does_not_wrap)
 }
 END_TEST
 
+/* ---- frames that are left out on purpose ---- */
+
+static void leave_out(uint64_t count, bool is_thinning)
+{
+    atomic_fetch_add(&stream->all_left_out, count);
+    atomic_store(&stream->is_thinning, is_thinning);
+}
+
+START_TEST(frames_that_are_left_out_are_said_at_the_beginning_and_counted_at_the_end)
+{
+    begin(_i);
+    stream->config.each = 4;
+    atomic_store(&stream->is_thinning, true); /* none is left out yet */
+    ck_assert_str_eq(look(false), "");
+    leave_out(3, true);
+    expect_said(look(false), "stream wfs: the disk does not keep up: only one frame of 4 is "
+                             "recorded until it does");
+    leave_out(60, true);
+    ck_assert_str_eq(look(false), "");
+    leave_out(6, false);
+    expect_said(look(false), "stream wfs: 69 frames were left out for that");
+    ck_assert_str_eq(look(false), "");
+    leave_out(1, true); /* the recording ends in the middle of it, soon after */
+    ck_assert_str_eq(look(false), "");
+    expect_said(look(true), "stream wfs: 1 frame was left out for that");
+    end();
+}
+END_TEST
+
+START_TEST(frames_that_are_left_out_now_and_then_do_not_fill_the_screen)
+{
+    unsigned begins = 0, told = 0, counted;
+    const char *said_last;
+
+    begin(false);
+    stream->config.each = 4;
+    for (int i = 0; i <= 200; i++) { /* 100 s */
+        leave_out(3, i % 2 == 0);
+        said_last = look(i == 200);
+        begins += strstr(said_last, "does not keep up") != NULL;
+        said_last = strstr(said_last, "stream wfs: ");
+        for (; said_last; said_last = strstr(said_last + 1, "stream wfs: "))
+            if (sscanf(said_last, "stream wfs: %u frames were", &counted) == 1)
+                told += counted;
+    }
+    ck_assert_uint_ge(begins, 10);
+    ck_assert_uint_le(begins, 12);
+    ck_assert_uint_eq(told, 201 * 3); /* each of them once */
+    end();
+}
+END_TEST
+
 /* ---- no frames ---- */
 
 static void set_backlog(uint64_t frames, bool starved)
@@ -337,6 +389,9 @@ int main(void)
     tcase_add_loop_test(tcase, that_the_disk_is_back_is_said_once_with_what_it_has_cost, 0, 2);
     tcase_add_test(tcase, what_was_taken_for_the_disks_and_was_not_does_not_wrap);
     tcase_add_test(tcase, a_disk_that_is_back_when_the_recording_ends_is_not_gone_on_with);
+    tcase_add_loop_test(
+        tcase, frames_that_are_left_out_are_said_at_the_beginning_and_counted_at_the_end, 0, 2);
+    tcase_add_test(tcase, frames_that_are_left_out_now_and_then_do_not_fill_the_screen);
     tcase_add_loop_test(tcase, a_source_that_pauses_is_said_and_that_it_goes_on, 0, 2);
     tcase_add_loop_test(tcase, a_disk_that_takes_nothing_is_no_silence_of_the_source, 0, 2);
     tcase_add_test(tcase, a_pause_behind_a_stall_is_as_long_as_the_pause);

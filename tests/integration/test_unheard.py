@@ -4,15 +4,17 @@ import fcntl
 import glob
 import json
 import os
-import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness as h  # noqa: E402
 
 PIPE_BYTES = 4096
+LINE_BYTES = 256  # none of the lines is longer
 FILES = 120  # each a line: more than the pipe has room for, and than may be waited for
 EVERY = 5    # frames a file
 
@@ -32,10 +34,13 @@ class Unheard:
              str(EVERY), f"--control={self.control}", *arguments, *self.paths],
             stdout=subprocess.PIPE, stderr=said, text=True)
         h._processes.append(self.process)
-        self.said = said  # kept, to ask whether there is room
+        self.said = said  # kept, so that it has no end before end()
 
     def is_full(self):
-        return not select.select([], [self.said], [], 0)[1]
+        """Without room for one more line. (poll() says so from the first byte on: a pipe of a page
+        promises no room to it.)"""
+        held = fcntl.ioctl(self.unread, termios.FIONREAD, bytes(4))
+        return PIPE_BYTES - struct.unpack("i", held)[0] < LINE_BYTES
 
     def files(self):
         return sum(len(glob.glob(os.path.join(h.output, "*", h.stream_name(path), "*.fits")))
@@ -73,6 +78,7 @@ def a_pipe_that_nobody_reads_costs_no_frame_and_the_recorder_hears():
     lines = recorder.end()
     assert lines[-1] == "", "half a line"
     assert all(line.startswith("daorec: ") for line in lines[:-1]), lines
+    assert max(map(len, lines)) < LINE_BYTES, lines
 
 
 def a_hook_that_floods_it_costs_no_frame():

@@ -354,6 +354,25 @@ def files_that_were_ended_early_give_back_what_they_do_not_need():
     f.sweep(record, WAYS.values())
 
 
+def a_full_file_waits_for_what_those_that_were_ended_give_back():
+    """The first two are ended at once, and closed only when the next two, for which there is room,
+    have been full for a while."""
+    def record(options):
+        root = mount(f.new_root(), 16)
+        faults = f.Faults(root, ops=["truncate"], count=2, stall_ms=4000)
+        recorder = f.start(root, *options, "--keep-free", "1MiB", "--roll-frames", 600, "-n", 1500,
+                           CAMERA, faults=faults)
+        for number in (1, 2):
+            recorder.has_files(CAMERA, number, ".part")
+            recorder.process.send_signal(signal.SIGUSR1)
+        session = f.end(recorder, {CAMERA: STREAMS[CAMERA]})
+        assert faults.get("hits") == 2
+        assert session.status == (3 if session.lost() else 0), session.errors
+        assert "no room" not in session.errors, session.errors
+        assert sum(frames_of(session, CAMERA)) == 1500, frames_of(session, CAMERA)
+    f.sweep(record, [WAYS["io_uring"], WAYS["pwrite"]])
+
+
 def a_disk_that_earlier_sessions_fill_is_room_enough_for_a_ring():
     root = mount(f.new_root(), 16)
     f.start(root, "--roll-size", "2MiB", "-n", 1500, CAMERA).process.communicate(timeout=60)
@@ -395,6 +414,7 @@ if __name__ == "__main__":
                        room_that_files_of_the_old_shape_hold_is_waited_for),
             without_a_way_to_reserve_what_was_written_stays_valid,
             files_that_were_ended_early_give_back_what_they_do_not_need,
+            a_full_file_waits_for_what_those_that_were_ended_give_back,
             a_disk_that_earlier_sessions_fill_is_room_enough_for_a_ring,
             no_room_for_a_segment_is_one_line_and_nothing_is_left,
             everything_that_was_left_is_valid])

@@ -42,11 +42,25 @@ struct bounds {
     int open[DEPTH_MAX]; /* the anchor of each collection around, -1: none */
 };
 
+/* Is p behind what libyaml takes for the end of a line? That is also CR, NEL, LS and PS. */
+static bool begins_line(const char *text, const char *p)
+{
+    size_t before = (size_t)(p - text);
+
+    return before == 0 || p[-1] == '\n' || p[-1] == '\r' ||
+           (before >= 2 && memcmp(p - 2, "\xc2\x85", 2) == 0) ||
+           (before >= 3 &&
+            (memcmp(p - 3, "\xe2\x80\xa8", 3) == 0 || memcmp(p - 3, "\xe2\x80\xa9", 3) == 0));
+}
+
 static bool check_tags(struct config_reading *reading, const char *text)
 {
-    unsigned line = 1, count = 0;
+    unsigned line = 0, count = 0;
 
-    for (const char *p = text; p; line++) {
+    for (const char *p = text; *p; p++) {
+        if (!begins_line(text, p) || (p > text && p[-1] == '\r' && *p == '\n'))
+            continue;
+        line++;
         count += strncmp(p, "%TAG", 4) == 0;
         if (count > TAGS_MAX) {
             config_mistake(reading, line, NULL,
@@ -54,8 +68,6 @@ static bool check_tags(struct config_reading *reading, const char *text)
                            TAGS_MAX);
             return false;
         }
-        p = strchr(p, '\n');
-        p = p ? p + 1 : NULL;
     }
     return true;
 }

@@ -34,6 +34,7 @@ SOCKET = "true (where daorec ctl looks for it), false, or a path with a slash"
 DEEP = "is nested too deeply; allowed: up to 64 lists and mappings in each other"
 MUCH = ("is more than a configuration may hold, with each alias (*) as what it stands for; the most "
         "are 100000 keys and values, and 2 MiB")
+TAGS = "is one %TAG too many; allowed: up to 16, and they mean nothing here"
 MAP = "keys of its own below it"
 NO_SEGMENT = ("sources: there is no segment to record; allowed: a list of sources, each with a uri "
               "such as smem:///tmp/wfs.im.shm")
@@ -377,8 +378,11 @@ LARGE = (
      "{F}:102: is one anchor (&) too many; allowed: up to 100"),
     (fill("a: [", lambda i: f"&a{i} [],", "]"),
      "{F}:1: is one anchor (&) too many; allowed: up to 100"),
-    (fill("", lambda i: f"%TAG !a{i}! x\n", "---\na: b\n"),
-     "{F}:17: is one %TAG too many; allowed: up to 16, and they mean nothing here"),
+    (fill("", lambda i: f"%TAG !a{i}! x\n", "---\na: b\n"), "{F}:17: " + TAGS),
+    (fill("", lambda i: f"%TAG !a{i}! x\r", "---\ra: b\r"), "{F}:17: " + TAGS),
+    (fill("", lambda i: f"%TAG !a{i}! x\r\n", "---\r\na: b\r\n"), "{F}:17: " + TAGS),
+    ("%TAG !a! x\x85%TAG !b! x\u2028" + "%TAG !c! x\u2029" * 15 + "---\na: b\n", "{F}:17: " + TAGS),
+    (GOOD + "origin: '" + "é%TAG x" * 20 + "'\n", "{F}:2: origin: "),
     (fill(GOOD + "daq_affinity: [", "0,", "]"), "{F}:2: " + MUCH),
     (GOOD + "daq_affinity: [" + "0," * 99000 + "1023]", None),
     (fill("{", "a,", "}"), "{F}:1: " + MUCH),

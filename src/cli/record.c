@@ -132,8 +132,7 @@ static const char *text_of(const char *value)
     return *value ? value : NULL;
 }
 
-/* A command of blanks is one that a script has lost. */
-static int take_hooks(struct hooks_config *ret, const struct config *config, char *why)
+static void take_hooks(struct hooks_config *ret, const struct config *config)
 {
     *ret = (struct hooks_config){
         .commands = {[HOOK_FILE_CLOSED] = text_of(config->hook_file_closed),
@@ -142,39 +141,43 @@ static int take_hooks(struct hooks_config *ret, const struct config *config, cha
         .low_bytes = config->low_disk.bytes,
         .low_percent = config->low_disk.percent,
     };
-    for (int i = 0; i < HOOK_KINDS; i++) {
-        const char *command = ret->commands[i];
-
-        if (!command || command[strspn(command, " \t\n")] != '\0')
-            continue;
-        snprintf(why, RECORD_WHY_BYTES,
-                 "daorec record: --on-%s '%.200s': no command; give one, or leave it out",
-                 hook_kind_names[i], command);
-        return -EINVAL;
-    }
-    return 0;
 }
 
-/* What is no plain value of its type. */
+/* A word that a file may have, too; NULL: a path, which is tried when the socket is made. */
+static const char *word_of_control(const char *control)
+{
+    if (!*control)
+        return CONFIG_CONTROL_DEFAULT;
+    return *control != '~' && strchr(control, '/') ? NULL : control;
+}
+
+/* What is no plain value of its type, and texts that a file could not have either: a command of
+ * blanks is one that a script has lost, and a shell leaves the ~ of --output=~/x as it is. */
 static int take_words(struct record_options *options, struct config_mistakes *mistakes)
 {
     struct config *config = &options->config;
+    const struct {
+        const char *option, *text;
+    } words[] = {
+        {"output", config->root_storage},
+        {"on-file-closed", config->hook_file_closed},
+        {"on-loss", config->hook_loss},
+        {"on-low-disk", config->hook_low_disk},
+        {"metrics-file", config->metrics_textfile},
+        {"control", word_of_control(config->control)},
+        {"cpu", options->cpus},
+        {"cpu-writer", options->writer_cpus},
+        {"io", options->io},
+    };
     int r = 0;
 
     if (options->no_direct)
         config->direct = false;
     if (options->idle)
         config->eager_start = false;
-    if (options_is_given(&usage, "control") && !*config->control)
-        config->control = CONFIG_CONTROL_DEFAULT;
-    else if (options_is_given(&usage, "control") && !strchr(config->control, '/'))
-        r = config_set_option(config, "control", config->control, mistakes);
-    if (r == 0 && options->cpus)
-        r = config_set_option(config, "cpu", options->cpus, mistakes);
-    if (r == 0 && options->writer_cpus)
-        r = config_set_option(config, "cpu-writer", options->writer_cpus, mistakes);
-    if (r == 0 && options->io)
-        r = config_set_option(config, "io", options->io, mistakes);
+    for (size_t i = 0; i < sizeof words / sizeof words[0] && r == 0; i++)
+        if (words[i].text && options_is_given(&usage, words[i].option))
+            r = config_set_option(config, words[i].option, words[i].text, mistakes);
     return r;
 }
 
@@ -232,7 +235,8 @@ static int plan_session(struct planned *planned, char *why)
     session->quiet = options->quiet;
     session->descriptors = (*options->config.control ? CONTROL_CLIENTS_MAX : 0) +
                            (*options->config.metrics_listen ? HTTP_CONNECTIONS_MAX : 0);
-    return take_hooks(&session->hooks, &options->config, why);
+    take_hooks(&session->hooks, &options->config);
+    return 0;
 }
 
 static void free_planned(struct planned *planned)

@@ -3,17 +3,9 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/exit_status.h"
 #include "base/log.h"
-
-static bool ends_in(const char *text, const char *end)
-{
-    size_t bytes = strlen(text), end_bytes = strlen(end);
-
-    return bytes > end_bytes && strcmp(text + bytes - end_bytes, end) == 0;
-}
 
 int watched_check(const struct watched_options *options)
 {
@@ -28,13 +20,6 @@ int watched_check(const struct watched_options *options)
         fprintf(stderr,
                 "daorec record: --metrics: this daorec was built without libmicrohttpd; install "
                 "libmicrohttpd-dev and build it again, or use --metrics-file\n");
-        return EXIT_WRONG_USAGE;
-    }
-    if (options->metrics_file && !ends_in(options->metrics_file, ".prom")) {
-        fprintf(stderr,
-                "daorec record: --metrics-file '%s': node_exporter takes names only that end in "
-                ".prom\n",
-                options->metrics_file);
         return EXIT_WRONG_USAGE;
     }
     return EXIT_DONE;

@@ -13,7 +13,7 @@
 
 struct watched_options {
     const char *metrics;      /* [ADDRESS:]PORT; NULL: no HTTP */
-    const char *metrics_file; /* NULL: none */
+    const char *metrics_file; /* ends in .prom, see config.h; NULL: none */
     bool quiet;
 };
 

@@ -400,6 +400,23 @@ LARGE = (
 )
 
 
+def what_a_file_may_not_say_an_option_may_not_either():
+    write(GOOD)
+    for option, text, what in (
+            ("output", "~/data", "begins with ~, which is the shell's: write $HOME; allowed: a path"),
+            ("control", "~/socket", "begins with ~, which is the shell's: write $HOME; allowed: "
+             + SOCKET),
+            ("metrics-file", "~/a.prom", "begins with ~, which is the shell's: write $HOME; "
+             "allowed: a path that ends in .prom"),
+            ("metrics-file", "a.txt", "is no name for node_exporter; allowed: a path that ends in "
+             ".prom"),
+            ("on-loss", " ", "is no command; allowed: a command for the shell")):
+        for segments in (("-c", FILE), (os.path.join(h.segments, "none.im.shm"),)):
+            lines = said(run("record", f"--{option}={text}", *segments, cwd=h.output))
+            assert lines == [f"daorec record: --{option}: '{text}' {what}"], lines
+    assert not os.path.exists(os.path.join(h.output, "~"))
+
+
 def what_would_take_long_to_read_is_refused():
     for content, message in LARGE:
         write(content)
@@ -938,6 +955,7 @@ if __name__ == "__main__":
         every_mistake_in_a_value_has_its_message,
         every_mistake_in_a_file_has_its_message,
         all_mistakes_are_told_and_nothing_starts,
+        what_a_file_may_not_say_an_option_may_not_either,
         what_would_take_long_to_read_is_refused,
         what_cannot_be_read_is_said,
         several_files_and_standard_input_are_checked,

@@ -179,6 +179,27 @@ START_TEST(a_line_after_a_gap_stands_behind_what_tells_of_the_gap)
 }
 END_TEST
 
+/* Else every other line would tell of a gap. */
+START_TEST(where_more_comes_than_is_read_gaps_are_few)
+{
+    unsigned n, gaps = 0;
+
+    begin();
+    start();
+    for (unsigned i = 0; i < MANY; i++)
+        log_info("line %u", i);
+    for (unsigned i = 0; i < 2 * MANY; i++) {
+        gaps += sscanf(next_line(), "warning: %u line", &n) == 1;
+        for (unsigned k = 0; k < 3; k++)
+            log_info("line %u", MANY + 3 * i + k);
+    }
+    ck_assert_uint_gt(gaps, 0);
+    ck_assert_uint_lt(gaps, 20);
+    close(reader);
+    log_stop_thread();
+}
+END_TEST
+
 START_TEST(the_end_does_not_wait_for_ever_and_nothing_after_it_does)
 {
     begin();
@@ -290,6 +311,7 @@ int main(void)
     tcase_add_test(tcase, without_the_thread_a_line_is_written_when_it_is_logged);
     tcase_add_test(tcase, who_logs_waits_for_no_reader_and_what_was_dropped_is_counted_once);
     tcase_add_test(tcase, a_line_after_a_gap_stands_behind_what_tells_of_the_gap);
+    tcase_add_test(tcase, where_more_comes_than_is_read_gaps_are_few);
     tcase_add_test(tcase, the_end_does_not_wait_for_ever_and_nothing_after_it_does);
     tcase_add_test(tcase, the_end_is_written_when_somebody_reads);
     tcase_add_test(tcase, lines_are_whole_where_standard_error_does_not_block);

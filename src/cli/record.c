@@ -278,10 +278,17 @@ static const struct planned *first_planned(const struct recording *recording)
 static const struct session_config *reload(void *ctx, struct dao_text *text)
 {
     struct recording *recording = ctx;
-    struct planned *planned = calloc(1, sizeof *planned);
+    struct planned *planned;
     char why[RECORD_WHY_BYTES] = "";
-    int r = planned ? plan_again(planned, recording, why) : -ENOMEM;
+    int r;
 
+    if (strcmp(recording->planned->options.file, "-") == 0) { /* a terminal would be waited for */
+        snprintf(text->s, sizeof text->s,
+                 "nothing is changed: standard input is read only once; begin it with a file");
+        return NULL;
+    }
+    planned = calloc(1, sizeof *planned);
+    r = planned ? plan_again(planned, recording, why) : -ENOMEM;
     if (r < 0) {
         if (planned)
             free_planned(planned);

@@ -407,6 +407,18 @@ def a_second_signal_ends_the_wait_for_a_command_that_hangs():
     process.kill()
 
 
+def standard_input_is_not_read_again():
+    """A terminal would be waited for, and nobody answered meanwhile."""
+    master, terminal = os.openpty()
+    os.write(master, f"sources: [{h.segment('typed')}]\n\x04".encode())
+    recorder = Recorder("--idle", "-c", "-", stdin=terminal)
+    assert "read only once" in recorder.ctl("reload", status=1)["error"]
+    assert "read only once" in recorder.ctl("reload", status=1)["error"]
+    recorder.end()
+    os.close(terminal)
+    os.close(master)
+
+
 def a_hangup_says_that_there_is_nothing_to_read_again():
     path, process = source("hangup")
     recorder = Recorder(path)
@@ -763,6 +775,7 @@ if __name__ == "__main__":
                    a_start_that_takes_too_long_is_answered_and_goes_on,
                    a_command_that_hangs_holds_neither_the_end_of_its_session_nor_the_next,
                    a_second_signal_ends_the_wait_for_a_command_that_hangs,
+                   standard_input_is_not_read_again,
                    a_hangup_says_that_there_is_nothing_to_read_again,
                    a_configuration_is_read_again_without_a_lost_frame,
                    a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again,

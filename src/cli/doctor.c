@@ -170,7 +170,7 @@ static int take_config(struct doctor_options *o, struct config *config, char **s
     int r = config_load(config, o->file, count == 0, &mistakes);
 
     if (r == 0 && count > 0)
-        r = config_set_segments(config, segments, count, &mistakes);
+        r = config_set_segments(config, "daorec doctor", segments, count, &mistakes);
     config_mistakes_print(&mistakes);
     config_mistakes_free(&mistakes);
     if (r == 0)

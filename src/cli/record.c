@@ -200,7 +200,8 @@ static int make_config(struct record_options *options, int argc, char **argv, in
         if (given & 1ull << i)
             config_override(&options->config, specs[i].name);
     if (r == 0 && first < argc)
-        r = config_set_segments(&options->config, argv + first, (size_t)(argc - first), mistakes);
+        r = config_set_segments(&options->config, "daorec record", argv + first,
+                                (size_t)(argc - first), mistakes);
     return r;
 }
 

@@ -155,8 +155,9 @@ int config_set_option(struct config *config, const char *option, const char *tex
                       struct config_mistakes *mistakes);
 
 /* Record these segments instead of those of the file (its files stay): one that the file has, too,
- * as it has it. 0; -EINVAL after mistakes (two of one name, ...); -ENOMEM. */
-int config_set_segments(struct config *config, char *const *paths, size_t count,
+ * as it has it. `who` begins the messages. 0; -EINVAL after mistakes (two of one name, ...);
+ * -ENOMEM. */
+int config_set_segments(struct config *config, const char *who, char *const *paths, size_t count,
                         struct config_mistakes *mistakes);
 
 /* What all keys are set to, for the whole and then for each source: kept in the configuration. 0 or

@@ -260,10 +260,10 @@ static void settle(struct config_reading *reading)
         inherit(config, &config->sources[i]);
 }
 
-int config_set_segments(struct config *config, char *const *paths, size_t count,
+int config_set_segments(struct config *config, const char *who, char *const *paths, size_t count,
                         struct config_mistakes *mistakes)
 {
-    struct config_reading reading = {config, "daorec record", mistakes, false, 0};
+    struct config_reading reading = {config, who, mistakes, false, 0};
     const struct config_source *old = config->sources;
     size_t old_count = config->source_count, used = 0, files = 0;
     struct config_source *fresh;

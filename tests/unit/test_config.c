@@ -395,14 +395,17 @@ START_TEST(segments_of_the_command_line_take_the_place_of_those_of_the_file)
                           "sources: [{uri: /tmp/a.im.shm, samples: 5}, file:///tmp/x,"
                           " /tmp/b.im.shm]\n"),
                      0);
-    ck_assert_int_eq(config_set_segments(&config, paths, 2, &mistakes), 0);
+    ck_assert_int_eq(config_set_segments(&config, "daorec x", paths, 2, &mistakes), 0);
     ck_assert_uint_eq(config.source_count, 3);
     ck_assert_str_eq(config.sources[0].path, "/tmp/c.im.shm");
     ck_assert_uint_eq(config.sources[0].samples, 3);
     ck_assert_str_eq(config.sources[1].path, "/tmp/a.im.shm");
     ck_assert_uint_eq(config.sources[1].samples, 5);
     ck_assert(config.sources[2].is_file);
-    ck_assert_int_eq(config_set_segments(&config, both, 2, &mistakes), -EINVAL);
+    ck_assert_int_eq(config_set_segments(&config, "daorec x", both, 2, &mistakes), -EINVAL);
+    ck_assert_uint_eq(mistakes.count, 1);
+    ck_assert_str_eq(mistakes.lines[0].text, "daorec x: sources: '/tmp/c.im.shm' is there twice "
+                                             "(also in the command line); leave one");
 }
 END_TEST
 

@@ -41,7 +41,7 @@ int config_load(struct config *ret, const char *path, bool needs_sources,
 
     if (config_init(ret) < 0)
         return -ENOMEM;
-    ret->file = config_keep_text(ret, path);
+    ret->file = config_keep_text(ret, name_of_file(path));
     if (!ret->file)
         return -ENOMEM;
     text = config_read_text(&reading, path, &bytes);
@@ -96,7 +96,7 @@ const char *config_name_of(const struct config *config, const char *option, char
     char path[128];
 
     if (line > 0)
-        snprintf(buf, buf_bytes, "%s:%u: %s", name_of_file(config->file), line,
+        snprintf(buf, buf_bytes, "%s:%u: %s", config->file, line,
                  config_key_path(key, path, sizeof path));
     else
         snprintf(buf, buf_bytes, "daorec record: --%s", option);

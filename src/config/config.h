@@ -74,7 +74,7 @@ struct config_source {
 };
 
 struct config {
-    const char *file; /* where it was read; NULL: nowhere */
+    const char *file; /* where it was read, as messages name it; NULL: nowhere */
     const char *root_storage;
     struct config_source *sources;
     size_t source_count;

@@ -74,8 +74,8 @@ static bool check_tags(struct config_reading *reading, const char *text)
 
 /* ---- anchors ---- */
 
-/* -1: no anchor; -2: one too many. A long name is cut: two that begin alike are taken for one, of
- * which the first counts. */
+/* -1: no anchor; -2: one too many. A long name is cut: of two that begin alike the larger
+ * counts. */
 static int add_anchor(struct bounds *b, const yaml_char_t *name)
 {
     struct anchor *anchor = &b->anchors[b->anchor_count];
@@ -99,13 +99,18 @@ static void close_anchor(struct bounds *b, int index)
 
 static void add_alias(struct bounds *b, const yaml_char_t *name)
 {
+    struct amount most = {0, 0};
+
     for (unsigned i = 0; i < b->anchor_count; i++) {
+        const struct amount *below = &b->anchors[i].below;
+
         if (strncmp(b->anchors[i].name, (const char *)name, NAME_BYTES - 1) != 0)
             continue;
-        b->amount.nodes += b->anchors[i].below.nodes;
-        b->amount.bytes += b->anchors[i].below.bytes;
-        return;
+        most.nodes = below->nodes > most.nodes ? below->nodes : most.nodes;
+        most.bytes = below->bytes > most.bytes ? below->bytes : most.bytes;
     }
+    b->amount.nodes += most.nodes;
+    b->amount.bytes += most.bytes;
 }
 
 /* ---- events ---- */

@@ -388,6 +388,8 @@ LARGE = (
     (fill("{", "a,", "}"), "{F}:1: " + MUCH),
     (fill("a: &a {" + "k: 1, " * 10000 + "}\nsources: [", "*a,", "]"), "{F}:2: " + MUCH),
     ("a: &a [" + "x" * 300000 + "]\nb: [*a, *a, *a, *a, *a]\nc: [*a]\n", "{F}:3: " + MUCH),
+    (f"a: &{'a' * 70}1 x\nb: &{'a' * 70}2 [{'x' * 300000}]\n" + f"c: *{'a' * 70}2\n" * 7,
+     "{F}:8: " + MUCH),
     ("a: &a [x, x]\n" + "".join(f"{x}: &{x} [" + f"*{y}," * 9 + "]\n"
                                for y, x in zip("abcdefgh", "bcdefghi")), "{F}:6: " + MUCH),
     (fill("sources: [", lambda i: f"/t/{i}.im.shm,", "]"),

@@ -189,9 +189,8 @@ def files_end_together_at_the_same_second():
     paths = {h.segment("quick"): 1000, h.segment("slow"): 60, h.segment("slower"): 3}
     sources = [begin(path, rate) for path, rate in paths.items()]
     run = Run("--roll-time=1s", "--roll-together", *paths)
-    folder = h.stream_name(next(iter(paths)))
-    h.wait_for(lambda: run.ledger() and any(
-        s["name"] == folder and len(s["files"]) > 4 for s in run.ledger()["streams"]), what="files")
+    h.wait_for(lambda: run.ledger() and all(
+        len(s["files"]) > 4 for s in run.ledger()["streams"]), what="files of each")
     summary, _ = run.end()
     for path in paths:
         mine = next(s for s in summary["streams"] if s["name"] == h.stream_name(path))

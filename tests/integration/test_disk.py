@@ -65,7 +65,10 @@ def a_call_that_fails_once_costs_at_most_what_is_counted():
         root = f.new_root()
         faults = f.Faults(root, ops=f.OPS, first=call, count=1, error=error)
         session = f.end(small_recording(faults, root, "-n", 63), streams(STILL), allow_part=True)
-        assert faults.get("hits") == 1 or call > last - 5, faults.get("calls")
+        # Writings of the ledger that can wait are put off or not, as the clock has it: there may be
+        # fewer calls than were counted, and then, and only then, the one that is to fail is none.
+        calls, hits = faults.get("calls"), faults.get("hits")
+        assert hits == (calls >= call) and (hits or calls > last - 40), (call, calls, hits, last)
         return session and session.lost() > 0
     global tried
     last = calls_of_a_small_recording()

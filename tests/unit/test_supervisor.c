@@ -29,13 +29,16 @@ static void post(enum order_verb verb, uint64_t token)
 
 static void reply(void *ctx, uint64_t token, char *json)
 {
+    /* before the answer is there: then it is the other thread's */
+    bool is_to_fill = token == STATUS_TOKEN && is_full;
+
     (void)ctx;
     ck_assert_ptr_nonnull(json);
     if (token < OTHER_TOKEN)
         atomic_store(&answers[token], json_loads(json, 0, NULL));
     free(json);
     atomic_fetch_add(&others, token == OTHER_TOKEN);
-    if (token == STATUS_TOKEN && is_full) {
+    if (is_to_fill) {
         for (unsigned i = 0; i + 1 < ORDERS_MAX; i++)
             post(ORDER_ROLL, OTHER_TOKEN);
         post(ORDER_STATUS, OTHER_TOKEN + 1);

@@ -136,8 +136,11 @@ START_TEST(decimate_spreads_the_losses_evenly_and_ends_when_the_disk_is_back)
         const struct ledger_gap *gap = &stream->gaps[i];
 
         ck_assert_uint_le(gap->count, 3);
-        ck_assert_int_eq((gap->first_cnt0 + (int64_t)gap->count) % 4, 0); /* the one behind it */
-        last = (uint64_t)gap->first_cnt0 + gap->count;
+        last = (uint64_t)gap->first_cnt0 + gap->count; /* the one behind it */
+        /* As soon as the disk keeps up the very next frame is recorded, and those behind it: that is
+         * the end of a row of gaps with one frame between. */
+        if (i + 1 < stream->gaps_listed && (uint64_t)gap[1].first_cnt0 <= last + 4)
+            ck_assert_uint_eq(last % 4, 0);
     }
     ck_assert_uint_lt(last, 2030);
     ck_assert_uint_eq(stream->file_count, 1);

@@ -119,7 +119,7 @@ SRC_SOURCES  := $(filter-out $(MAIN_SOURCE),$(wildcard src/*/*.c))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 # Those whose modules are shared by threads; tests/run has the same list.
 TSAN_SOURCES := $(patsubst %,tests/unit/test_%.c,reader writer wait api_wait cadence io \
-                recorder_ring state ring feed player log)
+                recorder_ring state ring feed player log lane)
 PRELOAD_SOURCES := $(wildcard tests/support/preload_*.c)
 TOOL_SOURCES := $(filter-out $(PRELOAD_SOURCES),$(wildcard tests/support/*.c tests/stress/*.c))
 BENCH_SOURCES := $(wildcard tests/bench/*.c)

@@ -39,10 +39,12 @@
 #define KEYWORDS_NS   100000000ll /* the time a program has to fill in keywords before its frames */
 
 /* While it is gone the old mapping is not looked at any more, whatever comes to be there. */
-static void begin(struct record_stream *s, int64_t now_ns)
+void absence_begin(struct record_stream *s, int64_t now_ns)
 {
     uint64_t seen = s->reader.newest_seen, taken = s->reader.cnt0;
 
+    if (atomic_load(&s->condition) != STREAM_RUNNING)
+        return;
     atomic_store(&s->condition, STREAM_GONE);
     s->gone_since_ns = now_ns;
     s->is_retired = false;
@@ -253,8 +255,7 @@ static void go_on(struct record_stream *s, int64_t now_ns)
 
 void absence_step(struct record_stream *s, int64_t now_ns)
 {
-    if (atomic_load(&s->condition) == STREAM_RUNNING)
-        begin(s, now_ns);
+    absence_begin(s, now_ns);
     if (s->stopping) {
         if (s->fresh.fd >= 0) {
             dao_comeback_look(&s->comeback, &s->fresh);

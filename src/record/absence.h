@@ -7,8 +7,12 @@
 
 #include "record/stream.h"
 
-/* One look. To be called again and again, with a little rest, while the condition is STREAM_GONE,
- * and once to begin with when the segment is found gone. Nothing else may look at the segment
+/* The segment is found gone: what that means for what was seen of it is booked. Nothing else, and
+ * nothing at all where that is known already. */
+void absence_begin(struct record_stream *s, int64_t now_ns);
+
+/* One look; begins as above. To be called again and again, with a little rest, while the condition is STREAM_GONE
+ * or STREAM_AWAITED, and once to begin with when the segment is found gone. Nothing else may look at the segment
  * meanwhile. */
 void absence_step(struct record_stream *s, int64_t now_ns);
 

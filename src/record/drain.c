@@ -1,5 +1,6 @@
 /*
- * drain.c - from the segment into blocks: the hot path. See stream.h for the threads.
+ * drain.c - from the segment into blocks: the hot path. See stream.h for the threads, lane.h for who
+ * has a turn when.
  *
  * One frame: begin (is there one?), a file and blocks to put it in, encode straight from shared
  * memory into the block, finish (was it whole?), book it. Nothing here waits, allocates or logs.
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "fits/rows.h"
 #include "fits/sum.h"
@@ -22,6 +22,7 @@
 #include "record/setup.h"
 
 #define BATCH_FRAMES         64u
+#define BATCH_BYTES          (1u << 20) /* where others wait for their turn */
 #define TIME_BYTES           4096u
 #define REFUSALS_MAX         4u
 #define FLUSH_NS             1000000000ll
@@ -311,7 +312,7 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     return STEP_TOOK;
 }
 
-/* ---- the loop ---- */
+/* ---- one turn ---- */
 
 static void begin_stop(struct record_stream *s, const char *cause)
 {
@@ -346,15 +347,23 @@ static void check_for_stop(struct record_stream *s, int64_t now_ns)
         begin_stop(s, "STOP");
 }
 
+/* Frames in one turn at most; one in any case. */
+static unsigned batch_of(const struct record_stream *s)
+{
+    uint64_t fair = BATCH_BYTES / s->shape->parts.frame_bytes;
+
+    return !s->has_company || fair >= BATCH_FRAMES ? BATCH_FRAMES : fair < 1 ? 1 : (unsigned)fair;
+}
+
 /* STEP_TOOK where anything was taken, else why not. */
 static enum step drain_batch(struct record_stream *s, int64_t now_ns)
 {
     enum step step = STEP_NOTHING;
     uint64_t before = s->reader.cnt0, taken = 0;
-    unsigned refused = 0;
+    unsigned refused = 0, most = batch_of(s);
 
     s->timed_bytes = TIME_BYTES;
-    for (unsigned i = 0; i < BATCH_FRAMES && !s->finished; i++) {
+    for (unsigned i = 0; i < most && !s->finished; i++) {
         step = take_frame(s, now_ns);
         if (step == STEP_TOOK) {
             taken++;
@@ -397,37 +406,47 @@ static void housekeeping(struct record_stream *s, int64_t now_ns)
 }
 
 /* Looked at now and then while no frames come: does the path lead to another file, or nowhere? */
-static bool is_replaced(const struct record_stream *s, int64_t now_ns, int64_t *last_look_ns)
+static bool is_replaced(struct record_stream *s, int64_t now_ns)
 {
-    if (now_ns - *last_look_ns < PATH_CHECK_NS)
+    if (now_ns - s->last_look_ns < PATH_CHECK_NS)
         return false;
-    *last_look_ns = now_ns;
+    s->last_look_ns = now_ns;
     return dao_segment_check_path(&s->segment) < 0;
 }
 
-/* One wake: size and creation time are looked at always. What a removed segment still holds is
+/* Opening what comes back, and making room for it, takes its time: with others in this thread the
+ * stream goes elsewhere first. */
+static void be_without_segment(struct record_stream *s, int64_t now_ns)
+{
+    if (s->has_company)
+        absence_begin(s, now_ns);
+    else
+        absence_step(s, now_ns);
+}
+
+/* One look: size and creation time are looked at always. What a removed segment still holds is
  * taken first; whoever removed it has published before. */
-static enum step wake(struct record_stream *s, int64_t now_ns, int64_t *last_look_ns)
+static enum step look(struct record_stream *s, int64_t now_ns)
 {
     enum step step = STEP_GONE;
 
     if (atomic_load_explicit(&s->condition, memory_order_relaxed) == STREAM_RUNNING &&
         dao_reader_look(&s->reader) >= 0) {
-        bool replaced = is_replaced(s, now_ns, last_look_ns);
+        bool replaced = is_replaced(s, now_ns);
 
         step = drain_batch(s, now_ns);
         if (replaced && (step == STEP_NOTHING || step == STEP_REFUSED))
             step = STEP_GONE;
     }
     if (step == STEP_GONE)
-        absence_step(s, now_ns);
+        be_without_segment(s, now_ns);
     if (step == STEP_GONE || step == STEP_TOOK)
-        *last_look_ns = now_ns;
+        s->last_look_ns = now_ns;
     return step;
 }
 
-/* Sleep after a batch as its end suggests. */
-static void rest(struct record_stream *s, enum step step, int64_t now_ns)
+/* How long to rest after a batch, as its end suggests. */
+static int64_t rest_ns(struct record_stream *s, enum step step, int64_t now_ns)
 {
     /* A writer that died under a frame leaves it refused for ever: look less and less often. */
     if (step != STEP_REFUSED)
@@ -438,46 +457,26 @@ static void rest(struct record_stream *s, enum step step, int64_t now_ns)
         s->refused_sleep_ns *= 2;
     switch (step) {
     case STEP_NOTHING:
-        pace_sleep_for(
-            pace_sleep_ns(&s->pace, s->shape->geometry.depth, s->shape->parts.frame_bytes, now_ns));
-        break;
+        return pace_sleep_ns(&s->pace, s->shape->geometry.depth, s->shape->parts.frame_bytes,
+                             now_ns);
     case STEP_REFUSED:
-        pace_sleep_for(s->refused_sleep_ns);
-        break;
+        return s->refused_sleep_ns;
     case STEP_STARVED:
-        pace_sleep_for(STARVED_SLEEP_NS);
-        break;
+        return STARVED_SLEEP_NS;
     case STEP_GONE:
-        pace_sleep_for(absence_sleep_ns(s, now_ns));
-        break;
+        return absence_sleep_ns(s, now_ns);
     default:
-        break;
+        return 0;
     }
 }
 
-static void drain_loop(struct record_stream *s)
+/* ---- its life ---- */
+
+static void begin(struct record_stream *s, int64_t now_ns)
 {
-    int64_t now_ns = dao_clock_mono_ns(), last_look_ns = now_ns, last_taken_ns = now_ns;
-
-    s->start_ns = s->last_flush_ns = now_ns;
-    for (;;) {
-        enum step step;
-
-        now_ns = dao_clock_mono_ns();
-        pulse_move(&s->pulse);
-        check_for_stop(s, now_ns);
-        if (s->finished)
-            break;
-        step = wake(s, now_ns, &last_look_ns);
-        housekeeping(s, now_ns);
-        if (step == STEP_TOOK || step == STEP_STARVED || !s->stopping)
-            last_taken_ns = now_ns;
-        /* Frames that were there at the request cannot be had any more: do not wait for ever. */
-        if (!s->finished && now_ns - last_taken_ns > STOP_PATIENCE_NS)
-            give_up_wanted(s, LEDGER_LAPPED);
-        if (!s->finished)
-            rest(s, step, now_ns);
-    }
+    s->is_begun = true;
+    stream_set_pace(s);
+    s->start_ns = s->last_flush_ns = s->last_look_ns = s->last_taken_ns = now_ns;
 }
 
 /* No row follows that tells of them. */
@@ -503,13 +502,25 @@ static void finish(struct record_stream *s)
     pulse_rest(&s->pulse);
 }
 
-void *stream_drain(void *arg)
+int64_t drain_turn(struct record_stream *s, int64_t now_ns)
 {
-    struct record_stream *s = arg;
+    enum step step = STEP_NOTHING;
 
-    stream_set_pace(s);
-    prctl(PR_SET_TIMERSLACK, 1000ul); /* a sleep of 20 us is to be 20 us */
-    drain_loop(s);
+    if (!s->is_begun)
+        begin(s, now_ns);
+    pulse_move(&s->pulse);
+    check_for_stop(s, now_ns);
+    if (!s->finished) {
+        step = look(s, now_ns);
+        housekeeping(s, now_ns);
+        if (step == STEP_TOOK || step == STEP_STARVED || !s->stopping)
+            s->last_taken_ns = now_ns;
+        /* Frames that were there at the request cannot be had any more: do not wait for ever. */
+        if (!s->finished && now_ns - s->last_taken_ns > STOP_PATIENCE_NS)
+            give_up_wanted(s, LEDGER_LAPPED);
+    }
+    if (!s->finished)
+        return rest_ns(s, step, now_ns);
     finish(s);
-    return NULL;
+    return DRAIN_OVER;
 }

@@ -16,7 +16,6 @@
 #include "base/realtime.h"
 #include "base/units.h"
 #include "lib/clock.h"
-#include "record/drain.h"
 #include "record/service.h"
 #include "record/setup.h"
 #include "record/start.h"
@@ -331,8 +330,6 @@ static void say_how(const struct session *session)
 
 static int start_drains(struct session *session)
 {
-    int r = 0;
-
     /* Attach to all of them first, at one moment as nearly as can be. */
     for (unsigned i = 0; i < session->count; i++) {
         struct record_stream *s = session->streams[i];
@@ -347,16 +344,7 @@ static int start_drains(struct session *session)
         account_publish(&s->account);
     }
     board_show_running(session->board, &session->books, &session->room);
-    for (unsigned i = 0; i < session->count && r == 0; i++) {
-        struct record_stream *s = session->streams[i];
-
-        r = -pthread_create(&s->thread, NULL, stream_drain, s);
-        if (r == 0) {
-            session->drains_started++;
-            place_thread_on(s->thread, &s->config.cpus, s->config.priority);
-        }
-    }
-    return r;
+    return crew_start(&session->crew, session->streams, session->count);
 }
 
 static void place_sinks(const struct session *session)
@@ -370,7 +358,7 @@ static void place_sinks(const struct session *session)
 
 static int start_threads(struct session *session)
 {
-    int r, w;
+    int r;
 
     r = hooks_start(&session->hooks, &session->own.hooks, &session->books, &session->room);
     session->report = (struct report){.books = &session->books,
@@ -386,21 +374,20 @@ static int start_threads(struct session *session)
         r = keeper_start(&session->closer, session->count, &session->events, &session->files_lock);
     if (r == 0)
         r = start_drains(session);
-    if (session->drains_started > 0) {
+    if (r == 0) {
         session->writer = (struct writer){
             .streams = session->streams,
-            .stream_count = session->drains_started,
+            .stream_count = session->count,
             .engine = session->engine,
             .opener = &session->opener,
             .closer = &session->closer,
             .over_fd = session->over_fd,
         };
-        w = -pthread_create(&session->writer.thread, NULL, writer_run, &session->writer);
-        session->writer_started = w == 0;
-        if (w == 0)
-            place_sinks(session);
-        r = r ? r : w;
+        r = -pthread_create(&session->writer.thread, NULL, writer_run, &session->writer);
+        session->writer_started = r == 0;
     }
+    if (r == 0)
+        place_sinks(session);
     if (r < 0 && r != -ESTALE)
         log_error("cannot start a thread: %s", strerror(-r));
     return r;
@@ -410,7 +397,7 @@ static int start_threads(struct session *session)
 
 static bool all_over(const struct session *session)
 {
-    for (unsigned i = 0; i < session->drains_started; i++)
+    for (unsigned i = 0; i < session->count; i++)
         if (!atomic_load_explicit(&session->streams[i]->is_over, memory_order_acquire))
             return false;
     return true;
@@ -453,7 +440,7 @@ static void tell_service(struct session *session, int64_t now)
     if (!service)
         return;
     service->streams = session->streams;
-    service->count = session->drains_started;
+    service->count = session->count;
     service->writer = &session->writer;
     if ((session->service_live.time_ns == 0 || service_is_due(service, now)) &&
         board_take(session->board, &state) == 0) {
@@ -474,6 +461,7 @@ static void watch(struct session *session)
         if (now >= next_ns) {
             teller_look(&session->teller, now, false);
             look_at_disk(session);
+            crew_look(&session->crew, now);
             hooks_look(session->hooks, now);
             board_note(session->board, now);
             report_progress(session);
@@ -493,8 +481,7 @@ static void stop_threads(struct session *session)
 {
     if (session->writer_started)
         pthread_join(session->writer.thread, NULL);
-    for (unsigned i = 0; i < session->drains_started; i++)
-        pthread_join(session->streams[i]->thread, NULL);
+    crew_stop(&session->crew);
     keeper_stop(&session->opener);
     keeper_stop(&session->closer);
 }

@@ -7,6 +7,7 @@
 
 #include "record/board.h"
 #include "record/books.h"
+#include "record/crew.h"
 #include "record/disk.h"
 #include "record/hooks.h"
 #include "record/keeper.h"
@@ -41,7 +42,7 @@ struct session {
     struct room room;
     struct disk disk;
     struct retention retention;
-    unsigned drains_started;
+    struct crew crew;
     bool writer_started;
     int thread_error;
     struct board *board, own_board; /* own: where the configuration has none */

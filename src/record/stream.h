@@ -5,7 +5,8 @@
  *                           ^------------- pools <-----------/
  *     free_files: keeper --> drain;   close jobs: writer --> keeper
  *
- * Threads. drain: one a stream; never waits for a disk, a lock or memory. writer: one in all;
+ * Threads. drain: that of its lane, which may drain others beside it (lane.h); never waits for a
+ * disk, a lock or memory. writer: one in all;
  * submits and reaps. keepers: prepare, publish and close files (blocking calls). A file belongs to
  * the drain from its planning on; what others need of it is handed over by a message in a queue
  * (release/acquire), apart from the atomics in struct record_file.
@@ -36,6 +37,7 @@
 #define STREAM_FILES      8u  /* files of a stream in any state of life */
 #define STREAM_WRITES_MAX 16u /* data requests of a stream in flight */
 
+struct lane;
 struct record_stream;
 struct retention;
 
@@ -188,8 +190,14 @@ struct record_stream {
     struct account account;
     struct latency latency; /* the drain counts: RTIME - ATIME */
 
+    /* lanes; `lane`: the session's thread, see crew.h */
+    _Atomic(struct lane *) lane;        /* where it belongs */
+    struct record_stream *next_arrival; /* of the lane that it was handed to */
+    atomic_bool wants_own;              /* it leaves others no time, or has none for them */
+    _Atomic unsigned load;              /* of a core, per mille */
+
     /* drain, once it runs */
-    pthread_t thread;
+    bool is_begun, has_company; /* had a turn; others wait for theirs in this thread */
     struct pulse pulse;
     struct dao_segment segment;
     struct stream_shape shapes[STREAM_FILES + 2]; /* every file's, the old one, the new one */
@@ -204,6 +212,8 @@ struct record_stream {
     uint64_t next_seq, next_index;
     int64_t ending_since_ns; /* monotonic */
     int64_t last_flush_ns;   /* monotonic */
+    int64_t last_look_ns;    /* monotonic: at its path, or frames came */
+    int64_t last_taken_ns;   /* monotonic: frames came, or it was not stopping */
     int64_t time_ns;         /* POSIX time as it was read last */
     uint64_t timed_bytes;    /* of frames that were taken since */
     int64_t last_atime_ns;   /* of the frame last taken in this run, 0 at its start */

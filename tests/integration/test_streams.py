@@ -185,6 +185,38 @@ def with_no_segment_among_several_files_nothing_is_recorded():
         assert "not a DAO segment: too short" in errors.splitlines()[-1], errors
 
 
+def drains_of(process):
+    """How many threads take frames."""
+    folder, count = f"/proc/{process.pid}/task", 0
+    for task in os.listdir(folder):
+        with open(f"{folder}/{task}/comm", encoding="ascii") as file:
+            count += file.read() == "drain\n"
+    return count
+
+
+def a_dozen_streams_share_a_thread_also_when_they_go_and_come_back():
+    paths = [h.segment(f"many{i}") for i in range(12)]
+    sources = [begin(path, 100) for path in paths[1:]]
+    run = Run(*paths)
+    for path in paths[1:]:
+        run.has_frames(path)
+    sources.append(begin(paths[0], 100))
+    run.has_frames(paths[0])
+    assert drains_of(run.process) == 2  # one for those that are away
+    sources.pop(0).kill()
+    os.unlink(paths[1])
+    sources.append(begin(paths[1], 100))
+    run.has_frames(paths[1], 2)
+    assert drains_of(run.process) == 2
+    summary, _ = run.end()
+    for path in paths[:1] + paths[2:]:
+        assert rows_of(summary, path)[0].size > 0
+    back = next(s for s in summary["streams"] if s["name"] == h.stream_name(paths[1]))
+    assert back["lost"] == 0 and len(back["files"]) == 2, back
+    for process in sources:
+        process.kill()
+
+
 def files_end_together_at_the_same_second():
     paths = {h.segment("quick"): 1000, h.segment("slow"): 60, h.segment("slower"): 3}
     sources = [begin(path, rate) for path, rate in paths.items()]
@@ -230,6 +262,7 @@ if __name__ == "__main__":
                    with_none_of_several_there_is_nothing_to_record,
                    what_is_no_segment_yet_is_recorded_from_when_it_is_one,
                    with_no_segment_among_several_files_nothing_is_recorded,
+                   a_dozen_streams_share_a_thread_also_when_they_go_and_come_back,
                    files_end_together_at_the_same_second,
                    the_first_file_ends_with_the_others_too),
     ])

@@ -347,13 +347,20 @@ static int start_drains(struct session *session)
     return crew_start(&session->crew, session->streams, session->count);
 }
 
+/* They have names for whoever looks at the threads of this process. */
 static void place_sinks(const struct session *session)
 {
-    const cpu_set_t *cpus = &session->own.sink_cpus;
+    const struct {
+        const char *name;
+        pthread_t thread;
+    } sinks[] = {{"opener", session->opener.thread},
+                 {"closer", session->closer.thread},
+                 {"writer", session->writer.thread}};
 
-    place_thread_on(session->opener.thread, cpus, 0);
-    place_thread_on(session->closer.thread, cpus, 0);
-    place_thread_on(session->writer.thread, cpus, 0);
+    for (size_t i = 0; i < sizeof sinks / sizeof sinks[0]; i++) {
+        pthread_setname_np(sinks[i].thread, sinks[i].name);
+        place_thread_on(sinks[i].thread, &session->own.sink_cpus, 0);
+    }
 }
 
 static int start_threads(struct session *session)

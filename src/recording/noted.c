@@ -14,23 +14,19 @@
 /* ---- the ledger's ---- */
 
 /* session.json lies in the folder above that of the file. */
-static int read_ledger(struct ledger_document *ret, const char *path, const char *uuid)
+static int read_ledger(struct ledger_document *ret, int dir_fd, const char *uuid)
 {
-    char folder[4096];
+    int session_fd = openat(dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
     struct dao_text ignored;
-    int stream_fd, session_fd = -1, r;
 
-    find_folder_of(path, folder, sizeof folder);
-    stream_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (stream_fd >= 0)
-        session_fd = openat(stream_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *ret = (struct ledger_document){0};
     r = session_fd < 0 ? -errno : ledger_document_read(ret, session_fd, &ignored);
     if (r == 0 && (!ret->ledger.uuid || strcmp(ret->ledger.uuid, uuid) != 0))
         r = -ENOENT;
+    if (r < 0)
+        ret->ledger.mark_count = 0;
     if (session_fd >= 0)
         close(session_fd);
-    if (stream_fd >= 0)
-        close(stream_fd);
     return r;
 }
 
@@ -57,12 +53,24 @@ static int keep(struct noted *ret, const struct fits_mark *marks, size_t count)
     return 0;
 }
 
+/* Where the ledger has the marks of these cards; mark_count: nowhere. */
+static size_t find_cards(const struct ledger *ledger, const struct fits_mark *cards, unsigned count,
+                         uint64_t more)
+{
+    size_t at = 0;
+
+    while (at < ledger->mark_count && !are_cards(ledger, at, cards, count, more))
+        at++;
+    return at;
+}
+
 static int keep_of_cards(struct noted *ret, const struct ledger *ledger,
                          const struct fits_mark *cards, unsigned count, uint64_t more)
 {
-    for (size_t at = 0; at < ledger->mark_count; at++)
-        if (are_cards(ledger, at, cards, count, more))
-            return keep(ret, ledger->marks + at, count + (size_t)more);
+    size_t at = find_cards(ledger, cards, count, more);
+
+    if (at < ledger->mark_count)
+        return keep(ret, ledger->marks + at, count + (size_t)more);
     ret->more = more;
     return keep(ret, cards, count);
 }
@@ -121,38 +129,136 @@ static int find_count(const struct reading *reading, struct noted_mark *mark)
     return r;
 }
 
-/* ---- a file ---- */
+/* ---- a file that has no cards, since its recorder did not finish it ---- */
 
-/* Of a file that has no cards, since its recorder did not finish it. */
-static int keep_of_times(struct noted *ret, const struct reading *reading,
-                         const struct ledger *ledger)
+/* Of the ledger's marks: those behind `first`, and before `end`. */
+struct span {
+    size_t first, end;
+};
+
+static size_t count_until(const struct ledger *ledger, int64_t time_ns)
 {
-    int64_t from = INT64_MIN, to = INT64_MAX;
-    size_t first = 0, end;
+    size_t count = 0;
+
+    while (count < ledger->mark_count && ledger->marks[count].time_ns <= time_ns)
+        count++;
+    return count;
+}
+
+/* Those that the cards of a file tell of. */
+static struct span find_told(const struct ledger *ledger, const struct reading *reading)
+{
+    struct fits_mark cards[FITS_MARK_CARDS];
+    uint64_t more;
+    unsigned count = fits_marks_read(&reading->unit[READING_CUBE].header, cards, &more);
+    size_t at = count > 0 ? find_cards(ledger, cards, count, more) : ledger->mark_count;
+
+    return at == ledger->mark_count ? (struct span){0}
+                                    : (struct span){at, at + count + (size_t)more};
+}
+
+/* RTIME of the last frame that is there. */
+static int find_last_ns(const struct reading *reading, uint64_t frames, int64_t *ret_ns)
+{
     uint64_t there = 0;
     struct fits_row row;
     int r = count_before(reading, INT64_MAX - 1, &there);
 
-    if (r == 0 && there == 0 && reading->cards.file_seq > 1)
-        return 0;
-    if (r == 0 && reading->cards.file_seq > 1 && (r = read_row(reading, 0, &row)) == 0)
-        from = row.rtime_ns;
-    if (r == 0 && there > 0 && reading->cards.next[0] != '\0' &&
-        (r = read_row(reading, there - 1, &row)) == 0)
-        to = row.rtime_ns;
-    if (r < 0)
-        return r;
-    while (first < ledger->mark_count && ledger->marks[first].time_ns < from)
-        first++;
-    for (end = first; end < ledger->mark_count && ledger->marks[end].time_ns <= to;)
-        end++;
-    return keep(ret, ledger->marks + first, end - first);
+    there = there < frames ? there : frames;
+    if (r == 0 && there == 0)
+        r = -ENODATA;
+    if (r == 0)
+        r = read_row(reading, there - 1, &row);
+    if (r == 0)
+        *ret_ns = row.rtime_ns;
+    return r;
 }
 
-static int read_marks(struct noted *ret, const struct reading *reading, const char *path)
+/* What was noted before the file began, as far as the one before can tell; that one may be gone. */
+static void begin_behind(struct span *span, const struct ledger *ledger, int dir_fd,
+                         const struct reading *own)
+{
+    struct reading before;
+    struct fits_row row;
+    int64_t last_ns;
+    int fd;
+
+    if (own->cards.file_seq <= 1)
+        return;
+    if (read_row(own, 0, &row) == 0)
+        span->first = count_until(ledger, row.rtime_ns - 1);
+    if (reading_open_neighbour(&before, dir_fd, own, (uint64_t)own->cards.file_seq - 1, &fd) < 0)
+        return;
+    if (find_last_ns(&before, before.rows, &last_ns) == 0) {
+        size_t told = find_told(ledger, &before).end;
+
+        span->first = count_until(ledger, last_ns);
+        span->first = told > span->first ? told : span->first;
+    }
+    reading_close(&before);
+    close(fd);
+}
+
+/* What was noted after its end is the next file's: where that one is finished, it tells which. */
+static void end_before(struct span *span, const struct ledger *ledger, int dir_fd,
+                       const struct reading *own, uint64_t frames)
+{
+    int64_t last_ns = INT64_MAX;
+    struct reading next;
+    struct fits_row row;
+    int fd, r = reading_open_neighbour(&next, dir_fd, own, (uint64_t)own->cards.file_seq + 1, &fd);
+
+    if (r < 0 && own->cards.next[0] == '\0')
+        return;
+    if (find_last_ns(own, frames, &last_ns) == 0)
+        span->end = count_until(ledger, last_ns);
+    if (r < 0)
+        return;
+    if (strcmp(next.cards.status, "OPEN") != 0 && read_row(&next, 0, &row) == 0) {
+        struct span told = find_told(ledger, &next);
+        size_t end = count_until(ledger, row.rtime_ns - 1);
+
+        end = end > span->end ? end : span->end;
+        span->end = told.end > 0 && told.first < end ? told.first : end;
+    }
+    reading_close(&next);
+    close(fd);
+}
+
+static int keep_untold(struct noted *ret, const struct ledger *ledger, int dir_fd,
+                       const struct reading *reading, uint64_t frames)
+{
+    struct span span = {0, ledger->mark_count};
+
+    if (ledger->mark_count == 0)
+        return 0;
+    begin_behind(&span, ledger, dir_fd, reading);
+    end_before(&span, ledger, dir_fd, reading, frames);
+    return span.first < span.end ? keep(ret, ledger->marks + span.first, span.end - span.first) : 0;
+}
+
+int noted_find_untold(struct noted *ret, int dir_fd, const struct reading *reading, uint64_t frames)
 {
     struct fits_mark cards[FITS_MARK_CARDS];
-    struct ledger_document document = {0};
+    struct ledger_document document;
+    uint64_t more;
+    int r = 0;
+
+    *ret = (struct noted){0};
+    if (fits_marks_read(&reading->unit[READING_CUBE].header, cards, &more) > 0 || more > 0)
+        return 0;
+    read_ledger(&document, dir_fd, reading->cards.uuid);
+    r = keep_untold(ret, &document.ledger, dir_fd, reading, frames);
+    ledger_document_free(&document);
+    return r;
+}
+
+/* ---- a file ---- */
+
+static int read_marks(struct noted *ret, const struct reading *reading, int dir_fd)
+{
+    struct fits_mark cards[FITS_MARK_CARDS];
+    struct ledger_document document;
     uint64_t more;
     unsigned count = fits_marks_read(&reading->unit[READING_CUBE].header, cards, &more);
     bool has_cards = count > 0 || more > 0;
@@ -160,10 +266,9 @@ static int read_marks(struct noted *ret, const struct reading *reading, const ch
 
     if (!has_cards && strcmp(reading->cards.status, "CLOSED") == 0)
         return 0;
-    if (read_ledger(&document, path, reading->cards.uuid) < 0)
-        document.ledger.mark_count = 0;
+    read_ledger(&document, dir_fd, reading->cards.uuid);
     r = has_cards ? keep_of_cards(ret, &document.ledger, cards, count, more)
-                  : keep_of_times(ret, reading, &document.ledger);
+                  : keep_untold(ret, &document.ledger, dir_fd, reading, reading->rows);
     ledger_document_free(&document);
     for (size_t i = 0; i < ret->count && r == 0; i++)
         r = find_count(reading, &ret->marks[i]);
@@ -172,17 +277,22 @@ static int read_marks(struct noted *ret, const struct reading *reading, const ch
 
 int noted_read(struct noted *ret, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), r;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), dir_fd, r;
     struct reading reading = {0};
     struct dao_text ignored;
+    char folder[4096];
 
     *ret = (struct noted){0};
     if (fd < 0)
         return -errno;
+    find_folder_of(path, folder, sizeof folder);
+    dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: what the cards say */
     r = reading_open_anyway(&reading, fd, &ignored);
     if (r == 0)
-        r = read_marks(ret, &reading, path);
+        r = read_marks(ret, &reading, dir_fd);
     reading_close(&reading);
+    if (dir_fd >= 0)
+        close(dir_fd);
     close(fd);
     return r;
 }

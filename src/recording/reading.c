@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/units.h"
 #include "fits/sum.h"
@@ -318,6 +319,32 @@ int reading_open(struct reading *ret, int fd, struct dao_text *text)
         r = -EBADMSG;
     }
     return r;
+}
+
+int reading_open_neighbour(struct reading *ret, int dir_fd, const struct reading *own, uint64_t seq,
+                           int *ret_fd)
+{
+    char stream[FITS_STREAM_NAME_MAX + 1], name[TREE_FILE_BYTES];
+    struct dao_text ignored;
+
+    snprintf(stream, sizeof stream, "%.*s", FITS_STREAM_NAME_MAX, own->cards.stream);
+    for (int part = 0; part < 2 && !strchr(stream, '/'); part++) {
+        int fd, r;
+
+        tree_file_name(name, stream, seq, part);
+        fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0)
+            continue;
+        r = reading_open(ret, fd, &ignored);
+        if (r == 0 && strcmp(ret->cards.uuid, own->cards.uuid) == 0 &&
+            ret->cards.file_seq == (int64_t)seq) {
+            *ret_fd = fd;
+            return 0;
+        }
+        reading_close(ret);
+        close(fd);
+    }
+    return -ENOENT;
 }
 
 void reading_close(struct reading *reading)

@@ -60,6 +60,12 @@ struct reading {
 int reading_open(struct reading *ret, int fd, struct dao_text *text);
 /* The same, but a file with something behind its last unit is read, too. */
 int reading_open_anyway(struct reading *ret, int fd, struct dao_text *text);
+/*
+ * File `seq` of the same stream and session as `own`, which lies in dir_fd under its final name or
+ * that of an unfinished one. 0 with a descriptor to close behind reading_close(), or -ENOENT.
+ */
+int reading_open_neighbour(struct reading *ret, int dir_fd, const struct reading *own, uint64_t seq,
+                           int *ret_fd);
 void reading_close(struct reading *reading); /* safe on a zeroed one; leaves fd alone */
 
 /* Is this the table FRAMES, with the columns of fits/rows.h? 0, or -EBADMSG with a text. */

@@ -12,6 +12,7 @@
 
 #include "fits/flips.h"
 #include "fits/sum.h"
+#include "recording/noted.h"
 #include "repair/finished.h"
 #include "repair/mend.h"
 #include "repair/restore.h"
@@ -26,6 +27,7 @@ struct job {
     int dir_fd;
     uint64_t behind; /* frames known to be lost behind the last one kept */
     char next[TREE_FILE_BYTES];
+    struct fits_mark marks[FITS_MARK_CARDS];
 };
 
 static int refuse(struct job *job, int error, const char *fmt, ...)
@@ -71,30 +73,9 @@ static int check_final_name(struct job *job)
 
 /* ---- neighbours ---- */
 
-/* File `seq` of the same stream and session, under either name. 0 or negative. */
 static int open_neighbour(const struct job *job, uint64_t seq, struct reading *ret, int *ret_fd)
 {
-    const struct reading_cards *own = &job->reading.cards;
-    struct dao_text text;
-    char name[TREE_FILE_BYTES];
-
-    for (int part = 0; part < 2; part++) {
-        int fd, r;
-
-        tree_file_name(name, job->file.stream, seq, part);
-        fd = openat(job->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd < 0)
-            continue;
-        r = reading_open(ret, fd, &text);
-        if (r == 0 && strcmp(ret->cards.uuid, own->uuid) == 0 &&
-            ret->cards.file_seq == (int64_t)seq) {
-            *ret_fd = fd;
-            return 0;
-        }
-        reading_close(ret);
-        close(fd);
-    }
-    return -ENOENT;
+    return reading_open_neighbour(ret, job->dir_fd, &job->reading, seq, ret_fd);
 }
 
 /* The count of the last frame of the file before, where that one is finished. */
@@ -265,6 +246,22 @@ static int look(struct job *job)
 
 /* ---- closing ---- */
 
+/* The marks that the recorder would have put into the header: as many, and told in the same way. */
+static int find_marks(struct job *job)
+{
+    struct fits_state *state = &job->file.state;
+    struct noted noted;
+    int r = noted_find_untold(&noted, job->dir_fd, &job->reading, job->survey.frames);
+
+    state->mark_count = noted.count < FITS_MARK_CARDS ? (unsigned)noted.count : FITS_MARK_CARDS;
+    for (unsigned i = 0; i < state->mark_count; i++)
+        job->marks[i] = noted.marks[i].mark;
+    state->marks = job->marks;
+    state->marks_more = noted.count - state->mark_count;
+    noted_free(&noted);
+    return r;
+}
+
 /* The state that the final header tells, from the rows as they are now. */
 static int fill_state(struct job *job, uint32_t *ret_rows_sum)
 {
@@ -323,6 +320,8 @@ static int close_file(struct job *job, const struct recording_hooks *hooks)
         hooks->after_step(hooks->ctx, "rows");
     if (r == 0)
         r = fill_state(job, &rows_sum);
+    if (r == 0)
+        r = find_marks(job);
     if (r < 0)
         return refuse(job, r, "%s", strerror(-r));
     r = recording_file_close(&job->file, job->survey.frames, job->survey.data_sum, rows_sum,

@@ -30,6 +30,9 @@
  *   that cfitsio does not take, no room, no          changed
  *   recording, a link, no file
  *
+ * Marks that session.json has for a file that is closed here are put into its header, as its
+ * recorder would have done (noted.h); without a session.json that can be read there are none.
+ *
  * Planes are never moved, rows only as closing moves them. Every step is on disk before the next
  * begins, and every intermediate state is one that the next repair finishes.
  */

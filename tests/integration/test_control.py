@@ -276,27 +276,38 @@ def many_marks_are_counted_in_the_header_and_whole_in_the_ledger():
     recorder.end()
 
 
-def marks_outlive_a_crash_in_the_ledger():
+def marks_outlive_a_crash_and_repair_puts_them_into_the_file():
     path, process = source("crash")
     recorder = Recorder(path)
     recorder.has_frames(path, 10)
-    session = recorder.ctl("mark", "before the crash")["session"]
+    recorder.ctl("mark", "of the first file")
+    recorder.ctl("roll")
+    texts = ["before the crash", *(f"na\u00efve mark {i}" for i in range(19))]
+    for text in texts:
+        session = recorder.ctl("mark", text)["session"]
     recorder.process.kill()
     recorder.process.wait()
     process.kill()
     folder = os.path.join(recorder.root, session)
     wait_for_locks(folder)
+    (first,) = glob.glob(os.path.join(folder, "*", "*_000001.fits"))
     (file,) = glob.glob(os.path.join(folder, "*", "*.part"))
     with open(os.path.join(folder, "session.json"), encoding="utf-8") as f:
-        check_info([file], json.load(f))  # it has no cards yet
+        check_info([first, file], json.load(f))  # the last one has no cards yet
+    assert not marks_of([file])
     run = subprocess.run([h.DAOREC, "repair", "--apply", folder], capture_output=True, text=True,
                          check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     with open(os.path.join(folder, "session.json"), encoding="utf-8") as f:
         ledger = json.load(f)
-    assert ledger["marks"][0]["text"] == "before the crash"
-    check_info([file.removesuffix(".part")], ledger)
+    assert [m["text"] for m in ledger["marks"]] == ["of the first file", *texts]
+    file = file.removesuffix(".part")
+    check_info([first, file], ledger)
+    assert marks_of([file]) == [
+        f"MARK {m['time'][:26]} {m['text'].replace(chr(0xef), '?')}"
+        for m in ledger["marks"][1:18]] + ["MARK 3 more, see session.json"]
     h.verified(folder)
+    h.judge(file)
 
 
 def a_mark_of_any_text_is_whole_or_refused():
@@ -769,7 +780,8 @@ if __name__ == "__main__":
                    what_was_asked_is_a_line_on_its_log_unless_it_is_quiet,
                    without_frames_nothing_is_rolled_and_it_says_so,
                    many_marks_are_counted_in_the_header_and_whole_in_the_ledger,
-                   a_mark_of_any_text_is_whole_or_refused, marks_outlive_a_crash_in_the_ledger,
+                   a_mark_of_any_text_is_whole_or_refused,
+                   marks_outlive_a_crash_and_repair_puts_them_into_the_file,
                    a_start_that_cannot_be_says_why_and_the_process_lives,
                    a_stop_ends_a_wait_for_segments,
                    a_start_that_takes_too_long_is_answered_and_goes_on,

@@ -168,10 +168,11 @@ const struct manual_prose manual_prose[] = {
      "of each stream that is being written.\n\n"
      "= reload\nRead the configuration file again. Limits of rolling and of room and the latency "
      "change between two frames; limits of what is kept (keep.files, keep.size, keep.time) do so, "
-     "too, where the session began with one. What cannot change is told with what to do, and has "
-     "no effect until then: stop and start, or, for control, metrics and eager_start, end the "
-     "program and start it again. A file that is wrong, and limits of what is kept that are too "
-     "narrow for the files that are being recorded, are refused, and nothing changes.\n\n"
+     "too, where the session began with one; what changed is noted, with its time, in "
+     "session.json. What cannot change is told with what to do, and has no effect until then: stop "
+     "and start, or, for control, metrics and eager_start, end the program and start it again. A "
+     "file that is wrong, and limits of what is kept that are too narrow for the files that are "
+     "being recorded, are refused, and nothing changes.\n\n"
      "A process that was begun idle, or was told to start or stop, ends at SIGTERM; another one "
      "with its session."},
     {"ctl", "FILES",

@@ -185,12 +185,24 @@ static void say_changes(const json_t *changes)
     say_list(changes, "unchanged", "not changed:");
 }
 
+static void book_changes(struct session *session, const json_t *changes)
+{
+    const json_t *list = json_object_get(changes, "changed");
+    int64_t now_ns = dao_clock_real_ns();
+
+    for (size_t i = 0; i < json_array_size(list); i++)
+        books_add_change(&session->books, now_ns, json_string_value(json_array_get(list, i)));
+    if (json_array_size(list) > 0)
+        disk_ask_for_ledger(&session->disk);
+}
+
 /* What has changed is told to all; a new reference. */
 static json_t *apply_and_say(struct session *session, const struct session_config *fresh)
 {
     json_t *changes = apply_config(session, fresh);
 
     say_changes(changes);
+    book_changes(session, changes);
     return changes;
 }
 

@@ -44,6 +44,9 @@ void books_fini(struct books *books)
     free(books->failed_frames);
     copies_free(&books->copies);
     free(books->marks);
+    for (uint64_t i = 0; i < books->change_count && i < LEDGER_CHANGES_MAX; i++)
+        free((char *)(uintptr_t)books->changes[i].text);
+    free(books->changes);
     free(books->marks_put);
     free(books->awaited);
     rewrite_close(&books->rewrite);
@@ -114,6 +117,8 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
         .copy_count = books->copies.count,
         .marks = books->marks,
         .mark_count = books->mark_count,
+        .changes = books->changes,
+        .change_count = books->change_count,
         .awaited = books->awaited,
     };
     for (unsigned i = 0; i < books->count; i++) {
@@ -154,8 +159,13 @@ int books_view(struct books *books, struct ledger *ret)
     return 0;
 }
 
+/* What a ledger tells of, once it is written. */
+struct told {
+    uint64_t lost, marks, changes;
+};
+
 /* The ledger as it stands, as text; NULL without memory. */
-static char *compose(struct books *books, uint64_t *ret_lost, size_t *ret_marks)
+static char *compose(struct books *books, struct told *ret)
 {
     struct ledger_stream *entries = calloc(books->count, sizeof *entries);
     struct ledger ledger;
@@ -166,11 +176,10 @@ static char *compose(struct books *books, uint64_t *ret_lost, size_t *ret_marks)
     pthread_mutex_lock(&books->lock);
     view(books, &ledger, entries);
     json = ledger_to_json(&ledger, false);
-    *ret_marks = books->mark_count;
+    *ret = (struct told){.marks = books->mark_count, .changes = books->change_count};
     pthread_mutex_unlock(&books->lock);
-    *ret_lost = 0;
     for (size_t i = 0; i < ledger.stream_count; i++)
-        *ret_lost += entries[i].counts.lost_by[LEDGER_DISK];
+        ret->lost += entries[i].counts.lost_by[LEDGER_DISK];
     free(entries);
     return json;
 }
@@ -193,22 +202,22 @@ static bool write_it(struct books *books, bool is_last)
 {
     int64_t begin_ns;
     bool is_written;
-    uint64_t lost = 0;
-    size_t mark_count = 0;
+    struct told told = {0};
     char *json;
     int r = -ENOMEM;
 
     pthread_mutex_lock(&books->write_lock);
     begin_ns = dao_clock_mono_ns();
     atomic_store(&books->is_owed, false); /* what is booked from here on is for the next one */
-    json = compose(books, &lost, &mark_count);
+    json = compose(books, &told);
     if (json)
         r = is_last ? rewrite_end(&books->rewrite, json, strlen(json))
                     : rewrite_put(&books->rewrite, json, strlen(json));
     books->is_written = r == 0;
     if (r == 0) {
-        atomic_store(&books->told_lost, lost);
-        atomic_store(&books->marks_written, mark_count);
+        atomic_store(&books->told_lost, told.lost);
+        atomic_store(&books->marks_written, told.marks);
+        atomic_store(&books->changes_written, told.changes);
     }
     if (r < 0 && !books->trouble_said && !tree_is_gone(books->rewrite.dir_fd))
         log_error("%s/%s/session.json: cannot write the ledger: %s; it is tried again", books->root,
@@ -252,12 +261,13 @@ bool books_is_behind(struct books *books)
 
 void books_catch_up(struct books *books)
 {
-    size_t mark_count;
+    bool is_untold;
 
     pthread_mutex_lock(&books->lock);
-    mark_count = books->mark_count;
+    is_untold = books->mark_count > atomic_load(&books->marks_written) ||
+                books->change_count > atomic_load(&books->changes_written);
     pthread_mutex_unlock(&books->lock);
-    if (mark_count > atomic_load(&books->marks_written) || books_is_behind(books))
+    if (is_untold || books_is_behind(books))
         write_it(books, false);
 }
 
@@ -349,6 +359,26 @@ size_t books_add_mark(struct books *books, int64_t time_ns, const char *text)
     }
     pthread_mutex_unlock(&books->lock);
     return count;
+}
+
+void books_add_change(struct books *books, int64_t time_ns, const char *text)
+{
+    struct ledger_change *grown = NULL;
+    char *copy = NULL;
+
+    pthread_mutex_lock(&books->lock);
+    if (books->change_count < LEDGER_CHANGES_MAX) {
+        copy = strdup(text);
+        grown = realloc(books->changes, (books->change_count + 1) * sizeof *grown);
+    }
+    books->changes = grown ? grown : books->changes;
+    if (grown && copy)
+        grown[books->change_count] = (struct ledger_change){time_ns, copy};
+    else
+        free(copy);
+    if ((grown && copy) || books->change_count >= LEDGER_CHANGES_MAX)
+        books->change_count++;
+    pthread_mutex_unlock(&books->lock);
 }
 
 unsigned books_take_marks(struct books *books, const struct record_file *f,

@@ -8,8 +8,8 @@
  * as it took, 10 s at most; a close meanwhile is booked, and told by the next one, or by what
  * disk.c asks for once a second. A recorder that is killed in between leaves closed files that
  * session.json does not list; they tell of themselves, and `daorec repair` has it from them. What
- * nobody else tells of does not wait: the start, a mark, a file that failed, the end, and what
- * retention is about to remove.
+ * nobody else tells of does not wait: the start, a mark, a change, a file that failed, the end, and
+ * what retention is about to remove.
  */
 #ifndef DAOREC_RECORD_BOOKS_H
 #define DAOREC_RECORD_BOOKS_H
@@ -38,10 +38,13 @@ struct books {
     uint64_t *failed_frames; /* [count]: frames of closed files that never reached the disk */
     struct fits_mark *marks; /* growing */
     size_t mark_count;
+    struct ledger_change *changes;  /* growing, to LEDGER_CHANGES_MAX; their texts are owned */
+    uint64_t change_count;          /* all, also those beyond */
     size_t *marks_put;              /* [count]: of them, those that closed files tell of */
     struct ledger_awaited *awaited; /* [count], for a view */
     _Atomic uint64_t marks_written; /* of them, those that session.json tells of */
-    atomic_bool failed;             /* a file could not be written as it should */
+    _Atomic uint64_t changes_written;
+    atomic_bool failed; /* a file could not be written as it should */
     /* session.json: one writes at a time, and does not hold up those who book */
     pthread_mutex_t write_lock;
     struct rewrite rewrite;
@@ -72,6 +75,9 @@ void books_file_retired(struct books *books, const struct record_stream *stream,
 /* What a person noted. Returns the number of marks with it, 0: there are LEDGER_MARKS_MAX already,
  * or no memory. Any thread. */
 size_t books_add_mark(struct books *books, int64_t time_ns, const char *text);
+
+/* What a configuration that was read again has changed: "KEY: BEFORE -> NOW". Any thread. */
+void books_add_change(struct books *books, int64_t time_ns, const char *text);
 
 /*
  * Before a file is closed: the marks that no file of its stream tells of yet, but for later ones

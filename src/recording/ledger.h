@@ -24,12 +24,13 @@ enum ledger_cause {
 #define LEDGER_CAUSES 4
 extern const char *const ledger_cause_names[LEDGER_CAUSES];
 
-#define LEDGER_GAPS_MAX   1000
-#define LEDGER_RUNS_MAX   256
-#define LEDGER_FAILED_MAX 100
-#define LEDGER_SHAPES_MAX 256
-#define LEDGER_MARKS_MAX  10000 /* no more are taken */
-#define LEDGER_MARK_BYTES FITS_MARK_BYTES
+#define LEDGER_GAPS_MAX    1000
+#define LEDGER_RUNS_MAX    256
+#define LEDGER_FAILED_MAX  100
+#define LEDGER_SHAPES_MAX  256
+#define LEDGER_MARKS_MAX   10000 /* no more are taken */
+#define LEDGER_MARK_BYTES  FITS_MARK_BYTES
+#define LEDGER_CHANGES_MAX 1000
 
 struct ledger_gap {
     int64_t first_cnt0; /* first missing count */
@@ -112,6 +113,12 @@ struct ledger_awaited {
     const char *name, *shm_path;
 };
 
+/* What a configuration that was read again has changed in the session. */
+struct ledger_change {
+    int64_t time_ns;  /* POSIX */
+    const char *text; /* "file_rollover.size: 1GiB -> 2GiB" */
+};
+
 struct ledger {
     const char *session, *uuid, *host, *root;
     const char *version;           /* NULL: this program's */
@@ -119,6 +126,8 @@ struct ledger {
     bool recovered;                /* rebuilt from the files after a crash */
     const struct fits_mark *marks; /* what was noted by `daorec ctl mark`, in their order */
     size_t mark_count;
+    const struct ledger_change *changes; /* min(change_count, LEDGER_CHANGES_MAX), the first ones */
+    uint64_t change_count;               /* all */
     const struct ledger_awaited *awaited; /* while recording: not there yet */
     size_t awaited_count;
     struct ledger_stream *streams;

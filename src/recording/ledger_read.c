@@ -435,6 +435,29 @@ static void get_marks(struct parser *p, const json_t *root, struct ledger *ledge
     ledger->mark_count = p->error ? 0 : count;
 }
 
+/* Not there where no configuration was read again, or it changed nothing. */
+static void get_changes(struct parser *p, const json_t *root, struct ledger *ledger)
+{
+    const json_t *list = json_object_get(root, "changes");
+    struct ledger_change *changes;
+    size_t count;
+
+    if (!list)
+        return;
+    list = get_list(p, root, "changes", LEDGER_CHANGES_MAX);
+    count = list ? json_array_size(list) : 0;
+    changes = keep(p, count, sizeof *changes);
+    for (size_t i = 0; i < count && !p->error; i++) {
+        const json_t *change = json_array_get(list, i);
+
+        changes[i].time_ns = get_time(p, change, "time");
+        changes[i].text = get_text(p, change, "text");
+    }
+    ledger->changes = changes;
+    ledger->change_count =
+        p->error ? 0 : count + get_left_out(p, root, "changes_left_out", count, LEDGER_CHANGES_MAX);
+}
+
 static void get_ledger(struct parser *p, const json_t *root)
 {
     struct ledger *ledger = &p->document->ledger;
@@ -450,6 +473,7 @@ static void get_ledger(struct parser *p, const json_t *root)
     ledger->recovered = json_is_true(json_object_get(root, "recovered"));
     ledger->root = "";
     get_marks(p, root, ledger);
+    get_changes(p, root, ledger);
     ledger->streams = keep(p, count, sizeof *ledger->streams);
     for (size_t i = 0; i < count && !p->error; i++)
         get_stream(p, json_array_get(list, i), &ledger->streams[i]);

@@ -40,6 +40,8 @@ static char *compose(struct rebuild_job *job)
         .recovered = true,
         .marks = old->marks,
         .mark_count = old->mark_count,
+        .changes = old->changes,
+        .change_count = old->change_count,
         .streams = calloc(job->stream_count ? job->stream_count : 1, sizeof *ledger.streams),
         .stream_count = job->stream_count,
         .copies = old->copies,

@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import faults as f  # noqa: E402
 import harness as h  # noqa: E402
 from at_rest import wait_for_locks  # noqa: E402
-from daorec_face import daorec  # noqa: E402
+from daorec_face import ROOT, daorec  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 SHAPE = (24, 16)
@@ -509,6 +509,17 @@ def a_configuration_is_read_again_without_a_lost_frame():
     frames = [file["frames"] for file in session.ledger_of(path)["files"]]
     assert frames.count(60) >= 2 and frames.count(80) >= 2, frames
     assert 70 not in frames[:-1], frames
+    assert [change["text"] for change in session.ledger["changes"]] == [
+        "file_rollover.frames: 100000 -> 60", "file_rollover.frames: 60 -> 80"], session.ledger
+    assert session.ledger["changes_left_out"] == 0
+    times = [session.ledger["start"], *(change["time"] for change in session.ledger["changes"]),
+             session.ledger["end"]]
+    assert times == sorted(times), times
+    report = subprocess.run([sys.executable, os.path.join(ROOT, "scripts", "daorec-report"), "-o",
+                             os.path.join(root, "night.html"), session.folder],
+                            capture_output=True, text=True, timeout=100, check=False)
+    assert report.returncode == 0, report.stderr
+    h.verified(session.folder)
     process.kill()
     write(file_rollover=80, **later)
     assert recorder.ctl("reload")["unchanged"] == answer["unchanged"][2:]  # no session: no start

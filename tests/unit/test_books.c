@@ -230,6 +230,34 @@ START_TEST(a_writing_that_failed_is_made_up_for)
 }
 END_TEST
 
+START_TEST(what_a_reload_changed_is_told_at_once_and_read_back_and_the_rest_is_counted)
+{
+    struct ledger_document document;
+    struct dao_text text = {""};
+    char line[80];
+
+    ck_assert(books_write(&books));
+    rest(true);
+    for (unsigned i = 0; i < LEDGER_CHANGES_MAX + 2; i++) {
+        snprintf(line, sizeof line, "file_rollover.frames: %u -> %u", i, i + 1);
+        books_add_change(&books, TAKE_START_NS + i, line);
+        if (i > 0 && i < LEDGER_CHANGES_MAX)
+            continue;
+        books_catch_up(&books);
+        ck_assert_msg(ledger_document_read(&document, folder.fd, &text) == 0, "%s", text.s);
+        ck_assert_uint_eq(document.ledger.change_count, i + 1);
+        ledger_document_free(&document);
+    }
+    ck_assert_msg(ledger_document_read(&document, folder.fd, &text) == 0, "%s", text.s);
+    for (unsigned i = 0; i < LEDGER_CHANGES_MAX; i++) {
+        snprintf(line, sizeof line, "file_rollover.frames: %u -> %u", i, i + 1);
+        ck_assert_str_eq(document.ledger.changes[i].text, line);
+        ck_assert_int_eq(document.ledger.changes[i].time_ns, TAKE_START_NS + i);
+    }
+    ledger_document_free(&document);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("books");
@@ -248,6 +276,8 @@ int main(void)
     tcase_add_test(tcase, the_rest_is_measured_by_how_long_the_writing_took);
     tcase_add_test(tcase, the_rest_is_longer_where_the_writing_took_longer_but_has_an_end);
     tcase_add_test(tcase, a_writing_that_failed_is_made_up_for);
+    tcase_add_test(tcase,
+                   what_a_reload_changed_is_told_at_once_and_read_back_and_the_rest_is_counted);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -460,6 +460,7 @@ END_TEST
 /* As a recorder that dies leaves it: with the stream's numbers up to the first file. */
 static void make_ledger_of_the_dead(void)
 {
+    static const struct ledger_change change = {1764000000000000000ll, "latency: 1s -> 2s"};
     struct ledger_document document;
     struct ledger_file files[3];
     char *text;
@@ -475,10 +476,24 @@ static void make_ledger_of_the_dead(void)
                                              .gap_count = 2,
                                              .shape_count = 1};
     document.ledger.streams[0].files = files;
+    document.ledger.changes = &change;
+    document.ledger.change_count = 1;
     document.ledger.recovered = false;
     text = ledger_to_json(&document.ledger, false);
     put_ledger(text);
     free(text);
+    ledger_document_free(&document);
+}
+
+/* Neither taking a file out nor rebuilding loses it. */
+static void expect_change(void)
+{
+    struct ledger_document document;
+
+    read_ledger(&document);
+    ck_assert_uint_eq(document.ledger.change_count, 1);
+    ck_assert_str_eq(document.ledger.changes[0].text, "latency: 1s -> 2s");
+    ck_assert_int_eq(document.ledger.changes[0].time_ns, 1764000000000000000ll);
     ledger_document_free(&document);
 }
 
@@ -491,8 +506,10 @@ START_TEST(a_file_that_is_about_to_be_removed_is_not_listed_again)
     make_files();
     make_ledger_of_the_dead();
     ck_assert_int_eq(begin_to_remove(&old), 0);
+    expect_change();
     rebuild(true, REBUILD_WRITE);
     expect_first_file(false, 1);
+    expect_change();
     ck_assert_int_eq(retire_unlink(&old), 0);
     retire_end(&old);
     rebuild(true, REBUILD_NOTHING);

@@ -70,19 +70,27 @@ class Flag(enum.IntFlag):
     QUEUEFULL = 128  # lost because the disk fell behind
 
 
+def _whole_ns(ns, seconds):
+    """numpy lets what does not fit into 64 bits wrap; in seconds it would not be the same."""
+    if ns.astype("M8[s]") != seconds:  # nor is what is no time (NaT)
+        raise ValueError(f"the time {seconds}: nanoseconds in 64 bits go from 1677 to 2262")
+    return int(ns.astype(np.int64))
+
+
 def to_ns(when):
     """POSIX ns of a time: an int is that already; datetime64, datetime (without a zone: UTC), an
-    ISO 8601 text in UTC, or an astropy Time."""
+    ISO 8601 text in UTC, or an astropy Time. ValueError: 64 bits do not hold it."""
     if isinstance(when, str):
-        when = np.datetime64(when.strip().removesuffix("Z"), "ns")
-    elif isinstance(when, datetime.datetime):
+        when = when.strip().removesuffix("Z")
+        return _whole_ns(np.datetime64(when, "ns"), np.datetime64(when, "s"))
+    if isinstance(when, datetime.datetime):
         if when.tzinfo is not None:
             when = when.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-        when = np.datetime64(when, "ns")
+        when = np.datetime64(when)
     elif hasattr(when, "to_value") and hasattr(when, "utc"):
         when = when.utc.to_value("datetime64")
     if isinstance(when, np.datetime64):
-        return int(when.astype("M8[ns]").astype(np.int64))
+        return _whole_ns(when.astype("M8[ns]"), when.astype("M8[s]"))
     try:
         return operator.index(when)
     except TypeError:

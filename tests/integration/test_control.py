@@ -136,7 +136,8 @@ def check_python(session, texts):
     path = os.path.join(session.folder, "session.json")
     with open(path, encoding="utf-8") as file:
         whole = file.read()
-    for change in ({"time": "yesterday"}, {"text": 7}, {"time": 2**80}, {"time": None}):
+    for change in ({"time": "yesterday"}, {"text": 7}, {"time": 2**80}, {"time": None},
+                   {"time": "2400-01-01T00:00:00"}, {"time": "NaT"}, {"time": ""}):
         ledger = json.loads(whole)
         ledger["marks"][0].update(change)
         with open(path, "w", encoding="utf-8") as file:

@@ -200,6 +200,12 @@ def times_and_counts_are_found_without_reading_all_rows():
     assert stream.at_time(0) == 0 and stream.at_time(2**62) == len(stream)
     with fails(TypeError, "nanoseconds"):
         stream.at_time(1.5e9)
+    for when in ("2262-04-11T23:47:17", "1677-09-21T00:12:43", np.datetime64("2400-01-01"),
+                 datetime.datetime(9999, 1, 1), "NaT"):
+        with fails(ValueError, "in 64 bits"):
+            stream.at_time(when)
+    assert stream.at_time("2262-04-11T23:47:16.8") == len(stream)
+    assert stream.at_time("1677-09-22") == 0
     counts = stream.rows["CNT0"]
     again = daorec.open(session.folder).stream
     with BytesRead() as read:

@@ -58,7 +58,8 @@ def _labels(places, text):
         if share > _EDGE:
             words, place = "", f"right: {100 * (1 - share):.2f}%"
         kind = "" if index in narrow else ' class="tight"'
-        labels.append(f'<a href="#m{number}"{kind} style="{place}" title="{text(mark.text)}">'
+        place_of = f"m{number}" if number <= TABLE_MAX else "marks"  # the table ends before it
+        labels.append(f'<a href="#{place_of}"{kind} style="{place}" title="{text(mark.text)}">'
                       f"<b>{number}</b>{words}</a>")
     return "".join(labels)
 

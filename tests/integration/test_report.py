@@ -134,6 +134,8 @@ def many_marks_hide_nothing():
     lanes = re.findall(r"<svg.*?</svg>", timeline, re.S)[:4]
     assert ["stroke-dasharray" in lane for lane in lanes] == [False] * 4
     ledger, found, html = noted([(i / 3000, "x") for i in range(3000)])
+    linked = re.findall(r'<a href="#(m\d+|marks)"[^>]*style', page._timeline(found))
+    assert {"m1", "marks"} < set(linked) <= set(Page(html).ids), linked
     assert "2\u202f000 more marks are not in this table" in Page(html).text
     assert len(html) < 3e6, len(html)
 

@@ -3,6 +3,7 @@
 browser, and compared with what the recorder says of itself."""
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -331,34 +333,96 @@ def the_dashboard_asks_for_the_metrics_that_there_are():
     assert run.returncode == 0 and f"{len(rules['groups'][0]['rules'])} rules" in run.stdout, run
 
 
-def a_browser_shows_what_is_recorded():
+def find_browser():
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if not browser:
         print("not tested: there is no chromium")
+    return browser
+
+
+def shown_by(browser, host, port, budget):
+    """The page after so many ms of the browser's own time, as HTML, and what the browser said."""
+    profile = tempfile.mkdtemp(dir=h.output)
+    run = subprocess.run(
+        [browser, "--headless=new", "--no-sandbox", "--disable-gpu",
+         f"--user-data-dir={profile}", "--disable-dev-shm-usage",
+         f"--virtual-time-budget={budget}", "--dump-dom", f"http://{host}:{port}/"],
+        capture_output=True, text=True, timeout=100, env={**os.environ, "HOME": profile})
+    return run.stdout, run.stderr
+
+
+def a_browser_shows_what_is_recorded():
+    browser = find_browser()
+    if not browser:
         return
-    path, profile = h.segment("page"), tempfile.mkdtemp(dir=h.output)
+    path = h.segment("page")
     source = s.Source(path)
     served = Served(path)
     served.is_running()
     source.publish_many(123)
     served.has_recorded(123)
     for budget in (5000, 20000, 60000):  # ms of the browser's own time, of which it loses track
-        run = subprocess.run(
-            [browser, "--headless=new", "--no-sandbox", "--disable-gpu",
-             f"--user-data-dir={profile}", "--disable-dev-shm-usage",
-             f"--virtual-time-budget={budget}", "--dump-dom",
-             f"http://{served.host}:{served.port}/"], capture_output=True, text=True, timeout=100,
-            env={**os.environ, "HOME": profile})
-        page = run.stdout
+        page, errors = shown_by(browser, served.host, served.port, budget)
         has_plot = re.search(r'<polyline points="[0-9]', page)  # it has asked more than once
         if has_plot:
             break
-    assert has_plot, page + run.stderr
+    assert has_plot, page + errors
     assert '<h2 class="">' in page or "<h2>" in page, page
     assert h.stream_name(path) in page and ">123<" in page, page
     assert 'class="pill running">running' in page, page
     session = served.end()
     assert session.stream(path)["recorded"] == 123, session.summary
+
+
+class Once(http.server.BaseHTTPRequestHandler):
+    """The page, and to the first look what is in `state`; then nothing any more."""
+    page, state = b"", None
+
+    def do_GET(self):
+        what = self.page
+        if self.path == "/status.json":
+            what, type(self).state = self.state, None
+        self.send_response(200 if what is not None else 503)
+        self.end_headers()
+        self.wfile.write(what or b"")
+
+    def log_message(self, *args):
+        pass
+
+
+def before_the_second_look_the_page_shows_what_is_known():
+    browser = find_browser()
+    if not browser:
+        return
+    path = h.segment("once")
+    source = s.Source(path)
+    served = Served(path)
+    served.is_running()
+    source.publish_many(10)
+    served.has_recorded(10)
+    Once.page, state = served.ask("/")[1].encode(), served.status()
+    served.end()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Once)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # seconds, frames, lost: where the mean's line begins, which goes through all of 300 s or a
+    # part of them, and what stands at it
+    for seconds, frames, lost, line, labels in (
+            (600, 60000, 7, r"0\.0,", ["100 Hz, mean so far", "7 lost so far"]),
+            (150, 750, 0, r"150\.0,", ["5.00 Hz, mean so far", "nothing lost"]),
+            (2, 0, 0, None, ["waiting for the first values"])):
+        state["recording_s"] = seconds
+        state["streams"][0].update(frames=frames, lost=lost)
+        for budget in (3000, 20000, 60000):
+            Once.state = json.dumps(state).encode()
+            page, errors = shown_by(browser, *server.server_address, budget)
+            if h.stream_name(path) in page:
+                break
+        assert all(label in page for label in labels), page + errors
+        found = re.search(r'<polyline class="mean" points="([^"]*)"', page)[1]
+        assert re.match(line + r"[0-9.]+ 300\.0,", found) if line else not found, (seconds, found)
+        assert not re.search(r'<polyline points="[0-9]', page), page
+    server.shutdown()
+    server.server_close()
 
 
 if __name__ == "__main__":
@@ -372,7 +436,8 @@ if __name__ == "__main__":
                    a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end,
                    of_two_recorders_the_second_is_refused_the_first_s_metrics_file,
                    the_dashboard_asks_for_the_metrics_that_there_are,
-                   a_browser_shows_what_is_recorded),
+                   a_browser_shows_what_is_recorded,
+                   before_the_second_look_the_page_shows_what_is_known),
         only_what_is_there_is_answered_and_nothing_can_be_changed,
         who_asks_too_much_disturbs_nobody,
         by_default_only_this_machine_is_answered,

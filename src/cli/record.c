@@ -207,8 +207,8 @@ static int make_config(struct record_options *options, int argc, char **argv, in
 
 /* ---- what is recorded ---- */
 
-/* One configuration, as it was given or read again; all of them that say something else than the
- * one before stay until the end, since a session may have values of each. */
+/* One configuration, as it was given or read again; the first one stays until the end, the others
+ * until nobody uses them. */
 struct planned {
     struct record_options options;
     struct record_plan plan;
@@ -309,6 +309,22 @@ static const struct session_config *reload(void *ctx, struct dao_text *text)
     return &planned->plan.session;
 }
 
+/* The first one is never among those that are released. */
+static void release(void *ctx, const struct session_config *config)
+{
+    struct recording *recording = ctx;
+
+    for (struct planned **at = &recording->planned; *at; at = &(*at)->next) {
+        struct planned *planned = *at;
+
+        if (&planned->plan.session != config)
+            continue;
+        *at = planned->next;
+        free_planned(planned);
+        return;
+    }
+}
+
 /* Asked over a control socket, if that is wanted. */
 static int run_steered(const struct session_config *session, struct recording *recording)
 {
@@ -316,6 +332,7 @@ static int run_steered(const struct session_config *session, struct recording *r
     const char *control = options->config.control;
     struct supervisor_setup setup = {.idle = !options->config.eager_start,
                                      .reload = options->file ? reload : NULL,
+                                     .release = release,
                                      .ctx = recording};
     struct steering steering = {0};
     struct dao_text text = {""};

@@ -147,6 +147,19 @@ json_t *apply_config(struct session *session, const struct session_config *fresh
     return json_pack("{s:o, s:o}", "changed", lists.changed, "unchanged", lists.unchanged);
 }
 
+bool apply_uses(const struct session *session, const struct session_config *config)
+{
+    const struct setting_list *own = &session->own.settings, *other = &config->settings;
+
+    if (session->own.paths == config->paths)
+        return true;
+    for (size_t i = 0; i < own->count; i++)
+        for (size_t k = 0; k < other->count; k++)
+            if (own->items[i].key == other->items[k].key) /* the same memory */
+                return true;
+    return false;
+}
+
 bool apply_is_taken(struct session *session)
 {
     for (unsigned i = 0; i < session->count; i++) {

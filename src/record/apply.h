@@ -31,6 +31,10 @@ int apply_check(const struct session *session, const struct session_config *fres
  */
 json_t *apply_config(struct session *session, const struct session_config *fresh);
 
+/* Does the session borrow anything of this configuration: did it begin with it, or has it taken a
+ * setting of it that no later one has replaced? */
+bool apply_uses(const struct session *session, const struct session_config *config);
+
 /* Have all streams taken what was applied last? */
 bool apply_is_taken(struct session *session);
 

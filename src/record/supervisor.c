@@ -30,6 +30,7 @@
 #include "record/apply.h"
 #include "record/asking.h"
 #include "record/board.h"
+#include "record/configs.h"
 #include "record/hooks.h"
 #include "record/service.h"
 
@@ -38,7 +39,10 @@
 
 struct supervisor {
     const struct session_config *config; /* of the next session */
+    const struct session_config *first;  /* that the process began with */
     const struct supervisor_setup *setup;
+    struct configs configs; /* that were read again */
+    bool may_release;       /* somebody has ceased to use one, perhaps */
     struct session_listener listener;
     int signal_fd;
     bool had_terminal;
@@ -139,6 +143,9 @@ static const struct session_config *read_again(struct supervisor *sv, struct dao
 
     if (sv->setup && sv->setup->reload) {
         fresh = sv->setup->reload(sv->setup->ctx, text);
+        if (fresh && fresh != sv->first)
+            configs_add(&sv->configs, fresh);
+        sv->may_release = true;
         if (!fresh || (sv->is_running && apply_check(sv->session, fresh, text) < 0))
             return NULL;
         sv->config = fresh;
@@ -209,6 +216,7 @@ static void hear_order(struct supervisor *sv, const struct order *order)
 static void drop_asked(struct supervisor *sv, unsigned i)
 {
     asked_free(&sv->asked[i]);
+    sv->may_release = true;
     sv->asked_count--;
     memmove(&sv->asked[i], &sv->asked[i + 1], (sv->asked_count - i) * sizeof sv->asked[0]);
 }
@@ -352,7 +360,19 @@ static void free_told(struct supervisor *sv)
         }
         *at = hooks->next;
         hooks_stop(hooks);
+        sv->may_release = true;
     }
+}
+
+/* Only here: what was read and is about to be applied is used by nobody yet. */
+static void release_unused(struct supervisor *sv)
+{
+    const struct configs_users users = {sv->config, sv->session, sv->telling, sv->asked,
+                                        sv->asked_count};
+
+    if (sv->may_release && sv->configs.count > 0 && sv->setup->release)
+        configs_release(&sv->configs, &users, sv->setup->release, sv->setup->ctx);
+    sv->may_release = false;
 }
 
 static const char *what_is_waited_for(const struct supervisor *sv)
@@ -371,6 +391,7 @@ static void listen_to_all(void *ctx, int fd, int wait_ms)
                               {.fd = orders ? orders->event_fd : -1, .events = POLLIN}};
 
     free_told(sv);
+    release_unused(sv);
     if (!sv->is_running)
         service_wait(&sv->service, what_is_waited_for(sv), dao_clock_mono_ns());
     if (is_under_way(sv) && (wait_ms < 0 || wait_ms > LOOK_MS))
@@ -457,6 +478,7 @@ static int run_session(struct supervisor *sv)
     keep_telling(sv, session_take_hooks(sv->session));
     session_destroy(sv->session);
     sv->session = NULL;
+    sv->may_release = true;
     sv->is_running = false;
     return r < 0 && was_ordered ? 0 : status; /* who ordered it was told */
 }
@@ -478,7 +500,7 @@ int supervisor_run(const struct session_config *config, const struct supervisor_
 
     if (!sv)
         return 1;
-    sv->config = config;
+    sv->config = sv->first = config;
     sv->setup = setup;
     sv->listener = (struct session_listener){.listen = listen_to_all, .ctx = sv};
     sv->had_terminal = is_service(sv) && has_terminal();
@@ -506,6 +528,7 @@ end:
     service_stop(&sv->service);
     service_close(&sv->service);
     board_fini(&sv->own_board);
+    configs_fini(&sv->configs);
     free(sv);
     return status;
 }

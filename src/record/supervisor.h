@@ -24,11 +24,14 @@ struct supervisor_setup {
     struct order_queue *orders; /* NULL: nobody asks; else its reply() is set */
     bool idle;                  /* wait for `start`; only with orders */
     /*
-     * Read the configuration again. Returns it, valid until supervisor_run() has returned; or NULL
-     * with a text that says what is wrong with it, and in which file: then the old one stays. NULL:
-     * there is nothing to read.
+     * Read the configuration again. Returns it, valid until it is released or supervisor_run() has
+     * returned; or NULL with a text that says what is wrong with it, and in which file: then the old
+     * one stays. It may be one that was returned before. NULL: there is nothing to read.
      */
     const struct session_config *(*reload)(void *ctx, struct dao_text *text);
+    /* Nobody uses this one any more, which reload() returned; never that of supervisor_run(). NULL:
+     * all of them stay. */
+    void (*release)(void *ctx, const struct session_config *config);
     void *ctx;
 };
 

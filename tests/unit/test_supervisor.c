@@ -16,7 +16,11 @@ static struct take_folder elsewhere;
 static unsigned read_count; /* so often it was read */
 static atomic_uint others;  /* that were answered */
 static json_t *_Atomic answers[OTHER_TOKEN];
-static bool is_full; /* of the answers: post more orders than can be under way */
+static bool reads_anew;      /* each reload reads another one, that is released */
+static size_t setting_count; /* that it has */
+static const struct session_config *latest;
+static atomic_uint held; /* of these */
+static bool is_full;     /* of the answers: post more orders than can be under way */
 
 /* Before it starts, or in its thread. */
 static void post(enum order_verb verb, uint64_t token)
@@ -48,17 +52,58 @@ static void reply(void *ctx, uint64_t token, char *json)
     }
 }
 
+/* Its texts are its own, as those of a file that was read. */
+struct read_config {
+    struct session_config config;
+    struct setting settings[2];
+    char keys[2][32], values[2][32], root[256], path[256];
+    char *paths[1];
+};
+
+static const struct session_config *read_anew(void)
+{
+    struct read_config *read = calloc(1, sizeof *read);
+
+    ck_assert_ptr_nonnull(read);
+    read->config = config;
+    strcpy(read->keys[0], "buffer_limit");
+    strcpy(read->keys[1], "latency");
+    for (unsigned i = 0; i < 2; i++)
+        snprintf(read->values[i], sizeof read->values[i], "%u", read_count);
+    read->settings[0] = (struct setting){read->keys[0], read->values[0], .when = SETTING_AT_START};
+    read->settings[1] = (struct setting){read->keys[1], read->values[1], .when = SETTING_AT_ONCE};
+    snprintf(read->root, sizeof read->root, "%s", elsewhere.path);
+    snprintf(read->path, sizeof read->path, "%s", config.paths[0]);
+    read->paths[0] = read->path;
+    read->config.root = read->root;
+    read->config.paths = read->paths;
+    read->config.settings = (struct setting_list){read->settings, setting_count};
+    latest = &read->config;
+    atomic_fetch_add(&held, 1);
+    return &read->config;
+}
+
 static const struct session_config *reload(void *ctx, struct dao_text *text)
 {
     (void)ctx;
     (void)text;
     read_count++;
-    return &fresh;
+    return reads_anew ? read_anew() : &fresh;
+}
+
+/* Who looks at it afterwards finds nonsense. */
+static void release(void *ctx, const struct session_config *released)
+{
+    (void)ctx;
+    memset((void *)(uintptr_t)released, 0xa5, sizeof(struct read_config));
+    free((void *)(uintptr_t)released);
+    atomic_fetch_sub(&held, 1);
 }
 
 static void *run_steered(void *arg)
 {
-    const struct supervisor_setup setup = {.orders = &orders, .reload = reload};
+    const struct supervisor_setup setup = {
+        .orders = &orders, .reload = reload, .release = reads_anew ? release : NULL};
 
     (void)arg;
     atomic_store(&status, supervisor_run(&config, &setup));
@@ -161,6 +206,76 @@ START_TEST(a_reload_that_is_done_is_for_the_next_session)
 }
 END_TEST
 
+/* The answer, once it has come; its texts are looked at when it was made. */
+static void ask(enum order_verb verb, uint64_t token)
+{
+    json_decref(atomic_exchange(&answers[token], NULL));
+    post(verb, token);
+    ck_assert(is_ok(token));
+}
+
+static void wait_until_held(unsigned count)
+{
+    for (int64_t hang_ns = hang_after(); atomic_load(&held) != count;) {
+        is_running(); /* an order: it looks again */
+        rest_until(hang_ns, "a configuration is not released");
+    }
+}
+
+/* The first change that the reload is told of; number: of the reading. */
+static void reload_and_expect(unsigned number, const char *change)
+{
+    const char *first;
+
+    ask(ORDER_RELOAD, RELOAD_TOKEN);
+    ck_assert_uint_eq(read_count, number);
+    first = json_string_value(
+        json_array_get(json_object_get(atomic_load(&answers[RELOAD_TOKEN]), "changed"), 0));
+    ck_assert_pstr_eq(first, change);
+}
+
+static void begin_next(void)
+{
+    ask(ORDER_STOP, STOP_TOKEN);
+    ask(ORDER_START, START_TOKEN);
+    wait_until_running();
+}
+
+START_TEST(a_configuration_that_nobody_uses_is_released_and_no_other)
+{
+    reads_anew = true;
+    begin_steered();
+    wait_until_running();
+    setting_count = 0;
+    reload_and_expect(1, NULL);
+    reload_and_expect(2, NULL);
+    wait_until_held(1); /* the next session's */
+    begin_next();
+    setting_count = 2;
+    reload_and_expect(3, NULL);
+    wait_until_held(2); /* this session's, and the next one's */
+    begin_next();
+    wait_until_held(1); /* both are one */
+    reload_and_expect(4, "latency: 3 -> 4");
+    reload_and_expect(5, "latency: 4 -> 5");
+    wait_until_held(2);
+    setting_count = 1; /* without the latency: that of the fifth stays */
+    reload_and_expect(6, NULL);
+    wait_until_held(3);
+    setting_count = 2;
+    reload_and_expect(7, "latency: 5 -> 7");
+    wait_until_held(2);
+    ask(ORDER_STOP, STOP_TOKEN);
+    wait_until_held(1);
+    reload_and_expect(8, NULL);
+    wait_until_held(1);
+    ask(ORDER_START, START_TOKEN);
+    end_steered();
+    ck_assert_uint_eq(atomic_load(&held), 1);
+    release(NULL, latest); /* once it has returned that is the caller's */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("supervisor");
@@ -172,6 +287,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_reload_that_finds_too_much_under_way_is_refused_and_not_done);
     tcase_add_test(tcase, a_reload_that_is_done_is_for_the_next_session);
+    tcase_add_test(tcase, a_configuration_that_nobody_uses_is_released_and_no_other);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -85,8 +85,14 @@ static int check_names(struct record_stream *const *streams, unsigned count)
     return 0;
 }
 
+/* There, and no segment: it may become one, or be given to whoever records. */
+static bool is_odd(int error)
+{
+    return error == -EMEDIUMTYPE || error == -EISDIR || error == -EACCES;
+}
+
 /* Open those that are there and are segments; *ret_odd: how many are something else, and *text what
- * one of them is. How many are open; negative errno, after a line, where one may not be opened. */
+ * one of them is. How many are open; negative errno, after a line, where one cannot be had. */
 static int open_present(struct record_stream *const *streams, unsigned count, unsigned *ret_odd,
                         struct dao_text *ret_text)
 {
@@ -99,7 +105,7 @@ static int open_present(struct record_stream *const *streams, unsigned count, un
         int r =
             s->segment.fd >= 0 ? 0 : dao_segment_open(&s->segment, s->path, DAO_ACCESS_READ, &text);
 
-        if (r == -EMEDIUMTYPE) {
+        if (is_odd(r)) {
             *ret_text = text;
             *ret_odd += 1;
         } else if (r < 0 && r != -ENOENT && r != -ENODATA) {
@@ -163,7 +169,8 @@ static void leave_to_appear(struct record_stream *const *streams, unsigned count
         if (r == -ENOENT || r == -ENODATA)
             log_warning("%s is not there: it is recorded from when it appears", s->path);
         else
-            log_warning("%s; it is recorded from when it becomes a segment", text.s);
+            log_warning("%s; it is recorded from when it %s", text.s,
+                        r == -EACCES ? "may be opened" : "becomes a segment");
         atomic_store(&s->condition, STREAM_AWAITED);
         s->is_retired = true; /* there is nothing of another shape */
         s->reader.lap_policy = DAO_LAP_OLDEST;

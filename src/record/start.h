@@ -17,9 +17,8 @@
 int start_check_descriptors(unsigned streams, unsigned others);
 
 /* Name the streams and open their segments, waiting for them to appear where that was asked for:
- * for `all` of them, or for one; then those that are not there, or are no segments (yet), are in the
- * condition STREAM_AWAITED. -EMEDIUMTYPE: none of them is one.
- * -EINTR: the end is wanted. -EEXIST: two of them would be streams of one name. */
+ * for `all` of them, or for one; then those that are not there, are no segments (yet), or may not be
+ * opened, are in the condition STREAM_AWAITED. -EMEDIUMTYPE: none of them is one. -EINTR: the end is wanted. -EEXIST: two of them would be streams of one name. */
 int start_open_segments(struct record_stream *const *streams, unsigned count, bool all,
                         const struct await *await);
 

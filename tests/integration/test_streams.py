@@ -2,6 +2,7 @@
 """Several streams in one recorder: segments that are not there yet, and files that end together."""
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -24,11 +25,16 @@ def begin(path, rate=500, *arguments):
 
 
 class Run:
-    """A recorder in a root of its own."""
+    """A recorder in a root of its own; one that is no superuser, where that is wanted."""
 
-    def __init__(self, *arguments):
-        self.root = f.new_root()
-        self.process = h.start(h.DAOREC, "record", "--json", "-o", self.root, *arguments)
+    def __init__(self, *arguments, is_plain=False):
+        self.root, user = f.new_root(), {}
+        if is_plain and os.geteuid() == 0:
+            os.chown(self.root, 65534, 65534)
+            os.chmod(h.output, 0o711)
+            os.chmod(h.segments, 0o711)
+            user = {"user": 65534, "group": 65534, "extra_groups": []}
+        self.process = h.start(h.DAOREC, "record", "--json", "-o", self.root, *arguments, **user)
 
     def ledger(self):
         """None: there is none yet."""
@@ -173,6 +179,50 @@ def what_is_no_segment_yet_is_recorded_from_when_it_is_one():
     source.kill()
 
 
+def what_may_not_be_opened_is_recorded_from_when_it_may():
+    there, folder, secret, foreign = (h.segment(n) for n in ("read", "folder", "secret", "locked"))
+    source = begin(there)
+    os.chmod(there, 0o644)
+    for path in (secret, made := h.segment("filled")):
+        h.sim(path, "--size", "24x16", "--type", "uint16", "--rate", 0, "--depth", 1024,
+              "--pattern", "ramp", "-n", 100).wait(timeout=60)
+    os.chmod(made, 0o644)
+    with open(foreign, "wb") as file:
+        file.write(b"x" * 100)
+    for path in (secret, foreign):
+        os.chmod(path, 0)
+    os.mkdir(folder)
+    for odd, says in ((folder, "Is a directory"), (secret, "Permission denied: it belongs to ")):
+        run = Run("--all", there, odd, is_plain=True)
+        _, errors = run.process.communicate(timeout=60)
+        assert run.process.returncode == 1 and os.listdir(run.root) == [], errors
+        assert errors.splitlines()[-1].startswith(f"daorec: {odd}: {says}"), errors
+    run = Run("--backlog", folder, secret, there, foreign, is_plain=True)
+    run.has_frames(there)
+    os.rmdir(folder)
+    os.rename(made, folder)
+    os.chmod(secret, 0o644)
+    for path in (folder, secret):
+        run.has_frames(path)
+    summary, errors = run.end()
+    for path in (folder, secret):
+        assert list(rows_of(summary, path)[0]) == list(range(1, 101)), errors
+    assert f"{folder}: Is a directory; it is recorded from when it becomes a segment" in errors
+    for path in (secret, foreign):
+        assert re.search(path + ": Permission denied: .*; it is recorded from when it may be opened",
+                         errors), errors
+    source.kill()
+    os.unlink(folder)
+    os.mkdir(folder)
+    for other, says in ((h.segment("absent"), f"{folder}: Is a directory"),
+                        (foreign, f"{foreign}: Permission denied")):
+        run = Run(folder, other, is_plain=True)  # nothing that could be recorded
+        _, errors = run.process.communicate(timeout=60)
+        assert run.process.returncode == 1 and os.listdir(run.root) == [], errors
+        assert f"none of 2 segments is there: {says}" in errors, errors
+    os.rmdir(folder)
+
+
 def with_no_segment_among_several_files_nothing_is_recorded():
     paths = [h.segment("odd1"), h.segment("odd2")]
     for path in paths:
@@ -261,6 +311,7 @@ if __name__ == "__main__":
                    all_or_nothing_is_what_all_says,
                    with_none_of_several_there_is_nothing_to_record,
                    what_is_no_segment_yet_is_recorded_from_when_it_is_one,
+                   what_may_not_be_opened_is_recorded_from_when_it_may,
                    with_no_segment_among_several_files_nothing_is_recorded,
                    a_dozen_streams_share_a_thread_also_when_they_go_and_come_back,
                    files_end_together_at_the_same_second,

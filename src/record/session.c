@@ -495,16 +495,25 @@ static void stop_threads(struct session *session)
 
 /* ---- end ---- */
 
-/* The folders of streams that never appeared. */
+/* The folders of streams that never appeared, or are there and never became segments. */
 static void remove_empty_folders(struct session *session)
 {
     for (unsigned i = 0; i < session->count; i++) {
         struct record_stream *s = session->streams[i];
+        struct dao_segment segment;
+        struct dao_text text;
+        int r;
 
         if (atomic_load(&s->condition) != STREAM_AWAITED)
             continue;
         unlinkat(session->dir_fd, s->name, AT_REMOVEDIR);
-        log_warning("%s never appeared: nothing of it was recorded", s->path);
+        r = dao_segment_open(&segment, s->path, DAO_ACCESS_READ, &text);
+        if (r == 0) /* it has come too late */
+            dao_segment_close(&segment);
+        if (r == 0 || r == -ENOENT || r == -ENODATA)
+            log_warning("%s never appeared: nothing of it was recorded", s->path);
+        else
+            log_warning("%s; nothing of it was recorded", text.s);
     }
 }
 

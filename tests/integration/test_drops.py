@@ -55,10 +55,6 @@ def slots(path, depth):
     return np.array(found, dtype=np.int64)
 
 
-def newest_count(path, depth):
-    return slots(path, depth)[-1, 1]
-
-
 # ---- numbers that are known ----
 
 def a_jump_of_the_source_is_counted_and_intervals_are_those_of_the_time_stamps():
@@ -99,11 +95,11 @@ def a_reader_that_is_held_up_counts_what_it_has_not_seen_and_says_what_depth_it_
     watching.seen(100)
     h.freeze(watching.process)
     begin = time.monotonic_ns()
-    held = newest_count(path, depth)
-    h.wait_for(lambda: newest_count(path, depth) > held + 5 * depth, what="laps")
+    held = h.newest_count(path)
+    h.wait_for(lambda: h.newest_count(path) > held + 5 * depth, what="laps")
     held_ns = time.monotonic_ns() - begin
     watching.process.send_signal(signal.SIGCONT)
-    watching.seen(newest_count(path, depth) + 100)
+    watching.seen(h.newest_count(path) + 100)
     writer.terminate()
     last = int(done(writer).split()[-1])  # "written N first 1 last N"
     watching.seen(last)

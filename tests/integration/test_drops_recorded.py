@@ -26,15 +26,6 @@ def folder(name):
     return path
 
 
-def newest_count(path, depth=64):
-    with open(path, "rb") as f:
-        counts = []
-        for slot in range(depth):
-            f.seek(slot * 4304 + 152)
-            counts.append(int.from_bytes(f.read(8), "little"))
-    return max(counts)
-
-
 def session():
     """Two streams in several files: one is lapped, jumps and restarts, one is quiet."""
     if _session:
@@ -47,14 +38,12 @@ def session():
     recorder = h.record("--wait=30s", "--roll-frames", 300, busy, quiet)
     h.wait_for(lambda: len(os.listdir(f"/proc/{recorder.pid}/task")) >= 6, what="threads")
     writer.send_signal(signal.SIGUSR1)
-    h.wait_for(lambda: newest_count(busy) > 1400, what="frames behind the jump")
+    h.wait_for(lambda: h.newest_count(busy) > 1400, what="frames behind the jump")
     for _ in range(2):
         h.freeze(recorder)
-        held = newest_count(busy)
-        h.wait_for(lambda: newest_count(busy) > held + 200, what="laps")
+        h.wait_for_frames(busy, 200, "laps")
         recorder.send_signal(signal.SIGCONT)
-        at = newest_count(busy)
-        h.wait_for(lambda: newest_count(busy) > at + 300, what="frames")
+        h.wait_for_frames(busy, 300)
     writer.terminate()
     writer.wait(timeout=60)
     again = h.start(h.FIELD_WRITER, busy, *size, "--rate", 1000, "-n", 300)

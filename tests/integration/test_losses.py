@@ -11,18 +11,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness as h  # noqa: E402
 
 
-def newest_count(path):
-    """The largest cnt0 in the segment, read by offset from the file."""
-    with open(path, "rb") as f:
-        f.seek(4296)
-        depth = int.from_bytes(f.read(4), "little")
-        counts = []
-        for slot in range(depth):
-            f.seek(slot * 4304 + 152)
-            counts.append(int.from_bytes(f.read(8), "little"))
-    return max(counts)
-
-
 def begun(process):
     h.wait_for(lambda: len(os.listdir(f"/proc/{process.pid}/task")) >= 5, what="threads")
 
@@ -34,14 +22,11 @@ def a_held_reader_counts_exactly_and_resumes_at_the_oldest_intact_frame():
     recorder = h.record("--wait=20s", path)
     begun(recorder)
     for _ in range(3):
-        at = newest_count(path)
-        h.wait_for(lambda: newest_count(path) > at + 300, what="frames")
+        h.wait_for_frames(path, 300)
         h.freeze(recorder)
-        held = newest_count(path)
-        h.wait_for(lambda: newest_count(path) > held + 5 * depth, what="laps")
+        h.wait_for_frames(path, 5 * depth, "laps")
         os.kill(recorder.pid, signal.SIGCONT)
-    at = newest_count(path)
-    h.wait_for(lambda: newest_count(path) > at + 300, what="frames")
+    h.wait_for_frames(path, 300)
     recorder.send_signal(signal.SIGINT)
     session = h.finish(recorder)
     source.terminate()
@@ -71,14 +56,12 @@ def a_reader_held_until_the_end_counts_what_it_can_no_longer_take():
                    "--pattern", "ramp", "-d", "60s")
     recorder = h.record("--wait=20s", path)
     begun(recorder)
-    at = newest_count(path)
-    h.wait_for(lambda: newest_count(path) > at + 100, what="frames")
+    h.wait_for_frames(path, 100)
     os.kill(recorder.pid, signal.SIGSTOP)
-    held = newest_count(path)
-    h.wait_for(lambda: newest_count(path) > held + 100, what="laps")
+    h.wait_for_frames(path, 100, "laps")
     source.terminate()
     source.wait(timeout=60)
-    last = newest_count(path)
+    last = h.newest_count(path)
     recorder.send_signal(signal.SIGTERM)  # pending while it is stopped
     os.kill(recorder.pid, signal.SIGCONT)
     session = h.finish(recorder)
@@ -97,14 +80,13 @@ def a_restarted_source_begins_a_new_run():
     source = h.sim(path, *arguments, "-d", "60s")
     recorder = h.record("--wait=20s", path)
     begun(recorder)
-    at = newest_count(path)
-    h.wait_for(lambda: newest_count(path) > at + 100, what="frames")
+    h.wait_for_frames(path, 100)
     source.terminate()
     source.wait(timeout=60)
     time.sleep(0.2)  # so that most of the first run is taken
     source = h.sim(path, *arguments, "-n", 400)
     source.wait(timeout=60)
-    assert newest_count(path) == 400
+    assert h.newest_count(path) == 400
     time.sleep(0.2)
     recorder.terminate()
     session = h.finish(recorder)

@@ -22,7 +22,6 @@ from at_rest import wait_for_locks  # noqa: E402
 from daorec_face import (  # noqa: E402
     BytesRead, begun, check_against_source, daorec, end, fails, is_ramp, recorded, root, source)
 import daorec_file  # noqa: E402
-from test_losses import newest_count  # noqa: E402
 
 
 # ---- losses ----
@@ -66,11 +65,9 @@ def gaps_of_a_held_recorder_are_told():
     h.wait_for(lambda: glob.glob(shown), what="the first file")
     for _ in range(3):
         h.freeze(recorder)
-        held = newest_count(path)
-        h.wait_for(lambda: newest_count(path) > held + 200, what="laps")
+        h.wait_for_frames(path, 200, "laps")
         recorder.send_signal(signal.SIGCONT)
-        resumed = newest_count(path)
-        h.wait_for(lambda: newest_count(path) > resumed + 200, what="frames")
+        h.wait_for_frames(path, 200)
     recorder.terminate()
     session = h.finish(recorder)
     end(process)
@@ -87,8 +84,7 @@ def losses_over_a_restart_are_told_of_both_runs():
     shown = os.path.join(h.output, "*", h.stream_name(path), "*.part")
     h.wait_for(lambda: glob.glob(shown), what="the first file")
     h.freeze(recorder)
-    held = newest_count(path)
-    h.wait_for(lambda: newest_count(path) > held + 600, what="laps")
+    h.wait_for_frames(path, 600, "laps")
     end(first)
     _, second = source("-n", 700, depth=256, name=path)
     assert second.wait(timeout=60) == 0

@@ -105,8 +105,7 @@ def a_shape_too_large_for_memory_or_disk_ends_its_stream_alone():
     os.rename(disk + ".made", disk)
     recorder.says("cannot be recorded: no memory for")
     recorder.says("cannot be recorded: a file of one")
-    count = newest_count(other)
-    h.wait_for(lambda: newest_count(other) > count + 500, what="frames that go on")
+    h.wait_for_frames(other, 500, "frames that go on")
     recorder.process.terminate()
     session = h.finish(recorder.process, failed=True, errors=recorder.errors)
     steady.terminate()
@@ -119,17 +118,6 @@ def a_shape_too_large_for_memory_or_disk_ends_its_stream_alone():
 
 
 # ---- writers that die ----
-
-def newest_count(path):
-    """The largest count in the segment, read by offset."""
-    with open(path, "rb") as f:
-        head = f.read()
-    if len(head) < MD_BYTES:
-        return 0  # truncated: it is being created
-    depth = struct.unpack_from("<I", head, 4296)[0]
-    counts = [struct.unpack_from("<Q", head, at * MD_BYTES + 152)[0] for at in range(depth)]
-    return max(counts, default=0)
-
 
 def has_write_flag(path):
     with open(path, "rb") as f:
@@ -165,9 +153,9 @@ def what_writers_killed_in_mid_frame_had_published_is_all_in_the_books():
         newest, flags = [], 0
         for _ in range(kills):
             process = begin(path)
-            h.wait_for(lambda: newest_count(path) not in (0, *newest[-1:]), what="frames")
+            h.wait_for(lambda: h.newest_count(path) not in (0, *newest[-1:]), what="frames")
             killed(process, random)
-            newest.append(newest_count(path))
+            newest.append(h.newest_count(path))
             flags += has_write_flag(path)
             time.sleep(0.15)  # all of the run is taken that can be
         recorder.terminate()
@@ -187,10 +175,9 @@ def a_writer_killed_and_going_on_in_its_segment_is_one_run():
     recorder = recording(path)
     for _ in range(3):
         process = field_writer(path, "--hold")
-        before = newest_count(path)
-        h.wait_for(lambda: newest_count(path) > before, what="frames")
+        h.wait_for_frames(path, 0)
         killed(process, random)
-    newest = newest_count(path)
+    newest = h.newest_count(path)
     recorder.terminate()
     session = h.finish(recorder)
     found = check_files(session, path)

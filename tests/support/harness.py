@@ -138,6 +138,24 @@ class Session:
         return next(s for s in self.ledger["streams"] if s["name"] == stream_name(path))
 
 
+def newest_count(path):
+    """The largest count in the segment, read by offset; 0 while it is being created."""
+    with open(path, "rb") as f:
+        f.seek(4296)
+        depth = int.from_bytes(f.read(4), "little")
+        counts = []
+        for slot in range(depth):
+            f.seek(slot * 4304 + 152)
+            counts.append(int.from_bytes(f.read(8), "little"))
+    return max(counts, default=0)
+
+
+def wait_for_frames(path, count, what="frames"):
+    """Until its source has published more than so many."""
+    at = newest_count(path)
+    wait_for(lambda: newest_count(path) > at + count, what=what)
+
+
 def freeze(process):
     """SIGSTOP, and wait until every thread has stopped: one in a system call ends that first."""
     process.send_signal(signal.SIGSTOP)

@@ -18,7 +18,6 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration")]
 import harness as h  # noqa: E402
 from daorec_face import ROOT, daorec, end, root  # noqa: E402
-from test_losses import newest_count  # noqa: E402
 
 # matplotlib keeps a list of fonts; not in the home of who runs the tests.
 os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="matplotlib-", dir=h.output)
@@ -136,11 +135,9 @@ def lossy():
     h.wait_for(lambda: glob.glob(files), what="frames")
     for _ in range(2):
         h.freeze(recorder)
-        held = newest_count(image)
-        h.wait_for(lambda: newest_count(image) > held + 200, what="laps")
+        h.wait_for_frames(image, 200, "laps")
         recorder.send_signal(signal.SIGCONT)
-        at = newest_count(image)
-        h.wait_for(lambda: newest_count(image) > at + 150, what="frames")
+        h.wait_for_frames(image, 150)
     recorder.send_signal(signal.SIGINT)
     session = h.finish(recorder)
     end(*sources)

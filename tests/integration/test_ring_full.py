@@ -72,8 +72,10 @@ def a_ring_larger_than_the_disk_is_what_fits():
         watch = Watch(root)
         recorder = f.start(root, "--keep-free", kept, *options, "-n", 4000, CAMERA)
         told = ended(recorder)
-        # Twice what there is room for; a machine that is busy may be late once.
-        assert told["recorded"] == 4000 and told["lost_by"]["disk"] <= 400, (options, told)
+        # Twice what there is room for, so that it went on although the disk was full. What is lost
+        # to the disk meanwhile is as much as the machine is busy, and has its cause.
+        assert told["recorded"] == 4000, (options, told)
+        assert told["lost"] == told["lost_by"]["disk"] + told["lost_by"]["lapped"], (options, told)
         assert watch.end() >= kept, (options, watch.least)
         assert recorder.errors().count(SAID) == is_said, recorder.errors()
         assert "cannot" not in recorder.errors(), recorder.errors()

@@ -29,8 +29,8 @@ void handover_plan(struct record_stream *s);
 bool handover_awaits_room(struct record_stream *s);
 
 /* A file to put the next frame in, which was published at atime_ns (POSIX), as s->current; one that
- * such a frame is not for any more is ended, where another is free. False: none is free, or there is no room for one
- * (s->no_room). */
+ * such a frame is not for any more is ended, where another is free. False: none is free, or there
+ * is no room for one (s->no_room). */
 bool handover_ensure_file(struct record_stream *s, int64_t atime_ns);
 
 /* Drain: take what was wished for (s->has_wishes), between two frames. */

@@ -48,7 +48,8 @@ int daytime_resolve(char ret[DAYTIME_BYTES], const char *words, int64_t begin_ns
 
     if (!read_words(clock, words)) {
         if (strlen(words) >= DAYTIME_BYTES) {
-            snprintf(text->s, sizeof text->s, "'%.60s...' is no time; give one such as 02:01:08, or with its date", words);
+            snprintf(text->s, sizeof text->s,
+                     "'%.60s...' is no time; give one such as 02:01:08, or with its date", words);
             return -EINVAL;
         }
         snprintf(ret, DAYTIME_BYTES, "%s", words);

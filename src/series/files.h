@@ -2,13 +2,14 @@
  * files.h - the files behind a series: private to src/series, which tell in series.h what
  * can go wrong. Filled when a set is opened, constant afterwards.
  *
+ *     files.c     a file as such, on the pile and in a series
  *     collect.c   the files that paths lead to
  *     probe.c     what a file is, and where its frames lie
  *     units.c     the same, of files with a unit a frame
  *     image.c     an image header: shape, type, how pixels are stored
  *     keywords.c  the segment's keywords, from SHMKW or cards
  *     join.c      which files belong together, and in which order
- *     series.c           series made of them
+ *     series.c    series made of them
  *     reader.c    pixels by index; tiles.c: of compressed cubes
  *     rows.c      rows by index
  *     find.c      by time, count and gap
@@ -16,7 +17,7 @@
 #ifndef DAOREC_SERIES_FILES_H
 #define DAOREC_SERIES_FILES_H
 
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include "fits/decode.h"
 #include "fits/scan.h"
@@ -89,6 +90,19 @@ struct series_pile {
 struct series_file *series_pile_add(struct series_pile *pile);
 void series_pile_drop(struct series_pile *pile, size_t at);
 void series_file_free(struct series_file *file); /* safe on a zeroed one */
+
+/* A file on its way to the pile. */
+struct series_probe {
+    struct series_pile *pile;
+    const char *path;
+    bool is_named;
+    unsigned frame_axis;
+    int fd;
+    struct stat st;
+};
+
+/* One more file on the pile, with what its header tells; NULL: no memory. */
+struct series_file *series_probe_add(struct series_probe *probe, const struct fits_bytes *header);
 
 /*
  * Add what a file holds to the pile (nothing on failure). 0; -EMEDIUMTYPE: no FITS, or no image in

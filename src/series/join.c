@@ -97,13 +97,6 @@ static int compare_identity(const void *a, const void *b)
     return strcmp(x->path, y->path);
 }
 
-void series_pile_drop(struct series_pile *pile, size_t at)
-{
-    series_file_free(&pile->file[at]);
-    pile->count--;
-    memmove(&pile->file[at], &pile->file[at + 1], (pile->count - at) * sizeof *pile->file);
-}
-
 /* A file that is named twice, or by a link, is one; two that call themselves the same number of a
  * stream cannot both be it. */
 int series_drop_doubles(struct series_pile *pile, struct dao_text *text)

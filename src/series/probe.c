@@ -19,33 +19,6 @@
 #define ROWS_IN_FLIGHT    65536u /* at most so many rows may have overtaken one that is missing */
 #define NOWHERE           ((uint64_t)INT64_MAX)
 
-/* ---- the pile ---- */
-
-struct series_file *series_pile_add(struct series_pile *pile)
-{
-    if (pile->count == pile->room) {
-        size_t room = pile->room ? 2 * pile->room : 16;
-        struct series_file *grown = realloc(pile->file, room * sizeof *grown);
-
-        if (!grown)
-            return NULL;
-        pile->file = grown;
-        pile->room = room;
-    }
-    pile->file[pile->count] = (struct series_file){.gaps = -1};
-    return &pile->file[pile->count++];
-}
-
-void series_file_free(struct series_file *file)
-{
-    free(file->path);
-    free(file->stream);
-    free(file->segment);
-    free(file->key);
-    free(file->units);
-    *file = (struct series_file){0};
-}
-
 /* ---- one file on its way ---- */
 
 static int refuse(const struct series_probe *probe, int error, const char *what,
@@ -75,32 +48,6 @@ static int64_t first_time(int fd, uint64_t off, uint64_t rows)
     for (uint64_t i = 0; i < most && time_ns == 0; i++)
         time_ns = time_of_row(fd, off + i * FITS_ROW_BYTES);
     return time_ns;
-}
-
-struct series_file *series_probe_add(struct series_probe *probe, const struct fits_bytes *header)
-{
-    struct series_file *file = series_pile_add(probe->pile);
-    char stream[FITS_TEXT_BYTES] = "", segment[4096] = "";
-
-    if (!file)
-        return NULL;
-    fits_card_text(header, "EXTNAME", stream, sizeof stream);
-    if (strcmp(stream, "COMPRESSED_IMAGE") == 0)
-        stream[0] = '\0'; /* what cfitsio calls any */
-    fits_card_text(header, "SHMNAME", segment, sizeof segment);
-    fits_card_text(header, "RECUUID", file->uuid, sizeof file->uuid);
-    file->path = strdup(probe->path);
-    file->stream = strdup(stream);
-    file->segment = strdup(segment);
-    file->is_named = probe->is_named;
-    file->device = probe->st.st_dev;
-    file->inode = probe->st.st_ino;
-    if (!file->path || !file->stream || !file->segment) {
-        series_file_free(file);
-        probe->pile->count--;
-        return NULL;
-    }
-    return file;
 }
 
 /* ---- ours ---- */

@@ -2,12 +2,9 @@
 #include "series/series.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/units.h"
@@ -402,21 +399,6 @@ const struct series_part *series_part_of(const struct series *series, uint64_t i
     return &series->parts[0];
 }
 
-const struct series_file *series_file_of(const struct series *series, uint64_t index)
-{
-    size_t low = 0, high = series->files->count;
-
-    while (high - low > 1) {
-        size_t mid = low + (high - low) / 2;
-
-        if (series->files->file[mid].first <= index)
-            low = mid;
-        else
-            high = mid;
-    }
-    return &series->files->file[low];
-}
-
 /* ---- its files ---- */
 
 size_t series_member_count(const struct series *series)
@@ -437,32 +419,4 @@ struct series_member series_member_at(const struct series *series, size_t at)
                                   .has_counts = file->has_counts,
                                   .has_rows_sum = file->has_rows_sum,
                                   .rows_sum = file->rows_sum};
-}
-
-/* ---- opening again ---- */
-
-int series_file_open(const struct series_file *file)
-{
-    char path[4096];
-    size_t length = strlen(file->path);
-    struct stat st;
-    int fd = -1;
-
-    for (int attempt = 0; attempt < 2; attempt++) {
-        /* Closed since: the name is the one without ".part". */
-        if (attempt == 1 && (!file->is_part || length < 6 || length >= sizeof path))
-            break;
-        snprintf(path, sizeof path, "%.*s", (int)(attempt ? length - 5 : length), file->path);
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fd >= 0 || errno != ENOENT)
-            break;
-    }
-    if (fd < 0)
-        return -errno;
-    if (fstat(fd, &st) != 0 || st.st_dev != file->device || st.st_ino != file->inode) {
-        close(fd);
-        return -ESTALE;
-    }
-    posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-    return fd;
 }

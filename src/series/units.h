@@ -8,22 +8,7 @@
 #ifndef DAOREC_SERIES_UNITS_H
 #define DAOREC_SERIES_UNITS_H
 
-#include <sys/stat.h>
-
 #include "series/files.h"
-
-/* A file on its way to the pile. */
-struct series_probe {
-    struct series_pile *pile;
-    const char *path;
-    bool is_named;
-    unsigned frame_axis;
-    int fd;
-    struct stat st;
-};
-
-/* One more file on the pile, with what its header tells; NULL: no memory. */
-struct series_file *series_probe_add(struct series_probe *probe, const struct fits_bytes *header);
 
 /* Is an image with this header one frame, by its cards? */
 bool series_units_are_frames(const struct fits_bytes *header);

@@ -10,7 +10,8 @@
  *     keywords.c  the segment's keywords, from SHMKW or cards
  *     join.c      which files belong together, and in which order
  *     series.c    series made of them
- *     reader.c    pixels by index; tiles.c: of compressed cubes
+ *     reader.c    one thread's way through a series, and the file that it is in
+ *     pixels.c    pixels by index; tiles.c: of compressed cubes
  *     rows.c      rows by index
  *     find.c      by time, count and gap
  */

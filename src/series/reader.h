@@ -1,6 +1,6 @@
 /*
- * reader.h - one thread's way through a series: what reader.c (pixels) and
- * rows.c share. Private to these.
+ * reader.h - one thread's way through a series: what reader.c, pixels.c and rows.c share. Private to
+ * src/series.
  */
 #ifndef DAOREC_SERIES_READER_H
 #define DAOREC_SERIES_READER_H
@@ -8,6 +8,7 @@
 #include "series/files.h"
 
 #define SERIES_ROWS_AT_ONCE 1024u
+#define SERIES_PIECE_BYTES  (256u << 10)
 
 struct series_reader {
     const struct series *series;
@@ -46,6 +47,10 @@ int series_reader_open_file(struct series_reader *reader, const struct series_fi
 /* Where the rows of the open file lie, which may have been closed since it was probed. 0; -ENODATA:
  * it became shorter; -EMEDIUMTYPE: it is no recording any more; -EAGAIN: it changes again and again. */
 int series_reader_find_rows(struct series_reader *reader);
+
+/* Has the open file been closed since its rows were found? Then they have moved. 1: yes; 0; negative
+ * errno. */
+int series_reader_has_moved(const struct series_reader *reader);
 
 /* A text for an errno, and the errno to return: -EBADMSG is what series.h says, and nothing else. */
 int series_reader_fail(const struct series_file *file, int error, struct dao_text *text);

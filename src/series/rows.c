@@ -9,47 +9,10 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "series/reader.h"
 
 #define ROWS_AT_FIRST 16u
-
-/* Has the file been closed since its rows were found? Then they have moved. 1: yes. */
-static int check_head(const struct series_reader *reader)
-{
-    unsigned char head[FITS_BLOCK];
-    int r = fits_read_at(reader->fd, 0, head, sizeof head);
-
-    return r < 0 ? r : memcmp(head, reader->head, sizeof head) != 0;
-}
-
-int series_reader_find_rows(struct series_reader *reader)
-{
-    struct reading reading;
-    struct dao_text ignored;
-
-    for (unsigned attempt = 0; attempt < SERIES_SWITCHES_MOST; attempt++) {
-        int r = fits_read_at(reader->fd, 0, reader->head, FITS_BLOCK);
-
-        if (r < 0)
-            return r;
-        r = reading_open(&reading, reader->fd, &ignored);
-        if (r == 0) {
-            if (reading.cube_off != reader->file->store.data_off ||
-                reading.rows < reader->file->frames)
-                r = -ENODATA;
-            reader->rows_off = reading.rows_off;
-            reader->rows_count = 0;
-            reading_close(&reading);
-            return r;
-        }
-        if (check_head(reader) != 1)
-            return r == -EBADMSG ? -EMEDIUMTYPE : r;
-        /* It was between two steps of closing. */
-    }
-    return -EAGAIN;
-}
 
 /* `count` rows from `first` on into reader->rows. */
 static int load_rows(struct series_reader *reader, uint64_t first, uint64_t count)
@@ -61,7 +24,7 @@ static int load_rows(struct series_reader *reader, uint64_t first, uint64_t coun
         r = fits_read_at(reader->fd, reader->rows_off + first * FITS_ROW_BYTES, reader->rows,
                          (size_t)count * FITS_ROW_BYTES);
         if (reader->file->is_part)
-            changed = check_head(reader);
+            changed = series_reader_has_moved(reader);
         if (changed < 0)
             return changed;
         if (changed == 0 && r == 0) {

@@ -9,7 +9,8 @@
  *     image.c     an image header: shape, type, how pixels are stored
  *     keywords.c  the segment's keywords, from SHMKW or cards
  *     join.c      which files belong together, and in which order
- *     series.c    series made of them
+ *     series.c    one series, made of them
+ *     set.c       all of them: of collected files, joined and named
  *     reader.c    one thread's way through a series, and the file that it is in
  *     pixels.c    pixels by index; tiles.c: of compressed cubes
  *     rows.c      rows by index
@@ -160,6 +161,13 @@ int series_set_key(struct series_file *file); /* and its number; 0 or -ENOMEM */
 int series_drop_doubles(struct series_pile *pile, struct dao_text *text);
 /* Files of others follow each other only where their times do. */
 bool series_is_in_order(const struct series_file *file, size_t count);
+
+/* Make a series of the files, which become its own (the places they lay in are zeroed). 0; -ESTALE:
+ * one in a folder has gone since it was listed; other errno, with a text but for -ENOMEM. Then, too,
+ * series_free() is for what is there. */
+int series_make(struct series *series, struct series_file *file, size_t count,
+                struct dao_text *text);
+void series_free(struct series *series); /* safe on a zeroed one */
 
 /* The keywords of a file, malloc'ed: SHMKW, or what its cards could have been. 0 or errno. */
 int series_keywords_read(const struct series_file *file, IMAGE_KEYWORD **ret, unsigned *ret_count);

@@ -15,7 +15,8 @@
  * one that a ring of files removes: while the set is opened its folder is listed again, after that
  * it is an error when its turn comes;
  * members of one stream whose shapes or keywords differ (parts: a recording that was reshaped, or
- * whose segment got other keywords); rows that are missing in a crashed file; counts that restart, times that run back.
+ * whose segment got other keywords); rows that are missing in a crashed file; counts that restart,
+ * times that run back.
  *
  * A set is opened by one thread and not changed afterwards; readers of it may then run in several
  * threads, one reader each.

@@ -16,6 +16,8 @@
 #include <sys/types.h>
 
 #define SINK_PAGE 4096u /* unit of writing; offsets of requests are multiples of it */
+/* Where pages are composed, twice: one half for writing, one for reading. */
+#define SINK_SCRATCH_BYTES (256u * 1024u)
 
 struct sink_backend {
     ssize_t (*write_at)(void *ctx, int fd, const void *buf, size_t bytes, off_t off);

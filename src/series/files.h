@@ -163,8 +163,8 @@ int series_drop_doubles(struct series_pile *pile, struct dao_text *text);
 bool series_is_in_order(const struct series_file *file, size_t count);
 
 /* Make a series of the files, which become its own (the places they lay in are zeroed). 0; -ESTALE:
- * one in a folder has gone since it was listed; other errno, with a text but for -ENOMEM. Then, too,
- * series_free() is for what is there. */
+ * one in a folder has gone since it was listed; other errno, with a text but for -ENOMEM. Then,
+ * too, series_free() is for what is there. */
 int series_make(struct series *series, struct series_file *file, size_t count,
                 struct dao_text *text);
 void series_free(struct series *series); /* safe on a zeroed one */

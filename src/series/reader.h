@@ -1,6 +1,6 @@
 /*
- * reader.h - one thread's way through a series: what reader.c, pixels.c and rows.c share. Private to
- * src/series.
+ * reader.h - one thread's way through a series: what reader.c, pixels.c and rows.c share. Private
+ * to src/series.
  */
 #ifndef DAOREC_SERIES_READER_H
 #define DAOREC_SERIES_READER_H
@@ -45,14 +45,15 @@ int series_reader_open_file(struct series_reader *reader, const struct series_fi
                             struct dao_text *text);
 
 /* Where the rows of the open file lie, which may have been closed since it was probed. 0; -ENODATA:
- * it became shorter; -EMEDIUMTYPE: it is no recording any more; -EAGAIN: it changes again and again. */
+ * it became shorter; -EMEDIUMTYPE: it is no recording any more; -EAGAIN: it changes again and
+ * again. */
 int series_reader_find_rows(struct series_reader *reader);
 
-/* Has the open file been closed since its rows were found? Then they have moved. 1: yes; 0; negative
- * errno. */
+/* Has the open file been closed since its rows were found? Then they have moved. 1: yes; 0;
+ * negative errno. */
 int series_reader_has_moved(const struct series_reader *reader);
 
-/* A text for an errno, and the errno to return: -EBADMSG is what series.h says, and nothing else. */
+/* A text for an errno, and the errno to return: -EBADMSG is only what series.h says of it. */
 int series_reader_fail(const struct series_file *file, int error, struct dao_text *text);
 
 #endif

@@ -138,10 +138,10 @@ int series_reader_pixels(struct series_reader *reader, uint64_t index, void *ret
  * find_count: from frame `from` on (find_count_from) the first frame of a count, or beyond it where
  * that one is lost, in the first run of the source that reaches from below to beyond it; where no
  * run does, the first frame of the first run that begins beyond it. A restart is seen where counts
- * grow less than the index between two frames that are looked at. One that is hidden by losses, of at
- * least as many frames as the count fell, before the next frame that is looked at, is not seen: both
- * runs are then searched as one, and what is found may be a frame of the other run, or one beyond
- * the count although a frame has it.
+ * grow less than the index between two frames that are looked at. One that is hidden by losses, of
+ * at least as many frames as the count fell, before the next frame that is looked at, is not seen:
+ * both runs are then searched as one, and what is found may be a frame of the other run, or one
+ * beyond the count although a frame has it.
  * find_gap: the frame that follows gap `number` (1, 2, ...) of the series: rows with LOST, or where
  * there are none a count that jumps, within a file and from one file of others to the next.
  */

@@ -1,6 +1,6 @@
 /*
- * set.c - what the arguments of a command lead to: files are collected, joined to series, told apart
- * by name, and put in order. See series.h.
+ * set.c - what the arguments of a command lead to: files are collected, joined to series, told
+ * apart by name, and put in order. See series.h.
  *
  * What can fail: a file that goes between two of these steps; then the folders are looked at again.
  */

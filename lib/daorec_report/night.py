@@ -14,25 +14,20 @@ its first or last part. Sums balance always: lost = sum by cause, expected = rec
 """
 import collections
 import contextlib
-import dataclasses
-import heapq
 import math
-import operator
 import os
 import warnings
 
 import numpy as np
 
 from daorec import Error, Flag, Gap, gaps_beside
-from daorec_file import ROW, losses_at, to_ns, unseen_cause
+from daorec_file import ROW, losses_at, unseen_cause
 
 from . import marks
+from .losses import CAUSES, GAPS_MAX, Losses, told_of
 
-LEDGER_CAUSES = ("lapped", "disk", "source", "restart")
-CAUSES = LEDGER_CAUSES + ("absent",)  # in files that are not here, between some that are
 BINS_MAX = 360
 BIN_MIN_S = 0.1
-GAPS_MAX = 100  # in the table; the largest ones
 MARKS_MAX = 10000  # a recorder takes no more
 WAITING_MAX = 1 << 16  # rows kept until it is known how many frames waited
 
@@ -156,101 +151,6 @@ class Spread:
         return counts, 10.0 ** (edges / self.PER_DECADE - 9)
 
 
-# ---- what the ledger tells ----
-
-@dataclasses.dataclass
-class Told:
-    """A stream's entry in the ledger, looked through: none of it is believed."""
-    recorded: int
-    lost_by: dict
-    restarts: int
-    gaps: list
-    geometry: str
-    depth: int
-    removed_files: int
-    removed_frames: int
-
-    def forget_before(self, row):
-        """What was noticed before this row, the first that is left (None: none is), was lost among
-        frames that were removed, but for what is missing just before it."""
-        if row is None:
-            self.gaps = []
-            return
-        just_before = range(int(row["CNT0"]) - int(row["LOST"]), int(row["CNT0"]))
-        self.gaps = [gap for gap in self.gaps
-                     if gap.time >= row["RTIME"] or gap.first_cnt0 in just_before]
-
-
-def _told(stream, first_row, notes):
-    """None, and a note where it is damaged. first_row: of what is left, None: nothing is."""
-    try:
-        entry = stream.ledger
-        if entry is None:
-            return None
-        gaps = [Gap(operator.index(gap["first_cnt0"]), operator.index(gap["count"]),
-                    str(gap["cause"]), to_ns(gap["time"] or 0), None) for gap in entry["gaps"]]
-        if any(not 0 <= gap.count < 2**48 or max(abs(gap.first_cnt0), abs(gap.time)) >= 2**63
-               for gap in gaps):
-            raise ValueError("a gap of no possible size or time")
-        lost_by = {cause: operator.index(entry["lost_by"][cause]) for cause in LEDGER_CAUSES}
-        removed = entry.get("removed", {"files": 0, "frames": 0})
-        told = Told(operator.index(entry["recorded"]), {**lost_by, "absent": 0},
-                    operator.index(entry["restarts"]), gaps,
-                    " × ".join(map(str, entry["geometry"]["size"])) + " "
-                    + str(entry["geometry"]["type"]), operator.index(entry["geometry"]["depth"]),
-                    operator.index(removed["files"]), operator.index(removed["frames"]))
-        if (entry["lost"] != sum(told.lost_by.values())
-                or entry["expected"] != told.recorded + entry["lost"]):
-            raise ValueError("expected is not recorded + lost")
-        if min(told.lost_by.values()) < 0:
-            raise ValueError("less than nothing was lost")
-        if not 0 <= told.removed_frames <= told.recorded or told.removed_files < 0:
-            raise ValueError("more was removed than recorded, or less than nothing")
-        if told.removed_files and told.recorded != len(stream):
-            told.forget_before(first_row)
-        return told
-    except Error as error:
-        notes.append(f"The ledger is not used: {error}.")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        notes.append("Its entry in the ledger is damaged and not used "
-                     f"({type(error).__name__}: {error}).")
-    return None
-
-
-class Losses:
-    """What was lost, as it comes: by cause and part of the night, and the largest gaps."""
-
-    def __init__(self, bins):
-        self._bins = bins
-        self.by_cause = dict.fromkeys(CAUSES, 0)
-        self.by_time = {cause: np.zeros(bins.count, np.int64) for cause in CAUSES}
-        self.gap_count = 0
-        self._largest = []
-
-    def add(self, gap):
-        """A Gap. A cause that is not known here counts as the source's: nobody else's fault."""
-        cause = gap.cause if gap.cause in CAUSES else "source"
-        self.by_cause[cause] += gap.count
-        where = self._bins.index(gap.time) if gap.time else self._bins.count - 1
-        self.by_time[cause][where] += gap.count
-        self.gap_count += 1
-        # Of equal ones the first stays.
-        entry = (gap.count, -self.gap_count, gap)
-        if len(self._largest) < GAPS_MAX:
-            heapq.heappush(self._largest, entry)
-        else:
-            heapq.heappushpop(self._largest, entry)
-
-    @property
-    def total(self):
-        return sum(self.by_cause.values())
-
-    @property
-    def largest(self):
-        """At most GAPS_MAX Gaps, in the order in which they were told."""
-        return [gap for _, _, gap in sorted(self._largest, key=lambda entry: -entry[1])]
-
-
 # ---- a stream ----
 
 Geometry = collections.namedtuple("Geometry", "shape dtype depth first_file last_file frames")
@@ -303,7 +203,7 @@ class Stream:
             with self._leaving_out(file):
                 self.ends += _ends(file)
         self.source = source.without(self._unread)
-        self.told = _told(self.source, self.ends[0] if self.ends else None, self.notes)
+        self.told = told_of(self.source, self.ends[0] if self.ends else None, self.notes)
         self.recorded = len(self.source)
         self.flags = dict.fromkeys(Flag, 0)
         self.first_ns = self.last_ns = None

@@ -9,7 +9,8 @@ import unicodedata
 from daorec import Error, Flag
 
 from . import charts, marks, pictures, units
-from .night import CAUSES, GAPS_MAX, card
+from .losses import CAUSES, GAPS_MAX
+from .night import card
 from .style import STYLE
 
 _TEXT_MAX = 200

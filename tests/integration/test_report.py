@@ -21,8 +21,7 @@ from daorec_face import ROOT, daorec, recorded, root  # noqa: E402
 from report_face import Page, copied, glanced, lossy, made, night, page, report  # noqa: E402
 import daorec_file  # noqa: E402
 from daorec_report import pictures, units  # noqa: E402
-
-CAUSES = night.LEDGER_CAUSES
+from daorec_report.losses import LEDGER_CAUSES as CAUSES  # noqa: E402
 
 
 @functools.cache

@@ -24,6 +24,7 @@
 #include "lib/reader.h"
 #include "lib/writer.h"
 #include "tests/support/ramp.h"
+#include "tests/support/suite.h"
 
 #define UNUSED_HELPER __attribute__((unused))
 
@@ -66,7 +67,6 @@ static void testbed_remove_all(const char *dir_name, const char *prefix)
 static int testbed_run(Suite *suite)
 {
     const char *parent = getenv("TMPDIR");
-    SRunner *runner = srunner_create(suite);
     char semaphores[80];
     int failed;
 
@@ -77,14 +77,12 @@ static int testbed_run(Suite *suite)
         perror(testbed_dir);
         return 1;
     }
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    failed = suite_run(suite);
     testbed_remove_all(testbed_dir, "");
     rmdir(testbed_dir);
     snprintf(semaphores, sizeof semaphores, "sem.%s_", testbed_prefix);
     testbed_remove_all("/dev/shm", semaphores);
-    return failed != 0;
+    return failed;
 }
 
 /* ---- segments ---- */

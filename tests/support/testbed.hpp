@@ -23,6 +23,7 @@
 #include <check.h>
 
 #include "lib/daoShm.hpp"
+#include "tests/support/suite.h"
 
 namespace testbed
 {
@@ -53,7 +54,6 @@ inline int run(Suite *suite)
 {
     const char *parent = std::getenv("TMPDIR");
     std::string name = std::string(parent && *parent ? parent : "/dev/shm") + "/daorec-test.XXXXXX";
-    SRunner *runner = srunner_create(suite);
     int failed;
 
     prefix = "dt" + std::to_string(getpid());
@@ -63,11 +63,9 @@ inline int run(Suite *suite)
         return 1;
     }
     dir = name;
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    failed = suite_run(suite);
     remove_everything();
-    return failed != 0;
+    return failed;
 }
 
 /* ---- frames ---- */

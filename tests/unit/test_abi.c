@@ -7,6 +7,7 @@
  * object exports is tests/integration/test_symbols.sh.
  */
 #include "lib/dao.h"
+#include "tests/support/suite.h"
 
 /* Before any other header: what programs get by including dao.h alone. */
 static const void *const included[] = {
@@ -282,17 +283,11 @@ int main(void)
 {
     Suite *suite = suite_create("abi");
     TCase *all = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(all, every_function_is_there);
     tcase_add_test(all, strings_are_what_programs_paste_together);
     tcase_add_test(all, the_log_level_begins_at_0_and_can_be_set_both_ways);
     tcase_add_test(all, the_macros_are_statements);
     suite_add_tcase(suite, all);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "measure/align.h"
+#include "tests/support/suite.h"
 
 #define MS         1000000ll
 #define START      (1764000000ll * 1000000000)
@@ -229,8 +230,6 @@ int main(void)
 {
     Suite *suite = suite_create("align");
     TCase *tcase = tcase_create("align");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, begin, NULL);
     tcase_add_test(tcase, each_frame_has_the_one_beside_it);
@@ -244,9 +243,5 @@ int main(void)
     tcase_add_loop_test(tcase, an_error_of_either_source_ends_it, 0, 2);
     tcase_add_loop_test(tcase, it_finds_what_looking_at_all_pairs_finds, 0, 50);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

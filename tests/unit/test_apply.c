@@ -6,6 +6,7 @@
 #include "config/keys.h"
 #include "record/apply.h"
 #include "record/rolling.h"
+#include "tests/support/suite.h"
 
 static struct config now, fresh;
 static struct config_source sources[2][3];
@@ -266,8 +267,6 @@ int main(void)
 {
     Suite *suite = suite_create("apply");
     TCase *tc = tcase_create("apply");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tc, nothing_has_changed_where_nothing_has);
     tcase_add_test(tc, lists_are_the_same_where_all_of_them_is);
@@ -279,9 +278,5 @@ int main(void)
     tcase_add_test(tc, what_the_program_began_with_is_compared_with_that);
     tcase_add_test(tc, a_common_boundary_is_the_next_multiple_of_the_time);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 
 #include "lib/clock.h"
 #include "lib/dao.h"
+#include "tests/support/suite.h"
 
 START_TEST(an_address_becomes_a_number_with_its_first_byte_on_top)
 {
@@ -73,15 +74,10 @@ int main(void)
 {
     Suite *suite = suite_create("base");
     TCase *tcase = tcase_create("base");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tcase, an_address_becomes_a_number_with_its_first_byte_on_top);
     tcase_add_test(tcase, what_is_no_address_is_0);
     tcase_add_test(tcase, a_time_stamp_is_now_in_utc_to_the_microsecond);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "measure/booking.h"
+#include "tests/support/suite.h"
 
 #define SECOND   1000000000ll
 #define START    (1764000000ll * SECOND)
@@ -490,8 +491,6 @@ int main(void)
 {
     Suite *suite = suite_create("booking");
     TCase *tcase = tcase_create("booking");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, rows_alone_tell_gaps_and_causes);
@@ -512,9 +511,5 @@ int main(void)
     tcase_add_test(tcase, a_saturated_loss_is_told_by_the_counts);
     tcase_add_loop_test(tcase, nonsense_in_rows_balances_too, 0, 100);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "lib/clock.h"
 #include "record/books.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 static struct take_folder folder;
@@ -262,8 +263,6 @@ int main(void)
 {
     Suite *suite = suite_create("books");
     TCase *tcase = tcase_create("books");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 40);
@@ -279,8 +278,5 @@ int main(void)
     tcase_add_test(tcase,
                    what_a_reload_changed_is_told_at_once_and_read_back_and_the_rest_is_counted);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

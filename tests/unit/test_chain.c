@@ -13,6 +13,7 @@
 
 #define NAME "2025-11-24_16-00-00"
 #include "tests/support/session_folder.h"
+#include "tests/support/suite.h"
 
 #define FILES_MAX 8
 
@@ -328,8 +329,6 @@ int main(void)
 {
     Suite *suite = suite_create("chain");
     TCase *tcase = tcase_create("chain");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 120);
@@ -342,8 +341,5 @@ int main(void)
     tcase_add_loop_test(tcase, a_ledger_that_says_anything_else_raises_a_doubt, 0,
                         (int)(sizeof changes / sizeof changes[0]));
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -17,6 +17,7 @@
 #include "fits/rows.h"
 #include "fits/sum.h"
 #include "recording/file.h"
+#include "tests/support/suite.h"
 
 static char folder[256];
 static int folder_fd;
@@ -413,8 +414,6 @@ int main(void)
 {
     Suite *suite = suite_create("close");
     TCase *tcase = tcase_create("close");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_full_file_is_closed_by_changing_headers_only, 0, 2);
@@ -427,8 +426,5 @@ int main(void)
     tcase_add_test(tcase, a_file_never_replaces_another);
     tcase_add_test(tcase, rows_on_disk_give_the_sums_again);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

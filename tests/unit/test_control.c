@@ -20,6 +20,7 @@
 #include "serve/ask.h"
 #include "serve/control.h"
 #include "serve/socket.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 #define HANG_MS 30000
@@ -354,8 +355,6 @@ int main(void)
 {
     Suite *suite = suite_create("control");
     TCase *tc = tcase_create("control");
-    SRunner *runner;
-    int failed;
 
     take_base_make();
     tcase_add_test(tc, an_answer_comes_when_it_has_happened_and_not_before);
@@ -369,9 +368,5 @@ int main(void)
     tcase_add_test(tc, who_asks_a_recorder_that_takes_no_connections_waits_no_longer_than_it_gave);
     tcase_add_test(tc, two_that_start_at_once_do_not_both_listen);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 
 #define NAME "2026-11-24_16-00-00"
 #include "tests/support/session_folder.h"
+#include "tests/support/suite.h"
 
 /* ---- sums ---- */
 
@@ -165,8 +166,6 @@ int main(void)
 {
     Suite *suite = suite_create("copies");
     TCase *tcase = tcase_create("copies");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_add_test(tcase, sums_are_those_of_the_standard);
@@ -176,8 +175,5 @@ int main(void)
     tcase_add_loop_test(tcase, where_one_cannot_be_copied_nothing_is_left, 0, 3);
     tcase_add_test(tcase, copies_go_with_the_last_of_a_session_but_for_what_is_none);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

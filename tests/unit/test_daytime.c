@@ -5,6 +5,7 @@
 
 #include "series/daytime.h"
 #include "extract/extract.h"
+#include "tests/support/suite.h"
 
 #define S 1000000000ll
 /* 2026-11-24T22:00:00 to 2026-11-25T05:30:00 UTC */
@@ -117,8 +118,6 @@ int main(void)
 {
     Suite *suite = suite_create("daytime");
     TCase *tcase = tcase_create("daytime");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tcase, a_time_of_day_gets_the_date_that_puts_it_into_the_night, 0,
                         (int)(sizeof times / sizeof times[0]));
@@ -126,8 +125,5 @@ int main(void)
     tcase_add_loop_test(tcase, a_region_is_a_range_for_each_axis, 0,
                         (int)(sizeof regions / sizeof regions[0]));
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 
 #include "fits/decode.h"
 #include "fits/sum.h"
+#include "tests/support/suite.h"
 
 static unsigned char native[4096 + 64], stored[4096 + 64], wide[4096 + 64], plain[4096 + 64];
 
@@ -108,16 +109,11 @@ int main(void)
 {
     Suite *suite = suite_create("decode");
     TCase *tcase = tcase_create("decode");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tcase, every_type_comes_back_as_it_was_with_the_sum_of_what_is_stored, 1,
                         DAO_DTYPE_COUNT + 1);
     tcase_add_test(tcase, the_smallest_and_the_largest_are_what_fits_means);
     tcase_add_test(tcase, scaled_words_of_every_bitpix_become_doubles);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -16,6 +16,7 @@
 
 #include "doctor/probes.h"
 #include "doctor/system.h"
+#include "tests/support/suite.h"
 
 #define CPU   "/sys/devices/system/cpu"
 #define CLOCK "/sys/devices/system/clocksource/clocksource0/"
@@ -480,8 +481,6 @@ int main(void)
 {
     Suite *suite = suite_create("doctor");
     TCase *tcase = tcase_create("probes");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, an_empty_machine_tells_little_and_alarms_nobody);
@@ -509,8 +508,5 @@ int main(void)
     tcase_add_test(tcase, recorders_are_found_by_the_locks_they_hold_on_a_device);
     tcase_add_test(tcase, paths_are_quoted_where_a_shell_needs_it);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

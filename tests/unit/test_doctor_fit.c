@@ -6,6 +6,7 @@
 
 #include "doctor/fit.h"
 #include "doctor/load.h"
+#include "tests/support/suite.h"
 
 #define MIB 1048576ull
 #define GB  1e9
@@ -344,8 +345,6 @@ int main(void)
 {
     Suite *suite = suite_create("doctor_fit");
     TCase *tcase = tcase_create("load");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, NULL, end);
     tcase_add_loop_test(tcase, a_load_is_what_it_says, 0, (int)(sizeof good / sizeof good[0]));
@@ -368,8 +367,5 @@ int main(void)
     tcase_add_test(tcase, a_segment_that_is_silent_or_on_a_disk_is_told);
     tcase_add_test(tcase, absurd_loads_are_judged_without_overflow);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -17,6 +17,7 @@
 #include "doctor/disk_trial.h"
 #include "doctor/folder.h"
 #include "io/sink.h"
+#include "tests/support/suite.h"
 
 #define MIB 1048576ull
 
@@ -155,8 +156,6 @@ int main(void)
 {
     Suite *suite = suite_create("doctor_trials");
     TCase *tcase = tcase_create("trials");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, a_file_for_a_trial_has_no_name);
@@ -168,8 +167,5 @@ int main(void)
     tcase_add_loop_test(tcase, encoding_costs_something_for_every_type, 0, DAO_DTYPE_COUNT);
     tcase_add_test(tcase, a_thread_that_sleeps_again_and_again_is_late_by_something);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

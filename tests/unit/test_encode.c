@@ -6,6 +6,7 @@
 
 #include "fits/encode.h"
 #include "fits/sum.h"
+#include "tests/support/suite.h"
 
 static unsigned char source[4096 + 64], wide[4096 + 64], plain[4096 + 64];
 
@@ -129,8 +130,6 @@ int main(void)
 {
     Suite *suite = suite_create("encode");
     TCase *tcase = tcase_create("encode");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tcase, every_type_is_encoded_as_fits_stores_it_and_summed, 1,
                         DAO_DTYPE_COUNT + 1);
@@ -139,8 +138,5 @@ int main(void)
     tcase_add_test(tcase, a_sum_of_pieces_is_the_sum_of_the_whole_wherever_it_is_cut);
     tcase_add_test(tcase, a_sum_of_all_ones_does_not_overflow);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

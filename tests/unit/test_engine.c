@@ -15,6 +15,7 @@
 #include "io/pool.h"
 #include "io/sink.h"
 #include "tests/support/has_ring.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 #define REQUESTS 8u
@@ -224,8 +225,6 @@ int main(void)
 {
     Suite *suite = suite_create("engine");
     TCase *tcase = tcase_create("completions");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     if (!has_ring())
         return EXIT_SKIPPED;
@@ -238,8 +237,5 @@ int main(void)
     tcase_add_test(tcase, an_error_behind_a_short_count_is_an_error);
     tcase_add_loop_test(tcase, a_write_of_nothing_is_an_error, 0, 2);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

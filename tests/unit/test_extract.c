@@ -12,6 +12,7 @@
 #include "fits/scan.h"
 #include "extract/extract.h"
 #include "recording/reading.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 #define WIDTH 97u
@@ -274,8 +275,6 @@ int main(void)
 {
     Suite *suite = suite_create("extract");
     TCase *tcase = tcase_create("extract");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_add_checked_fixture(tcase, begin, end);
@@ -288,8 +287,5 @@ int main(void)
                         3);
     tcase_add_test(tcase, what_was_replaced_is_gone_at_the_end);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "replay/feed.h"
 #include "tests/support/fake_series.h"
+#include "tests/support/suite.h"
 
 #define MS      1000000ll
 #define S       1000000000ll
@@ -676,8 +677,6 @@ int main(void)
 {
     Suite *suite = suite_create("feed");
     TCase *tcase = tcase_create("feed");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -713,9 +712,5 @@ int main(void)
     tcase_add_test(tcase, a_damaged_frame_is_played_and_counted);
     tcase_add_test(tcase, a_stop_ends_it_also_while_there_is_no_room);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

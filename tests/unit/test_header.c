@@ -11,6 +11,7 @@
 #include "fits/rows.h"
 #include "fits/sum.h"
 #include "recording/tree.h"
+#include "tests/support/suite.h"
 
 static IMAGE_KEYWORD keyword(const char *name, char type)
 {
@@ -412,8 +413,6 @@ int main(void)
 {
     Suite *suite = suite_create("header");
     TCase *tcase = tcase_create("header");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tcase, a_header_keeps_its_length_whatever_the_state_says, 1, 13);
     tcase_add_loop_test(tcase, a_header_brought_up_to_date_is_the_one_that_would_be_built, 1, 13);
@@ -428,8 +427,5 @@ int main(void)
     tcase_add_test(tcase, closing_always_finds_room);
     tcase_add_test(tcase, a_stream_is_named_after_its_segment);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 
 #include "base/histogram.h"
 #include "tests/support/quantiles.h"
+#include "tests/support/suite.h"
 
 #define COUNT 20000
 
@@ -212,8 +213,6 @@ int main(void)
 {
     Suite *suite = suite_create("histogram");
     TCase *tcase = tcase_create("histogram");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, clear, NULL);
     tcase_add_test(tcase, an_empty_one_says_zero);
@@ -227,9 +226,5 @@ int main(void)
     tcase_add_test(tcase, buckets_follow_each_other_without_a_hole_and_hold_what_they_say);
     tcase_add_test(tcase, ranks_count_from_the_smallest);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

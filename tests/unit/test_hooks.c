@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "lib/clock.h"
 #include "record/hooks.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 #define HANG_NS 40000000000ll
@@ -423,8 +424,6 @@ int main(void)
 {
     Suite *suite = suite_create("hooks");
     TCase *tcase = tcase_create("hooks");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 100);
@@ -441,8 +440,5 @@ int main(void)
     tcase_add_test(tcase, in_a_hurry_what_runs_is_killed_and_nothing_more_is_started);
     tcase_add_test(tcase, what_is_pending_is_told_when_the_session_is_gone_and_nobody_waits);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

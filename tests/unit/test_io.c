@@ -15,6 +15,7 @@
 #include "io/pool.h"
 #include "io/queue.h"
 #include "io/sink.h"
+#include "tests/support/suite.h"
 
 #define ITEMS 5000u
 
@@ -484,8 +485,6 @@ int main(void)
 {
     Suite *suite = suite_create("io");
     TCase *tcase = tcase_create("io");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_queue_hands_every_item_over_once_and_in_order);
@@ -501,8 +500,5 @@ int main(void)
     tcase_add_loop_test(tcase, a_failing_write_is_reported_once_with_its_errno, 0, 2);
     tcase_add_loop_test(tcase, no_kick_is_lost_between_looking_and_sleeping, 0, 2);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

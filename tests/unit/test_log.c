@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/log_queue.h"
+#include "tests/support/suite.h"
 
 #define MANY    20000u /* lines: more than a pipe and the queue have room for */
 #define THREADS 4u
@@ -302,8 +303,6 @@ int main(void)
 {
     Suite *suite = suite_create("log");
     TCase *tcase = tcase_create("log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, pieces_come_out_as_they_went_in_wherever_the_buffer_ends);
@@ -318,8 +317,5 @@ int main(void)
     tcase_add_test(tcase, a_reader_that_is_gone_stops_nobody);
     tcase_add_test(tcase, lines_of_several_threads_keep_the_order_of_each);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 
 #include "recording/mark.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 static struct take_folder folder;
@@ -142,8 +143,6 @@ int main(void)
 {
     Suite *suite = suite_create("mark");
     TCase *tests = tcase_create("marks");
-    SRunner *runner;
-    int failed;
 
     take_base_make();
     tcase_add_checked_fixture(tests, setup, teardown);
@@ -155,9 +154,5 @@ int main(void)
     tcase_add_test(tests, what_is_no_recording_is_refused);
     tcase_add_test(tests, a_mark_is_not_written_through_a_link);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

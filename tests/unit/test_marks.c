@@ -7,6 +7,7 @@
 
 #include "fits/header.h"
 #include "lib/dtype.h"
+#include "tests/support/suite.h"
 
 static struct dao_geometry geometry;
 static struct fits_facts facts = {.geometry = &geometry,
@@ -274,8 +275,6 @@ int main(void)
 {
     Suite *suite = suite_create("marks");
     TCase *tc = tcase_create("marks");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tc, a_header_keeps_its_length_and_its_end_whatever_is_marked);
     tcase_add_test(tc, a_mark_has_its_time_and_its_text);
@@ -287,9 +286,5 @@ int main(void)
     tcase_add_test(tc, what_was_put_is_read_back);
     tcase_add_test(tc, cards_that_are_no_marks_are_passed_by);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

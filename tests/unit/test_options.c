@@ -5,12 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/options.h"
+#include "tests/support/suite.h"
 
 struct target {
     bool quiet;
@@ -380,8 +380,6 @@ int main(void)
 {
     Suite *suite = suite_create("options");
     TCase *tc = tcase_create("options");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_test(tc, every_kind_of_value_reaches_its_place);
@@ -403,8 +401,5 @@ int main(void)
     tcase_add_test(tc, which_options_were_given_is_told_whatever_their_value);
     tcase_add_test(tc, the_nearest_name_is_found_or_none);
     tcase_add_test(tc, a_list_is_split_into_names_none_of_which_is_empty);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

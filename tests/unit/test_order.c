@@ -8,6 +8,7 @@
 
 #include "record/order.h"
 #include "serve/request.h"
+#include "tests/support/suite.h"
 
 #define TEXT_MAX (LEDGER_MARK_BYTES - 1)
 
@@ -206,8 +207,6 @@ int main(void)
 {
     Suite *suite = suite_create("order");
     TCase *tc = tcase_create("order");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tc, every_verb_is_known_and_only_a_mark_has_a_text);
     tcase_add_test(tc, a_misspelt_verb_is_answered_with_the_nearest);
@@ -220,9 +219,5 @@ int main(void)
                         (int)(sizeof bad / sizeof bad[0]));
     tcase_add_test(tc, a_request_that_is_written_is_the_one_that_is_read);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

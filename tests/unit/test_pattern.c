@@ -8,6 +8,7 @@
 
 #include "source/pattern.h"
 #include "source/spots.h"
+#include "tests/support/suite.h"
 
 #define COUNTS_TO_TRY 4
 static const uint64_t counts[COUNTS_TO_TRY] = {1, 250, 0xFFFFFFF0u, UINT64_MAX - 20};
@@ -325,8 +326,6 @@ int main(void)
 {
     Suite *suite = suite_create("pattern");
     TCase *tc = tcase_create("pattern");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, the_ramp_is_a_function_of_count_and_index, 1, 13);
@@ -340,8 +339,5 @@ int main(void)
     tcase_add_test(tc, the_cycle_is_bounded_in_memory);
     tcase_add_test(tc, an_unknown_pattern_is_refused);
     tcase_add_test(tc, photons_have_the_mean_and_variance_of_poisson);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

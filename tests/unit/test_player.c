@@ -10,6 +10,7 @@
 
 #include "lib/clock.h"
 #include "replay/player.h"
+#include "tests/support/suite.h"
 
 #define MS      1000000ll
 #define STREAMS 3
@@ -274,8 +275,6 @@ int main(void)
 {
     Suite *suite = suite_create("player");
     TCase *tcase = tcase_create("player");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
@@ -288,9 +287,5 @@ int main(void)
     tcase_add_test(tcase, a_stop_does_not_wait_for_a_segment);
     tcase_add_test(tcase, paths_are_not_looked_at_all_in_one_instant);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

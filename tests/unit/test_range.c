@@ -6,6 +6,7 @@
 
 #include "series/range.h"
 #include "tests/support/fake_series.h"
+#include "tests/support/suite.h"
 
 #define S 1000000000ll
 /* 2026-11-24T02:01:08 UTC */
@@ -197,8 +198,6 @@ int main(void)
 {
     Suite *suite = suite_create("range");
     TCase *tcase = tcase_create("range");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, open_fake, close_fake);
     tcase_add_loop_test(tcase, each_form_is_understood, 0, GOOD);
@@ -208,9 +207,5 @@ int main(void)
     tcase_add_test(tcase, a_time_after_a_first_frame_that_has_none_is_refused);
     tcase_add_test(tcase, both_ends_are_resolved_and_a_bad_one_is_told_by_its_option);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -15,6 +15,7 @@
 
 #include "base/place.h"
 #include "base/realtime.h"
+#include "tests/support/suite.h"
 
 #define NOBODY 65534 /* whoever that is here */
 
@@ -257,8 +258,6 @@ int main(void)
 {
     Suite *suite = suite_create("realtime");
     TCase *tcase = tcase_create("realtime");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tcase, whoever_may_lock_all_locks_what_there_is_and_what_comes);
     tcase_add_test(tcase, with_a_small_limit_it_goes_on_without_after_one_line);
@@ -268,8 +267,5 @@ int main(void)
     tcase_add_test(tcase, on_a_machine_of_one_node_there_is_nothing_to_choose);
     tcase_add_test(tcase, memory_is_preferred_on_a_node_and_then_anywhere_again);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -17,6 +17,7 @@
 
 #define NAME "2026-11-24_16-00-00"
 #include "tests/support/session_folder.h"
+#include "tests/support/suite.h"
 
 /* What happens just before a lock is taken, once. */
 static void (*before_lock)(void);
@@ -671,8 +672,6 @@ int main(void)
 {
     Suite *suite = suite_create("rebuild");
     TCase *tcase = tcase_create("rebuild");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 120);
@@ -691,8 +690,5 @@ int main(void)
     tcase_add_loop_test(tcase, a_flipped_bit_in_lost_changes_no_ledger, 0, 10);
     tcase_add_test(tcase, no_session_json_gets_more_than_an_error);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include "record/rolling.h"
 #include "record/setup.h"
 #include "record/staging.h"
+#include "tests/support/suite.h"
 
 #define BLOCK 8192u
 
@@ -645,8 +646,6 @@ int main(void)
 {
     Suite *suite = suite_create("record");
     TCase *tcase = tcase_create("record");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tcase, a_frame_may_lie_across_blocks);
     tcase_add_test(tcase, what_is_refused_is_overwritten_by_the_next_frame);
@@ -679,8 +678,5 @@ int main(void)
     tcase_add_test(tcase, gaps_beyond_the_list_are_counted);
     tcase_add_test(tcase, a_shape_that_got_no_file_is_left_out);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

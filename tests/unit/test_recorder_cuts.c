@@ -7,6 +7,7 @@
 
 #include "recording/reading.h"
 #include "repair/repair.h"
+#include "tests/support/suite.h"
 #include "verify/verify.h"
 #include "tests/support/powercut.h"
 #include "tests/support/recorder.h"
@@ -430,8 +431,6 @@ int main(void)
 {
     Suite *suite = suite_create("recorder_cuts");
     TCase *tcase = tcase_create("power cuts");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 3 * HANG_S);
@@ -440,8 +439,5 @@ int main(void)
     tcase_add_test(tcase, a_later_row_without_an_earlier_one_costs_no_frame);
     tcase_add_test(tcase, a_power_cut_at_any_instant_of_a_recording_leaves_what_can_be_repaired);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "recording/ledger.h"
 #include "tests/support/recorder.h"
+#include "tests/support/suite.h"
 
 #define PIXELS   8192u
 #define FRAMES   800u
@@ -103,16 +104,10 @@ int main(void)
 {
     Suite *suite = suite_create("recorder_fair");
     TCase *tc = tcase_create("recorder_fair");
-    SRunner *runner;
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tc, 90);
     tcase_add_test(tc, on_a_slow_disk_no_stream_is_written_before_the_other);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

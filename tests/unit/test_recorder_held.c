@@ -12,6 +12,7 @@
 #include "lib/clock.h"
 #include "recording/ledger.h"
 #include "tests/support/gate.h"
+#include "tests/support/suite.h"
 
 static void start_gated(uint64_t frames)
 {
@@ -423,8 +424,6 @@ int main(void)
 {
     Suite *suite = suite_create("recorder_held");
     TCase *tcase = tcase_create("held");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 3 * HANG_S);
@@ -442,8 +441,5 @@ int main(void)
     tcase_add_loop_test(tcase, ends_that_are_due_while_the_disk_is_held_cost_no_frame, 0, 3);
     tcase_add_test(tcase, one_that_may_not_be_opened_is_tried_less_and_less_often);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

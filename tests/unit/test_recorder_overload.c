@@ -6,6 +6,7 @@
 
 #include "recording/ledger.h"
 #include "tests/support/gate.h"
+#include "tests/support/suite.h"
 #include "verify/verify.h"
 
 static void start_gated(enum overload_policy policy, uint64_t each)
@@ -153,8 +154,6 @@ int main(void)
 {
     Suite *suite = suite_create("recorder_overload");
     TCase *tcase = tcase_create("overload");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 3 * HANG_S);
@@ -162,8 +161,5 @@ int main(void)
     tcase_add_test(tcase, stop_ends_the_recording_before_a_frame_is_lost);
     tcase_add_test(tcase, decimate_spreads_the_losses_evenly_and_ends_when_the_disk_is_back);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

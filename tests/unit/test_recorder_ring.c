@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "recording/ledger.h"
+#include "tests/support/suite.h"
 #include "verify/verify.h"
 #include "tests/support/has_ring.h"
 #include "tests/support/recorder.h"
@@ -227,8 +228,6 @@ int main(void)
 {
     Suite *suite = suite_create("recorder_ring");
     TCase *tcase = tcase_create("ring");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     if (!has_ring())
         return EXIT_SKIPPED;
@@ -241,8 +240,5 @@ int main(void)
     tcase_add_test(tcase, a_sync_of_the_ring_that_fails_ends_its_file_and_costs_no_frame);
     tcase_add_loop_test(tcase, short_writes_of_the_ring_are_continued, 0, 4);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

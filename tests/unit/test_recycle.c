@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "io/recycle.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 #define OLD_BYTES (10u * SINK_PAGE + 100u)
@@ -191,8 +192,6 @@ int main(void)
 {
     Suite *suite = suite_create("recycle");
     TCase *tests = tcase_create("blocks used again");
-    SRunner *runner;
-    int failed;
 
     take_base_make();
     tcase_add_checked_fixture(tests, setup, teardown);
@@ -203,9 +202,5 @@ int main(void)
     tcase_add_test(tests, blocks_of_a_file_with_rights_of_its_own_are_not_taken);
     tcase_add_test(tests, a_range_to_be_kept_that_is_not_there_is_refused);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

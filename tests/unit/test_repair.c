@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "repair/repair.h"
+#include "tests/support/suite.h"
 #include "verify/verify.h"
 #include "tests/support/powercut.h"
 #include "tests/support/takes.h"
@@ -653,8 +654,6 @@ int main(void)
 {
     Suite *suite = suite_create("repair");
     TCase *tcase = tcase_create("repair");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 120);
@@ -672,8 +671,5 @@ int main(void)
     tcase_add_test(tcase, what_is_no_recording_or_damaged_is_refused_and_left_alone);
     tcase_add_test(tcase, a_header_that_lies_gets_no_more_than_an_error);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

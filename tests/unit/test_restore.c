@@ -13,6 +13,7 @@
 #include "repair/rebuild.h"
 #include "repair/repair.h"
 #include "repair/restore_parts.h"
+#include "tests/support/suite.h"
 #include "verify/verify.h"
 #include "tests/support/powercut.h"
 #include "tests/support/takes.h"
@@ -679,8 +680,6 @@ int main(void)
 {
     Suite *suite = suite_create("restore");
     TCase *tcase = tcase_create("restore");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, getenv("RESTORE_ALL") ? 3600 : 120);
@@ -696,8 +695,5 @@ int main(void)
     tcase_add_test(tcase, a_header_that_cannot_be_made_final_is_refused_before_a_row_is_flagged);
     tcase_add_test(tcase, what_a_person_added_stays);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 
 #define NAME "2026-11-24_16-00-00"
 #include "tests/support/session_folder.h"
+#include "tests/support/suite.h"
 
 static struct record_stream *stream;
 static struct room room;
@@ -139,8 +140,6 @@ int main(void)
 {
     Suite *suite = suite_create("retention");
     TCase *tests = tcase_create("limits");
-    SRunner *runner;
-    int failed;
 
     take_base_make();
     tcase_add_checked_fixture(tests, begin_ring, end_ring);
@@ -149,9 +148,5 @@ int main(void)
     tcase_add_test(tests, what_other_limits_come_to_is_known_as_at_the_beginning);
     tcase_add_test(tests, a_file_waits_for_an_earlier_one_where_no_other_may_go);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -9,6 +9,7 @@
 
 #define NAME "2026-11-24_16-00-00"
 #include "tests/support/session_folder.h"
+#include "tests/support/suite.h"
 
 static const char ledger_text[] =
     "{\"session\": \"" NAME "\", \"end\": %s, \"note\": \"kept\", \"uuid\": \"0123-4567\", "
@@ -341,8 +342,6 @@ int main(void)
 {
     Suite *suite = suite_create("retire");
     TCase *tests = tcase_create("removed to keep within a limit");
-    SRunner *runner;
-    int failed;
 
     take_base_make();
     tcase_add_checked_fixture(tests, make_files, end);
@@ -357,9 +356,5 @@ int main(void)
     tcase_add_test(tests, numbers_of_what_was_removed_that_make_no_sense_are_no_ledger);
     tcase_add_test(tests, numbers_of_what_was_removed_stay_where_they_are_at_their_largest);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

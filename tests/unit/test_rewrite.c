@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "recording/rewrite.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 #define NAME "session.json"
@@ -299,8 +300,6 @@ int main(void)
 {
     Suite *suite = suite_create("rewrite");
     TCase *tcase = tcase_create("rewrite");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 60);
@@ -312,8 +311,5 @@ int main(void)
     tcase_add_test(tcase, what_lies_in_the_way_is_replaced_and_not_followed);
     tcase_add_test(tcase, a_folder_that_is_gone_is_an_error_and_no_harm);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

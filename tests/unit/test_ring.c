@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "replay/ring.h"
+#include "tests/support/suite.h"
 
 static struct ring ring;
 
@@ -148,8 +149,6 @@ int main(void)
 {
     Suite *suite = suite_create("ring");
     TCase *tcase = tcase_create("ring");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, NULL, teardown);
     tcase_set_timeout(tcase, 60);
@@ -161,9 +160,5 @@ int main(void)
     tcase_add_test(tcase, more_than_there_is_is_no_memory);
     tcase_add_test(tcase, between_two_threads_nothing_is_lost_or_written_over);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 
 #include "fits/plan.h"
 #include "record/room.h"
+#include "tests/support/suite.h"
 
 #define MIB 1048576ull
 
@@ -264,8 +265,7 @@ int main(void)
 {
     Suite *suite = suite_create("room");
     TCase *tcase = tcase_create("room");
-    SRunner *runner = srunner_create(suite);
-    int failed, sizes = (int)(sizeof frame_sizes / sizeof frame_sizes[0]);
+    int sizes = (int)(sizeof frame_sizes / sizeof frame_sizes[0]);
 
     tcase_add_test(tcase, a_claim_gets_what_it_asks_for_and_takes_it_away);
     tcase_add_test(tcase, a_claim_below_its_least_takes_nothing);
@@ -281,8 +281,5 @@ int main(void)
     tcase_add_loop_test(tcase, the_largest_capacity_fits_and_one_more_does_not, 0, sizes);
     tcase_add_loop_test(tcase, the_capacity_of_a_plan_is_at_least_that_of_the_plan, 0, sizes);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "measure/report.h"
 #include "measure/screen.h"
+#include "tests/support/suite.h"
 
 #define MS      1000000ll
 #define SECOND  1000000000ll
@@ -275,8 +276,6 @@ int main(void)
 {
     Suite *suite = suite_create("screen");
     TCase *tcase = tcase_create("screen");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, one_stream_has_its_numbers);
@@ -292,9 +291,5 @@ int main(void)
     tcase_add_test(tcase, frames_that_came_in_a_burst_need_as_many_slots);
     tcase_add_test(tcase, times_have_so_many_digits);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

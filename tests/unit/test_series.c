@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "series/series.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 #define WIDTH 97u
@@ -724,8 +725,6 @@ int main(void)
 {
     Suite *suite = suite_create("series");
     TCase *tcase = tcase_create("series");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_add_checked_fixture(tcase, begin, end);
@@ -761,8 +760,5 @@ int main(void)
     tcase_add_test(tcase, the_frame_that_was_found_has_its_own_row);
     tcase_add_test(tcase, a_stream_that_is_not_there_is_refused_with_those_that_are);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

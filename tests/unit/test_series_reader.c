@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "series/series.h"
+#include "tests/support/suite.h"
 #include "tests/support/takes.h"
 
 #define WIDTH 97u
@@ -239,9 +240,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("series_reader");
-    SRunner *runner = srunner_create(suite);
     TCase *tcase = tcase_create("series_reader");
-    int failed;
 
     take_base_make();
     tcase_add_checked_fixture(tcase, begin, end);
@@ -254,8 +253,5 @@ int main(void)
     tcase_add_test(tcase,
                    a_file_that_is_no_recording_any_more_is_an_error_and_no_frame_of_it_damaged);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

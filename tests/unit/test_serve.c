@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "serve/metrics.h"
+#include "tests/support/suite.h"
 
 START_TEST(an_address_is_a_port_or_a_number_and_a_port)
 {
@@ -176,8 +177,6 @@ int main(void)
 {
     Suite *suite = suite_create("serve");
     TCase *tcase = tcase_create("serve");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tcase, an_address_is_a_port_or_a_number_and_a_port);
     tcase_add_test(tcase, what_is_no_address_is_refused_with_what_it_was_and_what_is_allowed);
@@ -186,8 +185,5 @@ int main(void)
     tcase_add_test(tcase, each_stream_has_its_counts_and_a_latency_is_in_every_bucket_above_it);
     tcase_add_test(tcase, without_a_session_only_the_program_is_told_of);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

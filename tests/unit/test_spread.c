@@ -8,6 +8,7 @@
 
 #include "measure/spread.h"
 #include "tests/support/quantiles.h"
+#include "tests/support/suite.h"
 
 #define COUNT 20000
 
@@ -164,8 +165,6 @@ int main(void)
 {
     Suite *suite = suite_create("spread");
     TCase *tcase = tcase_create("spread");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, clear, NULL);
     tcase_add_test(tcase, an_empty_one_says_zero);
@@ -176,9 +175,5 @@ int main(void)
     tcase_add_test(tcase, jitter_is_told_finer_than_a_histogram_of_the_values_could);
     tcase_add_test(tcase, what_comes_after_a_question_is_added_to_what_was_there);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include "record/account.h"
 #include "record/board.h"
 #include "tests/support/recorder.h"
+#include "tests/support/suite.h"
 
 /* ---- latencies ---- */
 
@@ -376,8 +377,6 @@ int main(void)
 {
     Suite *suite = suite_create("state");
     TCase *tcase = tcase_create("state");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 3 * HANG_S);
@@ -392,8 +391,5 @@ int main(void)
     tcase_add_test(tcase, when_the_disk_will_be_full_is_told_where_it_will);
     tcase_add_test(tcase, without_a_session_there_is_json_as_well);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

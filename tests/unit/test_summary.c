@@ -12,6 +12,7 @@
 
 #include "fits/scan.h"
 #include "recording/summary.h"
+#include "tests/support/suite.h"
 
 /* A header of these cards, END and padding behind them, and one block of zeros. */
 static int make_file(char path[64], const char *const *cards)
@@ -92,15 +93,10 @@ int main(void)
 {
     Suite *suite = suite_create("summary");
     TCase *tcase = tcase_create("summary");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tcase, any_fits_file_has_a_type_a_shape_and_units);
     tcase_add_test(tcase, a_text_in_the_place_of_a_number_does_no_harm);
     tcase_add_test(tcase, a_card_behind_the_end_is_no_card);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

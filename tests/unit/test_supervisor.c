@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include "tests/support/recorder.h"
+#include "tests/support/suite.h"
 
 enum { STATUS_TOKEN = 1, RELOAD_TOKEN, STOP_TOKEN, START_TOKEN, OTHER_TOKEN };
 
@@ -280,8 +281,6 @@ int main(void)
 {
     Suite *suite = suite_create("supervisor");
     TCase *tcase = tcase_create("supervisor");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 120);
@@ -289,8 +288,5 @@ int main(void)
     tcase_add_test(tcase, a_reload_that_is_done_is_for_the_next_session);
     tcase_add_test(tcase, a_configuration_that_nobody_uses_is_released_and_no_other);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

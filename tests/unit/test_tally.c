@@ -6,6 +6,7 @@
 
 #include "base/shallow.h"
 #include "measure/tally.h"
+#include "tests/support/suite.h"
 
 #define MS     1000000ll
 #define SECOND 1000000000ll
@@ -232,8 +233,6 @@ int main(void)
 {
     Suite *suite = suite_create("tally");
     TCase *tcase = tcase_create("tally");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, clear, NULL);
     tcase_add_test(tcase, nothing_is_expected_before_anything_is_known);
@@ -248,9 +247,5 @@ int main(void)
     tcase_add_test(tcase, the_depth_needed_is_the_least_that_is_enough);
     tcase_add_test(tcase, a_depth_of_2_is_the_least_and_one_of_32_bits_the_most);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "record/live.h"
 #include "record/tell.h"
+#include "tests/support/suite.h"
 
 #define SECOND 1000000000ll
 
@@ -379,8 +380,6 @@ int main(void)
 {
     Suite *suite = suite_create("tell");
     TCase *tcase = tcase_create("tell");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tcase, shapes_that_follow_each_other_are_each_said, 0, 2);
     tcase_add_loop_test(tcase, a_shape_is_said_once_it_is_known_what_it_is, 0, 2);
@@ -397,8 +396,5 @@ int main(void)
     tcase_add_test(tcase, a_pause_behind_a_stall_is_as_long_as_the_pause);
     tcase_add_test(tcase, adjoining_gaps_of_one_cause_are_one_in_the_summary);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

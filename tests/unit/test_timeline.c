@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "replay/timeline.h"
+#include "tests/support/suite.h"
 
 #define MS    1000000ll
 #define S     1000000000ll
@@ -193,8 +194,6 @@ int main(void)
 {
     Suite *suite = suite_create("timeline");
     TCase *tcase = tcase_create("timeline");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, clear, NULL);
     tcase_add_test(tcase, good_times_are_kept_to_the_nanosecond);
@@ -212,9 +211,5 @@ int main(void)
     tcase_add_test(tcase, a_gap_that_is_kept_takes_its_time);
     tcase_add_test(tcase, times_never_run_back_whatever_the_rows_say);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,9 +1,9 @@
 /* test_units.c - sizes, durations, counts and times as people write them. */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/units.h"
+#include "tests/support/suite.h"
 
 static const struct good_bytes {
     const char *text;
@@ -249,8 +249,6 @@ int main(void)
 {
     Suite *suite = suite_create("units");
     TCase *tc = tcase_create("units");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     suite_add_tcase(suite, tc);
     tcase_add_loop_test(tc, sizes_with_and_without_units_are_exact, 0, COUNT(good_bytes));
@@ -267,8 +265,5 @@ int main(void)
     tcase_add_test(tc, times_before_1970_count_from_the_second_they_lie_in);
     tcase_add_test(tc, a_time_that_was_printed_is_read_again);
     tcase_add_test(tc, what_is_appended_is_cut_where_the_line_is_full);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/file.h>
 
+#include "tests/support/suite.h"
 #include "verify/verify.h"
 #include "tests/support/takes.h"
 
@@ -557,8 +558,6 @@ int main(void)
 {
     Suite *suite = suite_create("verify");
     TCase *tcase = tcase_create("verify");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tcase, 120);
@@ -576,8 +575,5 @@ int main(void)
     tcase_add_test(tcase, a_row_that_contradicts_anything_is_reported_and_it_alone);
     tcase_add_test(tcase, a_flipped_bit_anywhere_is_found_and_named);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

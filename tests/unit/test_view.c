@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "serve/view.h"
+#include "tests/support/suite.h"
 
 static struct view view;
 
@@ -132,15 +133,10 @@ int main(void)
 {
     Suite *suite = suite_create("view");
     TCase *tcase = tcase_create("view");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tcase, cells_stay_in_their_columns_and_apart_whatever_is_in_them);
     tcase_add_test(tcase, members_of_another_type_are_nothing_and_what_is_no_state_changes_nothing);
     tcase_add_test(tcase, a_latency_is_of_what_came_since_the_look_before_of_the_same_session);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

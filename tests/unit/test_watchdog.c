@@ -10,6 +10,7 @@
 #include "base/pulse.h"
 #include "record/service.h"
 #include "tests/support/gate.h"
+#include "tests/support/suite.h"
 
 /* ---- pulses ---- */
 
@@ -221,8 +222,6 @@ int main(void)
 {
     Suite *suite = suite_create("watchdog");
     TCase *pulses = tcase_create("pulses"), *manager = tcase_create("manager");
-    SRunner *runner;
-    int failed;
 
     take_base_make();
     tcase_set_timeout(manager, 3 * HANG_S);
@@ -235,9 +234,5 @@ int main(void)
     tcase_add_test(manager, who_is_not_the_watched_process_feeds_nobody);
     suite_add_tcase(suite, pulses);
     suite_add_tcase(suite, manager);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -225,7 +225,8 @@ def modes_honour_the_umask():
         for extra in ((), ("--no-direct",)):
             root = os.path.join(h.output, f"modes{umask:o}{len(extra)}", "below")
             recorder = run_in(root, "--backlog", "-n", FRAMES, *extra, path, umask=umask)
-            assert recorder.wait(60) == 0
+            _, errors = recorder.communicate(timeout=60)
+            assert recorder.returncode == 0, (recorder.returncode, errors)
             modes = snapshot(os.path.dirname(root))
             for name, (mode, _time, _content) in modes.items():
                 wanted = 0o777 if stat.S_ISDIR(mode) else 0o666

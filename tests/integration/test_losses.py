@@ -87,7 +87,7 @@ def a_restarted_source_begins_a_new_run():
     source = h.sim(path, *arguments, "-n", 400)
     source.wait(timeout=60)
     assert h.newest_count(path) == 400
-    time.sleep(0.2)
+    h.wait_until_open(recorder, path)
     recorder.terminate()
     session = h.finish(recorder)
     cube, rows = h.check_stream(session, path, (16, 16), "uint16")

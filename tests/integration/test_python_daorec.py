@@ -228,7 +228,7 @@ def a_source_that_restarts_has_runs():
     time.sleep(0.2)  # so that all of the first run is taken
     _, second = source("-n", 120, name=path)
     second.communicate(timeout=60)
-    time.sleep(0.2)
+    h.wait_until_open(recorder, path)
     recorder.terminate()
     session = h.finish(recorder)
     stream = daorec.open(session.folder)[h.stream_name(path)]

@@ -156,8 +156,27 @@ def wait_for_frames(path, count, what="frames"):
     wait_for(lambda: newest_count(path) > at + count, what=what)
 
 
+def has_mapped(process, path):
+    """Has it this very file open as a segment, as long as it is now?"""
+    now = os.stat(path)
+    with open(f"/proc/{process.pid}/maps", encoding="ascii", errors="replace") as f:
+        for line in f:
+            begin, end = (int(x, 16) for x in line.split()[0].split("-"))
+            if int(line.split()[4]) == now.st_ino and end - begin == -(-now.st_size // 4096) * 4096:
+                return True
+    return False
+
+
+def wait_until_open(process, path):
+    """What is published from here on is seen, or told as lost."""
+    wait_for(lambda: has_mapped(process, path), what=f"{stream_name(path)} to be opened")
+
+
 def freeze(process):
     """SIGSTOP, and wait until every thread has stopped: one in a system call ends that first."""
+    if process.poll() is not None:
+        raise AssertionError(f"it has ended by itself with {process.returncode}: "
+                             f"{process.stderr.read() if process.stderr else ''}")
     process.send_signal(signal.SIGSTOP)
 
     def stopped():

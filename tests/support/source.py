@@ -4,10 +4,13 @@ For tests of what the recorder makes of its sources; judging what it wrote is in
 """
 import ctypes
 import glob
+import itertools
+import json
 import mmap
 import os
 import re
 import struct
+import subprocess
 import time
 
 import numpy as np
@@ -15,6 +18,7 @@ import numpy as np
 import harness as h
 
 MD_BYTES = 4304
+_numbers = itertools.count(1)  # of sockets
 ATYPES = {"u1": 1, "i1": 2, "u2": 3, "i2": 4, "u4": 5, "i4": 6, "u8": 7, "i8": 8, "f4": 9, "f8": 10,
           "c8": 11, "c16": 12}
 
@@ -81,6 +85,30 @@ def recording(*arguments, **options):
     recorder = h.record("--wait=20s", *arguments, **options)
     h.wait_for(lambda: len(os.listdir(f"/proc/{recorder.pid}/task")) >= 5, what="threads")
     return recorder
+
+
+def asked(*arguments, **options):
+    """recording() that can be asked how far it has come: wait_for_count()."""
+    socket = os.path.join(h.segments, f"ctl{next(_numbers)}")
+    recorder = recording(f"--control={socket}", *arguments, **options)
+    recorder.socket = socket
+    h.wait_for(lambda: _status(recorder), what="an answer of the recorder")
+    return recorder
+
+
+def _status(recorder):
+    """Of each stream, by name; {} before there is an answer."""
+    run = subprocess.run([h.DAOREC, "ctl", "--socket", recorder.socket, "--json", "status"],
+                         capture_output=True, text=True, timeout=60, check=False)
+    return {s["name"]: s for s in json.loads(run.stdout)["streams"]} if run.returncode == 0 else {}
+
+
+def wait_for_count(recorder, path, expected):
+    """Until so many frames are counted, recorded or lost, over all runs of the source."""
+    def counted():
+        told = _status(recorder)[h.stream_name(path)]
+        return told["frames"] + told["lost"]
+    h.wait_for(lambda: counted() >= expected, what=f"{expected} frames to be counted")
 
 
 def files_of(path):

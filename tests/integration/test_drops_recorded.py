@@ -175,11 +175,13 @@ def a_recording_that_goes_on_or_crashed_is_read_as_far_as_its_rows_go():
     wait_for_locks(root)
     stream = m.stream_of(m.measure(root), name)
     assert stream["ledger"] == "unfinished" and stream["seen"] > 300
+    unfinished = sum(file.endswith(".part") for _, _, files in os.walk(root) for file in files)
     assert subprocess.run([h.DAOREC, "repair", "--apply", root],
                           capture_output=True).returncode in (0, 3)
     again = m.stream_of(m.measure(root, status=(0, 3)), name)
-    # Of a file none of whose rows reached the disk repair keeps one frame.
-    assert again["ledger"] == "used" and again["seen"] - stream["seen"] in (0, 1), (again, stream)
+    # Of a file none of whose rows reached the disk repair keeps one frame; a slow disk has several.
+    assert again["ledger"] == "used", again
+    assert 0 <= again["seen"] - stream["seen"] <= unfinished, (again, stream, unfinished)
     with open(os.path.join(root, os.listdir(root)[0], "session.json"), encoding="utf-8") as f:
         same_ledger(again, json.load(f)["streams"][0], has_times=False)
 

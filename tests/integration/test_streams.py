@@ -285,9 +285,13 @@ def files_end_together_at_the_same_second():
             within = set(rows["ATIME"] // 1000000000)
             assert len(within) == 1, (file, within)
             seconds += within
-        assert seconds == sorted(set(seconds)) and len(seconds) >= 4, (path, seconds)
-        counts, _ = rows_of(summary, path)
+        assert seconds == sorted(seconds) and len(seconds) >= 4, (path, seconds)
+        counts, rows = rows_of(summary, path)
         assert len(counts) == mine["recorded"]
+        # One that is held up makes up for it: its file may be full before the second is over.
+        longest_ns = max(np.diff(rows[column]).max() for column in ("ATIME", "RTIME"))
+        was_held_up = longest_ns > 2e9 / paths[path] + 1e8
+        assert was_held_up or len(set(seconds)) == len(seconds), (path, seconds, longest_ns)
     for process in sources:
         process.kill()
 

@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness as h  # noqa: E402
 
 SHAPE = (64, 64)
+LOOKS = 10  # at least
 
 
 def camera(name, rate=1000, *more):
@@ -88,10 +89,12 @@ def every_part_is_valid_at_any_moment_of_fast_rolling():
     """Freeze the recorder again and again, at whatever it is doing, and judge every file there.
     (A judge that reads while files are being closed would see two moments at once.)"""
     path, source = camera("valid", 2000)
-    recorder = h.record("--wait=20s", "-d", "6s", "--roll-frames", 150, path)
+    recorder = h.record("--wait=20s", "--roll-frames", 150, path)
     parts = os.path.join(h.output, "*", h.stream_name(path), "*.part")
-    looked = 0
-    while recorder.poll() is None:
+    done = parts.replace("*.part", "*.fits")
+    looked, hang = 0, time.monotonic() + 120
+    while looked < LOOKS or len(glob.glob(done)) < 6:
+        assert time.monotonic() < hang, (looked, glob.glob(done))
         h.freeze(recorder)
         for file in glob.glob(parts):
             h.fitsverify(file)
@@ -99,13 +102,12 @@ def every_part_is_valid_at_any_moment_of_fast_rolling():
             looked += 1
         recorder.send_signal(signal.SIGCONT)
         time.sleep(0.03)
+    recorder.terminate()
     session = h.finish(recorder)
     source.terminate()
     h.check_stream(session, path, SHAPE, "uint16")
-    assert looked > 3, looked
-    mine = session.stream(path)  # what it cost to be frozen depends on the machine
-    assert len(mine["files"]) > 5, len(mine["files"])
-    print(f"  {looked} looks at unfinished files, {len(mine['files'])} files")
+    # What it cost to be frozen depends on the machine.
+    print(f"  {looked} looks at unfinished files, {len(session.stream(path)['files'])} files")
 
 
 def fast_rolling_loses_nothing_to_the_disk():

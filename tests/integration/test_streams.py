@@ -48,9 +48,13 @@ class Run:
 
     def has_frames(self, path, number=1):
         folder = h.stream_name(path)
-        h.wait_for(lambda: any(os.path.exists(os.path.join(
-            self.root, session, folder, f"{folder}_{number:06d}.fits{end}"))
-            for session in os.listdir(self.root) for end in ("", ".part")), what="a file")
+
+        def is_there():
+            assert self.process.poll() is None, (self.process.returncode, self.process.stderr.read())
+            return any(os.path.exists(os.path.join(
+                self.root, session, folder, f"{folder}_{number:06d}.fits{end}"))
+                for session in os.listdir(self.root) for end in ("", ".part"))
+        h.wait_for(is_there, what="a file")
 
     def end(self, status=0):
         """The summary; what was said."""

@@ -152,7 +152,7 @@ def with_none_of_several_there_is_nothing_to_record():
 
 def what_is_no_segment_yet_is_recorded_from_when_it_is_one():
     there, grown, replaced, foreign = (h.segment(n) for n in ("right", "grown", "new", "foreign"))
-    source = begin(there)
+    source = begin(there, 50)  # its FIFO lasts for longer than three recorders on a busy machine
     for path in (grown, replaced, foreign):
         with open(path, "wb") as file:
             file.write(b"x" * 100)

@@ -50,7 +50,8 @@ class Run:
         folder = h.stream_name(path)
 
         def is_there():
-            assert self.process.poll() is None, (self.process.returncode, self.process.stderr.read())
+            status = self.process.poll()
+            assert status is None, (status, self.process.stderr.read())
             return any(os.path.exists(os.path.join(
                 self.root, session, folder, f"{folder}_{number:06d}.fits{end}"))
                 for session in os.listdir(self.root) for end in ("", ".part"))

@@ -14,6 +14,7 @@
 #include "base/await.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/output.h"
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/record.h"
@@ -363,8 +364,10 @@ static int run_watched(struct session_config *session, const struct watched_opti
 
     await_block_signals(true, NULL); /* from here on there is something to be removed */
     r = log_start_thread();          /* and somebody who must not wait for a reader */
+    if (r == 0)
+        r = output_guard();
     if (r < 0) {
-        log_error("cannot start a thread: %s", strerror(-r));
+        log_error("cannot begin: %s", strerror(-r));
         return EXIT_FAILED;
     }
     status = watched_start(&watched, watching);

@@ -9,6 +9,7 @@
  *   a stop, and frames are lost   the answer has the session's exit status
  *   it is heard after its time    refused: nobody waits for it any more
  *   a reload is refused           the configuration was not read, or nothing of it was taken
+ *   nobody reads a summary        a process that goes on leaves it; one that ends, upon a signal
  *   a user's command hangs when   the process goes on without it; only its own end waits, until
  *   a session has ended           a second signal comes
  */
@@ -26,6 +27,7 @@
 #include "base/await.h"
 #include "base/json_text.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "lib/clock.h"
 #include "record/apply.h"
 #include "record/asking.h"
@@ -34,8 +36,9 @@
 #include "record/hooks.h"
 #include "record/service.h"
 
-#define IDLE_MS 500
-#define LOOK_MS 10 /* while something that was asked for is under way */
+#define IDLE_MS   500
+#define READER_NS 5000000000ll /* without a byte taken of it, a summary is not waited for */
+#define LOOK_MS   10           /* while something that was asked for is under way */
 
 struct supervisor {
     const struct session_config *config; /* of the next session */
@@ -382,6 +385,22 @@ static const char *what_is_waited_for(const struct supervisor *sv)
                            : "idle: waiting for `daorec ctl start`";
 }
 
+/* Does the process go on after this session? */
+static bool stays(const struct supervisor *sv)
+{
+    return sv->setup && sv->setup->orders && !sv->is_ending && (sv->setup->idle || sv->was_asked);
+}
+
+/* A summary that nobody reads must not keep a service from what it is asked for next, nor from its
+ * end. A process that ends with its session waits for the reader, such as a pager, until a signal
+ * comes. */
+static void limit_output(const struct supervisor *sv)
+{
+    bool is_asked_to_end = sv->setup && sv->setup->orders && sv->is_ending;
+
+    output_wait_at_most(stays(sv) || is_asked_to_end ? READER_NS : INT64_MAX);
+}
+
 static void listen_to_all(void *ctx, int fd, int wait_ms)
 {
     struct supervisor *sv = ctx;
@@ -404,6 +423,7 @@ static void listen_to_all(void *ctx, int fd, int wait_ms)
     }
     if (orders)
         go_on(sv);
+    limit_output(sv);
 }
 
 /* ---- sessions ---- */
@@ -472,7 +492,10 @@ static int run_session(struct supervisor *sv)
     log_keep_errors(NULL, 0);
     sv->is_running = r == 0;
     answer_start(sv, r, why);
+    limit_output(sv);
     status = r == 0 ? session_watch(sv->session) : session_status_of(r);
+    if (!output_flush("", !stays(sv))) /* what is left of it is not for the next one */
+        status = 1;
     if (sv->setup && sv->setup->orders)
         answer_all(sv, status);
     keep_telling(sv, session_take_hooks(sv->session));

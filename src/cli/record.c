@@ -449,8 +449,10 @@ static int begin(struct recording *recording, int argc, char **argv)
         return EXIT_WRONG_USAGE;
     if (!options->print_config)
         return run(recording);
-    config_print(&options->config, stdout);
-    return EXIT_DONE;
+    if (config_print(&options->config, stdout) == 0)
+        return EXIT_DONE;
+    log_error("record: %s", strerror(ENOMEM));
+    return EXIT_FAILED;
 }
 
 int cli_record(int argc, char **argv)

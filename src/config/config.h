@@ -164,16 +164,15 @@ int config_set_segments(struct config *config, const char *who, char *const *pat
  * -ENOMEM. */
 int config_list(struct config *config, struct setting_list *ret);
 
-/* Do two of them say the same, in the same order? Values too long to be listed whole are taken to
- * differ. */
+/* Do two of them say the same, in the same order? */
 bool config_list_is_same(const struct setting_list *a, const struct setting_list *b);
 
 /* What the program began with, for those of a list that only then are taken. */
 void config_list_began(struct setting_list *fresh, const struct setting_list *began);
 
 /* A file with every key, what it means and what it is set to; config_load() of it gives the same
- * again. Without a source an example stands in their place. */
-void config_print(const struct config *config, FILE *out);
+ * again. Without a source an example stands in their place. 0; -ENOMEM: it is not whole. */
+int config_print(const struct config *config, FILE *out);
 
 /* The table, for programs to read: a line a key with tabs between key, type, what is allowed,
  * default, other name, option of `record`, and what it means. */

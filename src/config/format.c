@@ -1,10 +1,14 @@
 /* format.c - values as text: what parsing gives again, and what is allowed. See keys.h. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/place.h"
 #include "base/units.h"
 #include "config/keys.h"
+
+#define CPUS_BYTES  4096
+#define VALUE_BYTES (CPUS_BYTES + 64) /* of all but texts, quotes included */
 
 static const struct type {
     const char *name;    /* "'x' is no ..." */
@@ -172,10 +176,10 @@ static const char *format_socket(const char *path, char *buf, size_t buf_bytes)
     return buf;
 }
 
-const char *config_format(const struct config_key *key, const void *place, char *buf,
+static const char *format(const struct config_key *key, const void *place, char *buf,
                           size_t buf_bytes)
 {
-    char cpus[4096];
+    char cpus[CPUS_BYTES];
 
     switch (key->type) {
     case CONFIG_COUNT:
@@ -210,6 +214,19 @@ const char *config_format(const struct config_key *key, const void *place, char 
         return config_format_text(*(const char *const *)place, key->type == CONFIG_COMMAND, buf,
                                   buf_bytes);
     }
+}
+
+char *config_format_new(const struct config_key *key, const void *place)
+{
+    size_t bytes = VALUE_BYTES;
+    char *text;
+
+    if (key->type >= CONFIG_PATH && key->type <= CONFIG_SOCKET) /* each byte: at most \xNN */
+        bytes += 4 * strlen(*(const char *const *)place);
+    text = malloc(bytes);
+    if (text)
+        format(key, place, text, bytes);
+    return text;
 }
 
 static const char *format_bound(const struct config_key *key, double bound, char *buf,

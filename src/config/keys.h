@@ -89,9 +89,9 @@ int config_parse(const struct config_key *key, const char *text, void *place, st
 int config_parse_rollover(const char *text, struct config_rollover *rollover,
                           const struct config_key **ret_key, char why[CONFIG_WHY_BYTES]);
 
-/* What parsing gives this value again, as it stands in a file. Returns buf. */
-const char *config_format(const struct config_key *key, const void *place, char *buf,
-                          size_t buf_bytes);
+/* What parsing gives this value again, as it stands in a file: whole, however long it is. To be
+ * freed; NULL without memory. */
+char *config_format_new(const struct config_key *key, const void *place);
 
 /* What may stand there: "a size such as 64MiB, 1MiB to 64TiB, or 0". Returns buf. */
 const char *config_allowed(const struct config_key *key, char *buf, size_t buf_bytes);

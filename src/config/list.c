@@ -1,11 +1,10 @@
 /* list.c - a configuration as a list of keys and values, to be compared. See config.h. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/keys.h"
-
-#define VALUE_BYTES 8192
 
 struct lister {
     struct config *config;
@@ -26,23 +25,32 @@ static void add(struct lister *lister, const char *key, const char *value, enum 
     lister->items[lister->count++] = setting;
 }
 
+static void add_value(struct lister *lister, const struct config_key *key, const char *name,
+                      const void *base, bool is_inherited)
+{
+    char *value = config_format_new(key, (const char *)base + key->offset);
+
+    lister->no_memory = lister->no_memory || !value;
+    add(lister, name, value, key->when, is_inherited);
+    free(value);
+}
+
 static void add_all(struct lister *lister)
 {
-    char path[128], value[VALUE_BYTES];
+    char path[128];
 
     for (unsigned i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
 
         if (config_is_of_source(key) || key->type <= CONFIG_LIST)
             continue;
-        config_format(key, (const char *)lister->config + key->offset, value, sizeof value);
-        add(lister, config_key_path(key, path, sizeof path), value, key->when, false);
+        add_value(lister, key, config_key_path(key, path, sizeof path), lister->config, false);
     }
 }
 
 static void add_source(struct lister *lister, const struct config_source *source)
 {
-    char name[8192], value[VALUE_BYTES];
+    char name[8192];
 
     add(lister, source->is_file ? source->uri : source->path, NULL, SETTING_AT_START, false);
     for (unsigned i = 0; i < config_key_count && !source->is_file; i++) {
@@ -51,10 +59,10 @@ static void add_source(struct lister *lister, const struct config_source *source
 
         if (!config_is_of_source(key) || key->type <= CONFIG_LIST || key->type == CONFIG_URI)
             continue;
-        config_format(key, (const char *)source + key->offset, value, sizeof value);
         snprintf(name, sizeof name, "%s %s%s", source->path, is_rollover ? "file_rollover." : "",
                  key->name);
-        add(lister, name, value, key->when, config_key_of_all(key) && !(source->given & 1ull << i));
+        add_value(lister, key, name, source,
+                  config_key_of_all(key) && !(source->given & 1ull << i));
     }
 }
 
@@ -79,7 +87,7 @@ static bool is_same(const struct setting *a, const struct setting *b)
         return false;
     if (!a->value || !b->value)
         return a->value == b->value;
-    return strlen(a->value) + 1 < VALUE_BYTES && strcmp(a->value, b->value) == 0;
+    return strcmp(a->value, b->value) == 0;
 }
 
 bool config_list_is_same(const struct setting_list *a, const struct setting_list *b)

@@ -1,10 +1,11 @@
 /* print.c - the table of keys as a configuration file, and as a table for programs. See config.h.
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/keys.h"
 
-#define VALUE_BYTES   8192
 #define COMMENT_WIDTH 96
 #define EXAMPLE       "smem:///tmp/wfs.im.shm"
 
@@ -42,9 +43,16 @@ static void print_key_comment(FILE *out, unsigned indent, const struct config_ke
     print_comment(out, indent, text);
 }
 
-static const char *value_of(const struct config_key *key, const void *base, char *buf)
+/* Behind the name of its key. 0 or -ENOMEM. */
+static int print_value(FILE *out, const struct config_key *key, const void *base)
 {
-    return config_format(key, (const char *)base + key->offset, buf, VALUE_BYTES);
+    char *value = config_format_new(key, (const char *)base + key->offset);
+
+    if (!value)
+        return -ENOMEM;
+    fprintf(out, " %s\n", value);
+    free(value);
+    return 0;
 }
 
 /* ---- sources ---- */
@@ -64,12 +72,12 @@ static bool any_given(const struct config_source *source, enum config_section se
 }
 
 /* What it says itself; of the first one also what it could say, as comments. */
-static void print_source_keys(const struct source_printer *p, enum config_section section,
-                              unsigned indent, bool is_comment)
+static int print_source_keys(const struct source_printer *p, enum config_section section,
+                             unsigned indent, bool is_comment)
 {
-    char value[VALUE_BYTES];
+    int r = 0;
 
-    for (unsigned i = 0; i < config_key_count; i++) {
+    for (unsigned i = 0; i < config_key_count && r == 0; i++) {
         const struct config_key *key = &config_keys[i];
         bool is_given = p->source->given & 1ull << i, is_roll = key->type == CONFIG_ROLL;
 
@@ -83,14 +91,15 @@ static void print_source_keys(const struct source_printer *p, enum config_sectio
                 key->name);
         if (is_roll) {
             fputc('\n', p->out);
-            print_source_keys(p, key->below, indent + 2, !is_given);
+            r = print_source_keys(p, key->below, indent + 2, !is_given);
         } else {
-            fprintf(p->out, " %s\n", value_of(key, p->source, value));
+            r = print_value(p->out, key, p->source);
         }
     }
+    return r;
 }
 
-static void print_sources(const struct config *config, FILE *out)
+static int print_sources(const struct config *config, FILE *out)
 {
     const struct config_key *uri = config_find_key(CONFIG_SOURCE, "uri");
     struct config_source example = {.uri = EXAMPLE,
@@ -103,7 +112,7 @@ static void print_sources(const struct config *config, FILE *out)
                                     .overload = config->overload};
     const struct config_source *sources = config->source_count ? config->sources : &example;
     size_t count = config->source_count ? config->source_count : 1;
-    char value[VALUE_BYTES];
+    int r = 0;
 
     print_comment(out, 0, "Put yours here. Of each:");
     for (unsigned i = 0; i < config_key_count; i++) {
@@ -115,22 +124,25 @@ static void print_sources(const struct config *config, FILE *out)
         print_comment(out, 0, text);
     }
     fprintf(out, "sources:\n");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && r == 0; i++) {
         struct source_printer p = {out, &sources[i], i == 0};
 
-        fprintf(out, "  - uri: %s\n", value_of(uri, &sources[i], value));
-        print_source_keys(&p, CONFIG_SOURCE, 4, false);
+        fprintf(out, "  - uri:");
+        r = print_value(out, uri, &sources[i]);
+        if (r == 0)
+            r = print_source_keys(&p, CONFIG_SOURCE, 4, false);
     }
+    return r;
 }
 
 /* ---- all of it ---- */
 
-static void print_section(const struct config *config, enum config_section section, unsigned indent,
-                          FILE *out)
+static int print_section(const struct config *config, enum config_section section, unsigned indent,
+                         FILE *out)
 {
-    char value[VALUE_BYTES];
+    int r = 0;
 
-    for (unsigned i = 0; i < config_key_count; i++) {
+    for (unsigned i = 0; i < config_key_count && r == 0; i++) {
         const struct config_key *key = &config_keys[i];
 
         if (key->section != section)
@@ -139,17 +151,19 @@ static void print_section(const struct config *config, enum config_section secti
             fputc('\n', out);
         print_key_comment(out, indent, key);
         if (key->type == CONFIG_LIST) {
-            print_sources(config, out);
+            r = print_sources(config, out);
         } else if (key->type == CONFIG_MAP || key->type == CONFIG_ROLL) {
             fprintf(out, "%*s%s:\n", (int)indent, "", key->name);
-            print_section(config, key->below, indent + 2, out);
+            r = print_section(config, key->below, indent + 2, out);
         } else {
-            fprintf(out, "%*s%s: %s\n", (int)indent, "", key->name, value_of(key, config, value));
+            fprintf(out, "%*s%s:", (int)indent, "", key->name);
+            r = print_value(out, key, config);
         }
     }
+    return r;
 }
 
-void config_print(const struct config *config, FILE *out)
+int config_print(const struct config *config, FILE *out)
 {
     print_comment(out, 0,
                   "A configuration of daorec: every key, with what it is set to. `daorec check "
@@ -157,7 +171,7 @@ void config_print(const struct config *config, FILE *out)
     print_comment(out, 0,
                   "Sizes are written 64MiB or 1.5GB, durations 500ms, 10s, 5min or 2h. $VAR and "
                   "${VAR} in a value are taken from the environment, $$ is a dollar.");
-    print_section(config, CONFIG_TOP, 0, out);
+    return print_section(config, CONFIG_TOP, 0, out);
 }
 
 void config_print_keys(FILE *out)

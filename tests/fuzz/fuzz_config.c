@@ -68,7 +68,7 @@ static char *print(const struct config *config)
     FILE *f = open_memstream(&text, &bytes);
 
     FUZZ_MUST(f);
-    config_print(config, f);
+    FUZZ_MUST(config_print(config, f) == 0);
     FUZZ_MUST(fclose(f) == 0);
     return text;
 }

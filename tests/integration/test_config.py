@@ -534,6 +534,16 @@ def what_print_config_prints_loads_again_unchanged():
             assert printed("-c", FILE) == once, example
 
 
+def long_values_are_printed_whole():
+    """Also where each of their bytes becomes four."""
+    for value in ("true " + 5000 * "# a comment ", 20000 * "\\x01", "x" + 9000 * "\\\\"):
+        write(GOOD + f'hooks: {{loss: "{value}"}}\n')
+        first = printed("-c", FILE)
+        assert f'  loss: "{value}"\n' in first, len(first)
+        write(first)
+        assert printed("-c", FILE) == first
+
+
 def the_examples_are_right():
     for example, streams in (("minimal.yaml", 2), ("full.yaml", 1), ("elt.yaml", 48)):
         path = os.path.join(ROOT, "config", example)
@@ -966,6 +976,7 @@ if __name__ == "__main__":
         a_good_file_says_what_is_there_and_what_is_not,
         two_names_of_one_segment_are_one_source,
         what_print_config_prints_loads_again_unchanged,
+        long_values_are_printed_whole,
         the_examples_are_right,
         every_key_arrives,
         what_only_options_said_is_printed_and_loads_again,

@@ -17,7 +17,7 @@
 
 /* A message for a person: one line, no newline. Library functions fill it on failure only. */
 struct dao_text {
-    char s[384];
+    char s[1024];
 };
 
 /* Fill a text (NULL: nothing is done), cut to what fits. */

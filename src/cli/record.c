@@ -261,7 +261,7 @@ static int plan_again(struct planned *planned, const struct recording *recording
                         &mistakes);
     config_mistakes_print(&mistakes);
     if (mistakes.count > 0)
-        snprintf(why, RECORD_WHY_BYTES, "%.240s%s", mistakes.lines[0].text,
+        snprintf(why, RECORD_WHY_BYTES, "%s%s", mistakes.lines[0].text,
                  mistakes.count > 1 ? " (and more: see `daorec check`)" : "");
     config_mistakes_free(&mistakes);
     return r == 0 ? plan_session(planned, why) : r;
@@ -277,7 +277,7 @@ static const struct planned *first_planned(const struct recording *recording)
     return planned;
 }
 
-static const struct session_config *reload(void *ctx, struct dao_text *text)
+static const struct session_config *reload(void *ctx, char *text)
 {
     struct recording *recording = ctx;
     struct planned *planned;
@@ -285,7 +285,7 @@ static const struct session_config *reload(void *ctx, struct dao_text *text)
     int r;
 
     if (strcmp(recording->planned->options.file, "-") == 0) { /* a terminal would be waited for */
-        snprintf(text->s, sizeof text->s,
+        snprintf(text, ORDER_WHY_BYTES,
                  "nothing is changed: standard input is read only once; begin it with a file");
         return NULL;
     }
@@ -294,7 +294,7 @@ static const struct session_config *reload(void *ctx, struct dao_text *text)
     if (r < 0) {
         if (planned)
             free_planned(planned);
-        snprintf(text->s, sizeof text->s, "nothing is changed: %.340s",
+        snprintf(text, ORDER_WHY_BYTES, "nothing is changed: %s",
                  r == -ENOMEM ? strerror(ENOMEM) : why);
         return NULL;
     }

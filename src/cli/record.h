@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "record/session.h"
 
-#define RECORD_WHY_BYTES 1200
+#define RECORD_WHY_BYTES 1800 /* a mistake of a configuration is no longer, see mistakes.c */
 
 struct record_plan {
     struct session_config session;

@@ -156,7 +156,7 @@ void order_answer(struct order_queue *queue, const struct order *order, bool ok,
 
 void order_refuse(struct order_queue *queue, const struct order *order, const char *fmt, ...)
 {
-    char text[1024];
+    char text[ORDER_WHY_BYTES];
     va_list args;
 
     va_start(args, fmt);

@@ -17,7 +17,8 @@
 
 #include "recording/ledger.h"
 
-#define ORDERS_MAX 32u /* waiting or being done */
+#define ORDERS_MAX      32u   /* waiting or being done */
+#define ORDER_WHY_BYTES 2048u /* of a reason: no line of the log is longer */
 
 enum order_verb {
     ORDER_STATUS,
@@ -66,7 +67,7 @@ bool order_take(struct order_queue *queue, struct order *ret);
 
 /* Supervisor: this is the answer; takes the reference. "ok" and "verb" are put in front. */
 void order_answer(struct order_queue *queue, const struct order *order, bool ok, json_t *answer);
-/* The same for what was not done: {"error": ...}. */
+/* The same for what was not done: {"error": ...}, up to ORDER_WHY_BYTES. */
 void order_refuse(struct order_queue *queue, const struct order *order, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

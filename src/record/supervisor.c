@@ -138,23 +138,34 @@ static void hear_stop(struct supervisor *sv, const struct order *order)
     begin_asked(sv, order);
 }
 
+/* Does it go with what is recorded? */
+static bool is_taken(struct supervisor *sv, const struct session_config *fresh, char *why)
+{
+    struct dao_text text = {""};
+
+    if (!sv->is_running || apply_check(sv->session, fresh, &text) == 0)
+        return true;
+    snprintf(why, ORDER_WHY_BYTES, "%s", text.s);
+    return false;
+}
+
 /* Read the configuration again, which is what the next session begins with. NULL with a text: it
  * stays as it is. */
-static const struct session_config *read_again(struct supervisor *sv, struct dao_text *text)
+static const struct session_config *read_again(struct supervisor *sv, char *why)
 {
     const struct session_config *fresh;
 
     if (sv->setup && sv->setup->reload) {
-        fresh = sv->setup->reload(sv->setup->ctx, text);
+        fresh = sv->setup->reload(sv->setup->ctx, why);
         if (fresh && fresh != sv->first)
             configs_add(&sv->configs, fresh);
         sv->may_release = true;
-        if (!fresh || (sv->is_running && apply_check(sv->session, fresh, text) < 0))
+        if (!fresh || !is_taken(sv, fresh, why))
             return NULL;
         sv->config = fresh;
         return fresh;
     }
-    snprintf(text->s, sizeof text->s,
+    snprintf(why, ORDER_WHY_BYTES,
              "there is nothing to read again: this recorder was started without a configuration "
              "file");
     return NULL;
@@ -164,7 +175,7 @@ static const struct session_config *read_again(struct supervisor *sv, struct dao
  * nothing, and what is applied last is what was read last. */
 static void hear_reload(struct supervisor *sv, const struct order *order)
 {
-    struct dao_text text = {""};
+    char why[ORDER_WHY_BYTES] = "";
     const struct session_config *fresh;
     struct apply_lists lists;
 
@@ -172,9 +183,9 @@ static void hear_reload(struct supervisor *sv, const struct order *order)
         begin_asked(sv, order);
         return;
     }
-    fresh = read_again(sv, &text);
+    fresh = read_again(sv, why);
     if (!fresh) {
-        refuse(sv, order, text.s);
+        refuse(sv, order, why);
         return;
     }
     asking_apply_and_say(NULL, fresh);
@@ -235,13 +246,13 @@ static bool is_first_of_its_verb(const struct supervisor *sv, unsigned i)
 /* As asking_look(), after what a reload needs first. */
 static json_t *look(struct supervisor *sv, struct asked *asked, bool is_late, bool *ret_ok)
 {
-    struct dao_text text = {""};
+    char why[ORDER_WHY_BYTES] = "";
 
     if (asked->order.verb == ORDER_RELOAD && !asked->config && !is_late) {
-        asked->config = read_again(sv, &text);
+        asked->config = read_again(sv, why);
         if (!asked->config) {
             *ret_ok = false;
-            return json_pack("{s:o}", "error", json_text_value(text.s));
+            return json_pack("{s:o}", "error", json_text_value(why));
         }
     }
     return asking_look(sv->session, asked, is_late, ret_ok);
@@ -302,11 +313,11 @@ static bool is_service(const struct supervisor *sv)
 /* SIGHUP of a service: as `reload`, in lines. */
 static void reload_by_signal(struct supervisor *sv)
 {
-    struct dao_text text = {""};
-    const struct session_config *fresh = read_again(sv, &text);
+    char why[ORDER_WHY_BYTES] = "";
+    const struct session_config *fresh = read_again(sv, why);
 
     if (!fresh) {
-        log_error("%s", text.s);
+        log_error("%s", why);
         return;
     }
     asking_apply_and_say(sv->is_running ? sv->session : NULL, fresh);
@@ -479,7 +490,7 @@ static int run_session(struct supervisor *sv)
 {
     struct session_config config = *sv->config; /* which may be read again meanwhile */
     bool was_ordered = sv->start_waits;
-    char why[1024];
+    char why[ORDER_WHY_BYTES];
     int r, status;
 
     config.board = sv->board;

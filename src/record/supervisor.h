@@ -27,8 +27,9 @@ struct supervisor_setup {
      * Read the configuration again. Returns it, valid until it is released or supervisor_run() has
      * returned; or NULL with a text that says what is wrong with it, and in which file: then the old
      * one stays. It may be one that was returned before. NULL: there is nothing to read.
+     * why[ORDER_WHY_BYTES].
      */
-    const struct session_config *(*reload)(void *ctx, struct dao_text *text);
+    const struct session_config *(*reload)(void *ctx, char *why);
     /* Nobody uses this one any more, which reload() returned; never that of supervisor_run(). NULL:
      * all of them stay. */
     void (*release)(void *ctx, const struct session_config *config);

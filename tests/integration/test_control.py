@@ -531,6 +531,30 @@ def a_configuration_is_read_again_without_a_lost_frame():
     assert "was read again: the next session begins with it" in errors, errors
 
 
+def why_it_is_not_read_again_or_cannot_start_is_told_to_its_end():
+    folder = os.path.join(f.new_root(), *4 * ["n" * 90])
+    os.makedirs(folder)
+    file, control = os.path.join(folder, "night.yaml"), new_socket()
+
+    def write(more):
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(f"root_storage: {folder}/out\ncontrol: {control}\neager_start: false\n{more}"
+                      f"sources: [{folder}/nowhere.im.shm]\n")
+    write("")
+    recorder = Recorder(path=control, plain=["-c", file])
+    error = recorder.ctl("start", status=1)["error"]
+    assert f"{folder}/nowhere.im.shm" in error and "No such file" in error, error
+    write("daq_affinity: " + 100 * "x" + "\n")
+    error = recorder.ctl("reload", status=1)["error"]
+    assert error.startswith("nothing is changed: ") and file in error, error
+    assert error.endswith(f"daq_affinity: '{100 * 'x'}' is no set of CPUs; allowed: CPUs such as "
+                          "2, 0-3,8 or [0, 2]"), error
+    write("daq_affinity: x\npriority: x\n")
+    assert recorder.ctl("reload", status=1)["error"].endswith(
+        "or [0, 2] (and more: see `daorec check`)")
+    recorder.end()
+
+
 def a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again():
     path = h.segment("ring")
     process = h.sim(path, "--size", "400x300", "--type", "uint16", "--rate", 20, "--depth", 64)
@@ -802,6 +826,7 @@ if __name__ == "__main__":
                    standard_input_is_not_read_again,
                    a_hangup_says_that_there_is_nothing_to_read_again,
                    a_configuration_is_read_again_without_a_lost_frame,
+                   why_it_is_not_read_again_or_cannot_start_is_told_to_its_end,
                    a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again,
                    what_is_not_changed_when_it_is_read_again_has_no_effect,
                    half_closed_and_pipelined_requests_get_all_their_answers,

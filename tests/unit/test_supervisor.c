@@ -84,10 +84,10 @@ static const struct session_config *read_anew(void)
     return &read->config;
 }
 
-static const struct session_config *reload(void *ctx, struct dao_text *text)
+static const struct session_config *reload(void *ctx, char *why)
 {
     (void)ctx;
-    (void)text;
+    (void)why;
     read_count++;
     return reads_anew ? read_anew() : &fresh;
 }

@@ -144,12 +144,15 @@ static void take_hooks(struct hooks_config *ret, const struct config *config)
     };
 }
 
-/* A word that a file may have, too; NULL: a path, which is tried when the socket is made. */
+/* What a file may have, too, or may not, either; NULL: a path, which is tried when the socket is
+ * made. */
 static const char *word_of_control(const char *control)
 {
     if (!*control)
         return CONFIG_CONTROL_DEFAULT;
-    return *control != '~' && strchr(control, '/') ? NULL : control;
+    if (*control == '~' || strlen(control) > CONFIG_CONTROL_MAX)
+        return control;
+    return strchr(control, '/') ? NULL : control;
 }
 
 /* What is no plain value of its type, and texts that a file could not have either: a command of

@@ -291,7 +291,12 @@ static int check_socket(const struct config_key *key, const char **text, char *w
         refuse_kind(key, *text, why);
         return add_guess(why, *text, bool_names);
     }
-    return strlen(*text) > CONFIG_CONTROL_MAX ? refuse(why, *text, "is too long for a socket") : 0;
+    if (strlen(*text) <= CONFIG_CONTROL_MAX)
+        return 0;
+    snprintf(why, CONFIG_WHY_BYTES,
+             "'%.300s' has %zu bytes, and a socket's path %u at most: give a shorter one", *text,
+             strlen(*text), CONFIG_CONTROL_MAX);
+    return -EINVAL;
 }
 
 static bool is_path(const struct config_key *key)

@@ -165,8 +165,8 @@ VALUES = (
      "did you mean 'true'?"),
     ("control: 5", "control: '5' is no path of a socket; allowed: " + SOCKET),
     ("control: [a]", "control: is a list; allowed: " + SOCKET),
-    ("control: /" + "x" * 107, "control: '/" + "x" * 99 + "' is too long for a socket; "
-     "allowed: " + SOCKET),
+    ("control: /" + "x" * 107, "control: '/" + "x" * 107 + "' has 108 bytes, and a socket's path "
+     "107 at most: give a shorter one; allowed: " + SOCKET),
     ("hooks: {loss: '  '}", "hooks.loss: '  ' is no command; allowed: a command for the shell"),
     # variables
     ("root_storage: /data/$DAOREC_NOT_SET", "root_storage: has $DAOREC_NOT_SET, which is not set "
@@ -408,6 +408,8 @@ def what_a_file_may_not_say_an_option_may_not_either():
             ("output", "~/data", "begins with ~, which is the shell's: write $HOME; allowed: a path"),
             ("control", "~/socket", "begins with ~, which is the shell's: write $HOME; allowed: "
              + SOCKET),
+            ("control", "/" + "x" * 107, "has 108 bytes, and a socket's path 107 at most: give a "
+             "shorter one; allowed: " + SOCKET),
             ("metrics-file", "~/a.prom", "begins with ~, which is the shell's: write $HOME; "
              "allowed: a path that ends in .prom"),
             ("metrics-file", "a.txt", "is no name for node_exporter; allowed: a path that ends in "

@@ -100,8 +100,8 @@ void config_mistakes_print(const struct config_mistakes *mistakes)
     for (size_t i = 0; i < mistakes->count; i++)
         log_plain(mistakes->lines[i].text);
     if (mistakes->left_out > 0)
-        log_error("%s%zu more mistakes are not told", mistakes->has_given_up ? "at least " : "",
-                  mistakes->left_out);
+        log_error("%s%zu more mistake%s not told", mistakes->has_given_up ? "at least " : "",
+                  mistakes->left_out, mistakes->left_out == 1 ? " is" : "s are");
 }
 
 void config_mistakes_free(struct config_mistakes *mistakes)

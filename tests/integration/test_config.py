@@ -356,6 +356,14 @@ def all_mistakes_are_told_and_nothing_starts():
     assert not os.path.exists(os.path.join(h.output, "never"))
 
 
+def those_beyond_two_hundred_are_counted():
+    for count, line in ((200, None), (201, "daorec: 1 more mistake is not told"),
+                        (202, "daorec: 2 more mistakes are not told")):
+        write(GOOD + "".join(f"no{i}: 1\n" for i in range(count)))
+        lines = said(run("check", FILE))
+        assert lines[200:] == ([line] if line else []), lines[200:]
+
+
 def fill(head, part, tail=""):
     """As large as a configuration may be. part: a text, or a function of its number."""
     parts, left, i = [head], (1 << 20) - len(head) - len(tail), 0
@@ -969,6 +977,7 @@ if __name__ == "__main__":
         every_mistake_in_a_value_has_its_message,
         every_mistake_in_a_file_has_its_message,
         all_mistakes_are_told_and_nothing_starts,
+        those_beyond_two_hundred_are_counted,
         what_a_file_may_not_say_an_option_may_not_either,
         what_would_take_long_to_read_is_refused,
         what_cannot_be_read_is_said,

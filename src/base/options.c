@@ -172,19 +172,27 @@ const char *options_format_bound(char *buf, size_t buf_bytes, enum option_kind k
     return buf;
 }
 
+bool options_takes_zero(const struct verb_usage *usage, const struct option_spec *spec)
+{
+    return usage->takes_zero && usage->takes_zero(spec->name);
+}
+
 static int check_range(const struct verb_usage *usage, const struct option_spec *spec,
                        const char *text, double value)
 {
+    bool takes_zero = options_takes_zero(usage, spec);
     char low[48], high[48], what[160];
     bool bounded = spec->min != 0.0 || spec->max != 0.0; /* both 0: any */
     bool open_above = spec->max < spec->min;             /* only a least one was given */
 
-    if (!bounded || (value >= spec->min && (open_above || value <= spec->max)))
+    if (!bounded || (takes_zero && value == 0.0) ||
+        (value >= spec->min && (open_above || value <= spec->max)))
         return 0;
     options_format_bound(low, sizeof(low), spec->kind, spec->min);
     options_format_bound(high, sizeof(high), spec->kind, spec->max);
     if (value < spec->min)
-        snprintf(what, sizeof(what), "too small, the least is %s", low);
+        snprintf(what, sizeof(what), "too small, the least is %s%s", low,
+                 takes_zero ? "; 0 is allowed, too" : "");
     else
         snprintf(what, sizeof(what), "too large, the most is %s", high);
     return refuse(usage, spec, text, what);

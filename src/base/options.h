@@ -52,6 +52,8 @@ struct verb_usage {
     const char *summary;   /* one line */
     const struct option_spec *specs;
     uint64_t *given; /* NULL, or: bit i is set where specs[i] was given */
+    /* NULL, or: may this option be 0 although its range does not have it? "No limit". */
+    bool (*takes_zero)(const char *option);
 };
 
 /*
@@ -67,6 +69,9 @@ bool options_is_given(const struct verb_usage *usage, const char *option);
 /* Does an option of this kind have a value? For --help, and whatever else tells of the table. */
 enum option_value { OPTION_VALUE_NONE, OPTION_VALUE_OPTIONAL, OPTION_VALUE_REQUIRED };
 enum option_value options_value_of(enum option_kind kind);
+
+/* Is 0 allowed beside its range? */
+bool options_takes_zero(const struct verb_usage *usage, const struct option_spec *spec);
 
 /* A bound of the kind as people write it: sizes and durations with their unit. Returns `buf`. */
 const char *options_format_bound(char *buf, size_t buf_bytes, enum option_kind kind, double bound);

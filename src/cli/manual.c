@@ -81,16 +81,17 @@ static bool is_bounded_above(const struct option_spec *s)
 }
 
 /* "From 1 to 99.": what the table allows, where that is not a matter of course. */
-static void option_range(FILE *out, const struct option_spec *s)
+static void option_range(FILE *out, const struct verb_usage *usage, const struct option_spec *s)
 {
+    const char *zero = options_takes_zero(usage, s) ? ", or 0" : "";
     char low[48], high[48];
 
     options_format_bound(low, sizeof low, s->kind, s->min);
     options_format_bound(high, sizeof high, s->kind, s->max);
     if (is_bounded_above(s))
-        fprintf(out, "From %s to %s.\n", low, high);
+        fprintf(out, "From %s to %s%s.\n", low, high, zero);
     else if (s->min > 1.0)
-        fprintf(out, "At least %s.\n", low);
+        fprintf(out, "At least %s%s.\n", low, zero);
 }
 
 static void options(FILE *out, const struct verb_usage *usage)
@@ -99,7 +100,7 @@ static void options(FILE *out, const struct verb_usage *usage)
     for (const struct option_spec *s = usage->specs; s->name; s++) {
         option_head(out, s->letter, s->name, s->arg ? s->arg : "", options_value_of(s->kind));
         mdoc_sentence(out, s->help);
-        option_range(out, s);
+        option_range(out, usage, s);
     }
     option_head(out, 'h', "help", "", OPTION_VALUE_NONE);
     mdoc_sentence(out, "print the options");

@@ -42,12 +42,12 @@ static const struct option_spec specs[] = {
      9e15},
     {"duration", 'd', OPTION_DURATION, OFF(config.duration_ns), "T", "end each stream after T", 1e6,
      9e18},
-    {"roll-frames", 0, OPTION_COUNT, OFF(config.rollover.frames), "N", "next file after N frames",
-     1, 1e12},
+    {"roll-frames", 0, OPTION_COUNT, OFF(config.rollover.frames), "N",
+     "next file after N frames; 0: no limit", 1, 1e12},
     {"roll-size", 0, OPTION_BYTES, OFF(config.rollover.bytes), "S",
-     "next file at this size (default 1GiB)", 65536, 7e13},
+     "next file at this size; 0, the default: 1GiB, or less for --keep-size", 65536, 7e13},
     {"roll-time", 0, OPTION_DURATION, OFF(config.rollover.time_ns), "T",
-     "next file after T (default 10min)", 1e6, 9e18},
+     "next file after T (default 10min); 0: no limit", 1e6, 9e18},
     {"roll-together", 0, OPTION_FLAG, OFF(config.roll_together), NULL,
      "all streams' files end at multiples of --roll-time, UTC", 0, 0},
     {"backlog", 0, OPTION_FLAG, OFF(config.backlog), NULL,
@@ -108,6 +108,7 @@ static const struct verb_usage usage = {
                "Segments beside -c FILE are recorded instead of those in it.",
     .specs = specs,
     .given = &given,
+    .takes_zero = config_takes_zero,
 };
 
 /* "--wait 2s" leaves 2s among the segments: its value is optional and needs the =. */

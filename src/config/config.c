@@ -67,6 +67,13 @@ static const struct config_key *find_option(const char *option)
     return NULL;
 }
 
+bool config_takes_zero(const char *option)
+{
+    const struct config_key *key = find_option(option);
+
+    return key && key->zero && key->section == CONFIG_ROLLOVER;
+}
+
 void config_override(struct config *config, const char *option)
 {
     const struct config_key *all = find_option(option);

@@ -145,6 +145,10 @@ void config_mistakes_free(struct config_mistakes *mistakes);
  * whatever the file says of them. Options without a key change nothing here. */
 void config_override(struct config *config, const char *option);
 
+/* Does this option of `record` take 0 as its key does? Those of rolling do: no such limit. (To keep
+ * or to record nothing would be a mistake.) */
+bool config_takes_zero(const char *option);
+
 /* Who said what this option of `record` is about, for messages: "night.yaml:12: keep.size", or
  * "daorec record: --keep-size". Returns buf. */
 const char *config_name_of(const struct config *config, const char *option, char *buf,

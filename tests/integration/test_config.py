@@ -689,6 +689,25 @@ def options_override_the_file_and_all_of_its_sources():
     assert "  - uri: file:///tmp/c.fits" in out
 
 
+def an_option_that_ends_files_takes_0_as_its_key_does():
+    """Also over a file that has a limit."""
+    rows = [line.split("\t") for line in run("check", "--list-keys").stdout.splitlines()]
+    limits = {option: key for key, _, allowed, _, _, option, _ in rows
+              if option.startswith("roll-") and allowed.endswith(", or 0")}
+    assert len(limits) == 3, limits
+    write(GOOD + "file_rollover: {frames: 9, size: 1GiB, time: 9s}\n")
+    for option, key in limits.items():
+        lines = [line.strip() for line in printed("-c", FILE, f"--{option}", 0).splitlines()]
+        name = key.split(".")[1] + ": "
+        section = lines[lines.index(key.split(".")[0] + ":"):]
+        assert next(line for line in section if line.startswith(name)) == name + "0", (key, lines)
+        assert re.search(rf"--{option} .*\b0[:,]", re.sub(r"\n {20,}", " ", run(
+            "record", "--help").stdout)), option
+    for option in "frames", "duration", "keep-files":  # none would be a mistake there
+        ran = run("record", f"--{option}", 0, "/tmp/a.im.shm")
+        assert ran.returncode == 2 and "too small" in ran.stderr, ran.stderr
+
+
 def variables_are_expanded_after_parsing():
     environment = dict(os.environ, PLACE="/data/a: [b", NUMBER="5", SCHEME="smem")
     write("root_storage: $PLACE/${NUMBER}x\nsamples: $NUMBER\n"
@@ -993,6 +1012,7 @@ if __name__ == "__main__":
         what_only_options_said_is_printed_and_loads_again,
         what_a_file_asks_of_all_segments_is_done,
         options_override_the_file_and_all_of_its_sources,
+        an_option_that_ends_files_takes_0_as_its_key_does,
         variables_are_expanded_after_parsing,
         the_table_in_the_readme_is_what_the_program_has,
         a_configuration_is_recorded,

@@ -39,7 +39,19 @@ static const struct option_spec specs[] = {
     {NULL, 0, 0, 0, NULL, NULL, 0, 0},
 };
 static uint64_t given;
-static const struct verb_usage usage = {"trial", "SHM...", "Try things.", specs, &given};
+
+static bool takes_zero(const char *option)
+{
+    return strcmp(option, "duration") == 0;
+}
+
+static const struct verb_usage usage = {.verb = "trial",
+                                        .arguments = "SHM...",
+                                        .summary = "Try things.",
+                                        .specs = specs,
+                                        .given = &given,
+                                        .takes_zero = takes_zero};
+
 static const struct target untouched = {
     .frames = 7, .rate = 2.5, .output = "here", .keep = {5, 0.0}};
 
@@ -290,7 +302,7 @@ START_TEST(a_value_out_of_range_is_told_the_bound)
     expect_refusal("trial --frames 1000001", "too large, the most is 1000000");
     expect_refusal("trial --frames 99999999999999999999", "too large");
     expect_refusal("trial --buffer 1k", "too small, the least is 4.10 kB");
-    expect_refusal("trial --duration 1us", "too small, the least is 1.00 ms");
+    expect_refusal("trial --duration 1us", "too small, the least is 1.00 ms; 0 is allowed, too");
     expect_refusal("trial --rate -1", "too small, the least is 0");
 }
 END_TEST

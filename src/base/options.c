@@ -165,9 +165,9 @@ static int refuse(const struct verb_usage *usage, const struct option_spec *spec
 const char *options_format_bound(char *buf, size_t buf_bytes, enum option_kind kind, double bound)
 {
     if (kind == OPTION_DURATION || kind == OPTION_DURATION_OR_FLAG)
-        return units_format_duration(buf, buf_bytes, (int64_t)bound);
+        return units_exact_duration(buf, buf_bytes, (int64_t)bound);
     if (kind == OPTION_BYTES)
-        return units_format_bytes(buf, buf_bytes, (uint64_t)bound);
+        return units_exact_bytes(buf, buf_bytes, (uint64_t)bound);
     snprintf(buf, buf_bytes, "%.15g", bound);
     return buf;
 }

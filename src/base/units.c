@@ -215,6 +215,51 @@ char *units_format_duration(char *buf, size_t buf_bytes, int64_t ns)
     return buf;
 }
 
+/* With the unit that leaves the smallest whole number. */
+static char *format_exactly(char *buf, size_t buf_bytes, uint64_t value, const struct unit *units)
+{
+    const struct unit *best = units;
+
+    for (; units->name; units++)
+        if (value % units->factor == 0 && units->factor > best->factor)
+            best = units;
+    snprintf(buf, buf_bytes, "%llu%s", (unsigned long long)(value / best->factor),
+             value ? best->name : "");
+    return buf;
+}
+
+char *units_exact_bytes(char *buf, size_t buf_bytes, uint64_t bytes)
+{
+    static const struct unit units[] = {{"", 1},
+                                        {"kB", 1000},
+                                        {"KiB", 1ull << 10},
+                                        {"MB", 1000000},
+                                        {"MiB", 1u << 20},
+                                        {"GB", 1000000000},
+                                        {"GiB", 1u << 30},
+                                        {"TB", 1000000000000},
+                                        {"TiB", 1ull << 40},
+                                        {"PB", 1000000000000000},
+                                        {"PiB", 1ull << 50},
+                                        {NULL, 0}};
+
+    return format_exactly(buf, buf_bytes, bytes, units);
+}
+
+char *units_exact_duration(char *buf, size_t buf_bytes, int64_t ns)
+{
+    static const struct unit units[] = {{"ns", 1},
+                                        {"us", 1000},
+                                        {"ms", 1000000},
+                                        {"s", 1000000000},
+                                        {"min", 60000000000},
+                                        {"h", 3600000000000},
+                                        {"d", 86400000000000},
+                                        {NULL, 0}};
+
+    return format_exactly(buf, buf_bytes, (uint64_t)ns, units);
+}
+
 char *units_format_utc(char *buf, size_t buf_bytes, int64_t realtime_ns, int decimals)
 {
     int64_t seconds = realtime_ns / NS_PER_S, rest = realtime_ns % NS_PER_S;

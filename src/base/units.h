@@ -21,6 +21,11 @@ int units_parse_count(const char *text, uint64_t *ret);
 char *units_format_bytes(char *buf, size_t buf_bytes, uint64_t bytes);
 char *units_format_duration(char *buf, size_t buf_bytes, int64_t ns);
 
+/* The same as it would be written to be parsed to exactly that: "1MiB", "1500MB", "90s", "2h". What
+ * somebody has set, or may set, is told so; what was measured, as above. Return `buf`. */
+char *units_exact_bytes(char *buf, size_t buf_bytes, uint64_t bytes);
+char *units_exact_duration(char *buf, size_t buf_bytes, int64_t ns);
+
 /* printf at `at` in a line of line_bytes, the end of what is there already; cut where it is full.
  * Returns where it ends now. */
 size_t units_append(char *line, size_t line_bytes, size_t at, const char *format, ...)

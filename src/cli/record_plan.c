@@ -72,9 +72,9 @@ static int check_files(const struct config *config, const struct session_config 
              "smaller files "
              "(file_rollover.size, --roll-size)",
              config_name_of(config, "keep-size", name, sizeof name),
-             units_format_bytes(limit, sizeof limit, session->retention.bytes),
-             units_format_bytes(size, sizeof size, bytes),
-             units_format_bytes(least, sizeof least, 3 * bytes * session->path_count));
+             units_exact_bytes(limit, sizeof limit, session->retention.bytes),
+             units_exact_bytes(size, sizeof size, bytes),
+             units_exact_bytes(least, sizeof least, 3 * bytes * session->path_count));
     return -EINVAL;
 }
 

@@ -56,57 +56,6 @@ size_t config_value_bytes(const struct config_key *key)
     return types[key->type].bytes;
 }
 
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-/* With the unit that leaves the smallest whole number. */
-static const char *format_exactly(uint64_t value, const struct unit *units, char *buf,
-                                  size_t buf_bytes)
-{
-    const struct unit *best = units;
-
-    for (; units->name; units++)
-        if (value % units->factor == 0 && units->factor > best->factor)
-            best = units;
-    snprintf(buf, buf_bytes, "%llu%s", (unsigned long long)(value / best->factor),
-             value ? best->name : "");
-    return buf;
-}
-
-const char *config_format_bytes(uint64_t bytes, char *buf, size_t buf_bytes)
-{
-    static const struct unit units[] = {{"", 1},
-                                        {"kB", 1000},
-                                        {"KiB", 1ull << 10},
-                                        {"MB", 1000000},
-                                        {"MiB", 1u << 20},
-                                        {"GB", 1000000000},
-                                        {"GiB", 1u << 30},
-                                        {"TB", 1000000000000},
-                                        {"TiB", 1ull << 40},
-                                        {"PB", 1000000000000000},
-                                        {"PiB", 1ull << 50},
-                                        {NULL, 0}};
-
-    return format_exactly(bytes, units, buf, buf_bytes);
-}
-
-const char *config_format_duration(int64_t ns, char *buf, size_t buf_bytes)
-{
-    static const struct unit units[] = {{"ns", 1},
-                                        {"us", 1000},
-                                        {"ms", 1000000},
-                                        {"s", 1000000000},
-                                        {"min", 60000000000},
-                                        {"h", 3600000000000},
-                                        {"d", 86400000000000},
-                                        {NULL, 0}};
-
-    return format_exactly((uint64_t)ns, units, buf, buf_bytes);
-}
-
 /* Would YAML and we take it for the same text without quotes? */
 static bool is_plain(const char *text)
 {
@@ -162,7 +111,7 @@ static const char *format_amount(const struct option_amount *amount, char *buf, 
     if (amount->percent > 0.0)
         snprintf(buf, buf_bytes, "%.15g%%", amount->percent);
     else
-        config_format_bytes(amount->bytes, buf, buf_bytes);
+        units_exact_bytes(buf, buf_bytes, amount->bytes);
     return buf;
 }
 
@@ -186,15 +135,15 @@ static const char *format(const struct config_key *key, const void *place, char 
         snprintf(buf, buf_bytes, "%llu", (unsigned long long)*(const uint64_t *)place);
         return buf;
     case CONFIG_BYTES:
-        return config_format_bytes(*(const uint64_t *)place, buf, buf_bytes);
+        return units_exact_bytes(buf, buf_bytes, *(const uint64_t *)place);
     case CONFIG_WAIT:
         if (*(const int64_t *)place == 0 || *(const int64_t *)place == INT64_MAX) {
             snprintf(buf, buf_bytes, *(const int64_t *)place ? "forever" : "no");
             return buf;
         }
-        return config_format_duration(*(const int64_t *)place, buf, buf_bytes);
+        return units_exact_duration(buf, buf_bytes, *(const int64_t *)place);
     case CONFIG_DURATION:
-        return config_format_duration(*(const int64_t *)place, buf, buf_bytes);
+        return units_exact_duration(buf, buf_bytes, *(const int64_t *)place);
     case CONFIG_BOOL:
         snprintf(buf, buf_bytes, "%s", *(const bool *)place ? "true" : "false");
         return buf;
@@ -233,9 +182,9 @@ static const char *format_bound(const struct config_key *key, double bound, char
                                 size_t buf_bytes)
 {
     if (key->type == CONFIG_BYTES)
-        return config_format_bytes((uint64_t)bound, buf, buf_bytes);
+        return units_exact_bytes(buf, buf_bytes, (uint64_t)bound);
     if (key->type == CONFIG_DURATION || key->type == CONFIG_WAIT)
-        return config_format_duration((int64_t)bound, buf, buf_bytes);
+        return units_exact_duration(buf, buf_bytes, (int64_t)bound);
     snprintf(buf, buf_bytes, "%.0f", bound);
     return buf;
 }

@@ -106,9 +106,7 @@ size_t config_value_bytes(const struct config_key *key);
 void *config_keep(struct config *config, size_t bytes);
 const char *config_keep_text(struct config *config, const char *text);
 
-/* Sizes, durations and texts as short as they are exact. Return buf. */
-const char *config_format_bytes(uint64_t bytes, char *buf, size_t buf_bytes);
-const char *config_format_duration(int64_t ns, char *buf, size_t buf_bytes);
+/* A text as it stands in a file, in quotes where it needs them. Returns buf. */
 const char *config_format_text(const char *text, bool keeps_dollars, char *buf, size_t buf_bytes);
 
 #endif

@@ -52,7 +52,7 @@ static void say_parts(const struct retention *retention)
         log_warning("%s: unfinished files that crashes left take %s of the %s of --keep-size, and "
                     "are not removed; `daorec repair --apply %s` makes them files that may go",
                     retention->root, units_format_bytes(taken, sizeof taken, parts),
-                    units_format_bytes(limit, sizeof limit, retention->limits.bytes),
+                    units_exact_bytes(limit, sizeof limit, retention->limits.bytes),
                     retention->root);
 }
 

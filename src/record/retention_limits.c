@@ -76,7 +76,7 @@ int retention_limits_check(const struct retention_limits *limits,
              "keep.size (--keep-size) %s: three files of two frames of each stream (written, made "
              "ready, "
              "kept) take %s; allow more",
-             units_format_bytes(limit, sizeof limit, limits->bytes),
+             units_exact_bytes(limit, sizeof limit, limits->bytes),
              units_format_bytes(needed, sizeof needed, least));
     return -ERANGE;
 }
@@ -92,12 +92,12 @@ void retention_limits_say(const struct retention_limits *limits, const char *roo
         there += part_bytes;
     if (wanted == UINT64_MAX || there >= wanted)
         return;
-    units_format_bytes(most, sizeof most, wanted);
     if (by_bytes)
-        snprintf(limit, sizeof limit, "--keep-size %s", most);
+        snprintf(limit, sizeof limit, "--keep-size %s",
+                 units_exact_bytes(most, sizeof most, wanted));
     else
         snprintf(limit, sizeof limit, "--keep-files %llu (up to %s)",
-                 (unsigned long long)limits->files, most);
+                 (unsigned long long)limits->files, units_format_bytes(most, sizeof most, wanted));
     log_warning("%s: %s is more than there is room for, %s with what the ring has already, beside "
                 "what is to be kept free: when that is used up the oldest files go, and files may "
                 "be smaller",

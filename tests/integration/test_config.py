@@ -299,7 +299,7 @@ FILES = (
      ("{F}:3: sources.file_rollover.tim: no such key; did you mean 'time'?",)),
     # values that do not go together
     ("keep: {size: 1MiB}\nsources: [/tmp/a]\nfile_rollover: 1MiB\n",
-     ("{F}:1: keep.size: 1.05 MB is too little: of files of 1.05 MB each stream needs three; give 3.15 MB or more, "
+     ("{F}:1: keep.size: 1MiB is too little: of files of 1MiB each stream needs three; give 3MiB or more, "
       "or smaller files (file_rollover.size, --roll-size)",)),
     ("sources:\n- /tmp/a\n- {uri: /tmp/b, file_rollover: {time: 0}}\n"
      "file_rollover:\n  together: true\n",

@@ -569,7 +569,7 @@ def a_ring_too_small_for_what_is_recorded_is_refused_when_it_is_read_again():
     write("64MiB")
     recorder = Recorder(path=control, plain=["-c", file])
     recorder.has_frames(path, 5)
-    for size, why in (("1MiB", "keep.size (--keep-size) 1.05 MB: three files"),
+    for size, why in (("1MiB", "keep.size (--keep-size) 1MiB: three files"),
                       ("1kB", "is too small")):
         write(size)
         assert why in recorder.ctl("reload", status=1)["error"]

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/place.h"
+#include "base/units.h"
 #include "config/keys.h"
 #include "config/parts.h"
 #include "tests/support/testbed.h"
@@ -317,13 +318,13 @@ START_TEST(sizes_and_durations_are_printed_exactly)
 {
     char text[64];
 
-    ck_assert_str_eq(config_format_bytes(3ull << 30, text, sizeof text), "3GiB");
-    ck_assert_str_eq(config_format_bytes(1500000000, text, sizeof text), "1500MB");
-    ck_assert_str_eq(config_format_bytes(1025, text, sizeof text), "1025");
-    ck_assert_str_eq(config_format_bytes(0, text, sizeof text), "0");
-    ck_assert_str_eq(config_format_duration(90000000000, text, sizeof text), "90s");
-    ck_assert_str_eq(config_format_duration(7200000000000, text, sizeof text), "2h");
-    ck_assert_str_eq(config_format_duration(1, text, sizeof text), "1ns");
+    ck_assert_str_eq(units_exact_bytes(text, sizeof text, 3ull << 30), "3GiB");
+    ck_assert_str_eq(units_exact_bytes(text, sizeof text, 1500000000), "1500MB");
+    ck_assert_str_eq(units_exact_bytes(text, sizeof text, 1025), "1025");
+    ck_assert_str_eq(units_exact_bytes(text, sizeof text, 0), "0");
+    ck_assert_str_eq(units_exact_duration(text, sizeof text, 90000000000), "90s");
+    ck_assert_str_eq(units_exact_duration(text, sizeof text, 7200000000000), "2h");
+    ck_assert_str_eq(units_exact_duration(text, sizeof text, 1), "1ns");
 }
 END_TEST
 

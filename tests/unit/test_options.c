@@ -301,8 +301,8 @@ START_TEST(a_value_out_of_range_is_told_the_bound)
     expect_refusal("trial --frames 0", "--frames '0': too small, the least is 1");
     expect_refusal("trial --frames 1000001", "too large, the most is 1000000");
     expect_refusal("trial --frames 99999999999999999999", "too large");
-    expect_refusal("trial --buffer 1k", "too small, the least is 4.10 kB");
-    expect_refusal("trial --duration 1us", "too small, the least is 1.00 ms; 0 is allowed, too");
+    expect_refusal("trial --buffer 1k", "too small, the least is 4KiB");
+    expect_refusal("trial --duration 1us", "too small, the least is 1ms; 0 is allowed, too");
     expect_refusal("trial --rate -1", "too small, the least is 0");
 }
 END_TEST

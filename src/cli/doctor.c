@@ -20,6 +20,7 @@
 #include "base/place.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/record.h"
 #include "config/config.h"
 #include "doctor/doctor.h"
 #include "measure/glance.h"
@@ -153,6 +154,26 @@ static void look_at_cpus(const char *key, const cpu_set_t *cpus, struct findings
                        "nproc");
 }
 
+/* Values that do not go together, for which record would not begin: its own line, with what it says
+ * is to be done as the remedy. 0 or -ENOMEM. */
+static int look_at_plan(struct config *config, struct findings *findings)
+{
+    static const char before_remedy[] = "; give ";
+    struct record_plan plan;
+    char why[RECORD_WHY_BYTES] = "", *remedy;
+    int r = record_plan_make(&plan, config, why);
+
+    record_plan_free(&plan);
+    if (r != -EINVAL)
+        return r;
+    remedy = strstr(why, before_remedy);
+    if (remedy)
+        *remedy = '\0';
+    finding_remedy(findings_add(findings, "config", FINDING_PROBLEM, "%s", why), "%s",
+                   remedy ? remedy + 2 : "daorec check FILE");
+    return 0;
+}
+
 static int check_count(size_t count)
 {
     if (count <= LOADS_MAX)
@@ -179,13 +200,14 @@ static int take_config(struct doctor_options *o, struct config *config, char **s
         return r;
     for (size_t i = 0; i < config->source_count; i++)
         take_source(loads, config, &config->sources[i], findings);
+    r = look_at_plan(config, findings);
     look_at_cpus("daq_affinity", &config->daq_cpus, findings);
     look_at_cpus("sink_affinity", &config->sink_cpus, findings);
     if (!options_is_given(&usage, "keep-free"))
         o->keep_free = config->keep_free;
     if (!options_is_given(&usage, "buffer"))
         o->buffer_bytes = config->buffer_bytes;
-    return 0;
+    return r;
 }
 
 /* ---- arguments ---- */

@@ -1,6 +1,6 @@
 /*
- * record.h - a configuration as the session takes it, for `record`, and for `check` to know whether
- * it does. Main thread, before the session, and at each reload.
+ * record.h - a configuration as the session takes it, for `record`, and for `check` and `doctor` to
+ * know whether it does. Main thread, before the session, and at each reload.
  */
 #ifndef DAOREC_CLI_RECORD_H
 #define DAOREC_CLI_RECORD_H

@@ -988,6 +988,33 @@ def doctor_takes_folder_segments_and_settings():
     assert os.listdir(folder) == []
 
 
+def doctor_says_what_does_not_go_together():
+    folder = os.path.join(h.output, "together")
+    os.mkdir(folder)
+    for keys, found, remedy in (
+            ("", None, None),
+            ("keep: {size: 1MiB}\nfile_rollover: 1MiB\n",
+             "{F}:1: keep.size: 1MiB is too little: of files of 1MiB each stream needs three",
+             "give 3MiB or more, or smaller files (file_rollover.size, --roll-size)"),
+            ("file_rollover: {together: true, time: 0}\n",
+             "{F}:1: file_rollover.together: files of /tmp/daorec-none.im.shm would never end "
+             "together with others, since no time ends them",
+             "give file_rollover.time or --roll-time")):
+        write(f"{keys}root_storage: {folder}\nwait: forever\nsources: [/tmp/daorec-none.im.shm]\n")
+        ran = run("doctor", "--no-disk", "--json", "-c", FILE)
+        told = [f for f in json.loads(ran.stdout)["findings"] if f["check"] == "config"]
+        if not found:
+            assert not told, told
+            continue
+        assert ran.returncode == 1 and len(told) == 1, (ran.returncode, told)
+        assert told[0]["state"] == "problem" and told[0]["remedy"] == remedy, told
+        assert told[0]["found"].replace(FILE, "{F}") == found, told
+        said_ = run("doctor", "--no-disk", "-c", FILE).stdout.splitlines()
+        assert any(line.startswith("problem") and line.endswith(f"  ->  {remedy}")
+                   for line in said_), said_
+    assert os.listdir(folder) == []
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["--table"]:
         print("\n".join(table()))
@@ -1027,4 +1054,5 @@ if __name__ == "__main__":
         without_a_file_that_is_to_be_copied_nothing_begins,
         a_ring_takes_copies_with_the_last_of_their_session,
         doctor_takes_folder_segments_and_settings,
+        doctor_says_what_does_not_go_together,
     ])

@@ -3,8 +3,12 @@
  *
  * The file at the path is always locked (flock) by who has written it: the lock is taken before it
  * gets its name, and let go after the next one has it. So no file of its own is needed for it, and
- * one that dies leaves nothing that holds up the next. Of two that start at once one has the folder
- * for a moment; a folder that may not be read, or where nothing can be locked, is gone on with.
+ * one that dies leaves nothing that holds up the next. Who writes has the folder for that moment,
+ * so that of two that start at once one finds the other; a folder that may not be read, or where
+ * nothing can be locked, is gone on with.
+ *
+ * Where somebody removes the file, another recorder may begin to write one of that name: then ours
+ * is not written until that one has ended.
  */
 #include "serve/textfile.h"
 
@@ -54,6 +58,15 @@ static int write_all(int fd, const char *text, size_t bytes)
     return 0;
 }
 
+/* What the writes have come to: some file systems tell of an error (a disk quota, a server that has
+ * no room) when a descriptor is closed. This one stays, for the lock. */
+static int check_written(int fd)
+{
+    int twin = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return twin < 0 || close(twin) != 0 ? -errno : 0;
+}
+
 /* Readable by all, whatever the umask is: node_exporter is somebody else. */
 static int replace(struct textfile *textfile, const char *text, size_t bytes)
 {
@@ -66,6 +79,8 @@ static int replace(struct textfile *textfile, const char *text, size_t bytes)
     r = write_all(fd, text, bytes);
     if (r == 0 && fchmod(fd, 0644) != 0)
         r = -errno;
+    if (r == 0)
+        r = check_written(fd);
     if (r == 0 && rename(textfile->temporary, textfile->path) != 0)
         r = -errno;
     if (r < 0) {
@@ -121,7 +136,7 @@ static int hold_folder(const char *path)
     return fd;
 }
 
-static int write_it(struct textfile *textfile)
+static int format_and_replace(struct textfile *textfile)
 {
     struct session_state state = {.count = 0};
     size_t bytes = 0;
@@ -134,15 +149,21 @@ static int write_it(struct textfile *textfile)
     return r;
 }
 
-/* For the first time. -EADDRINUSE: another recorder does. */
-static int begin_writing(struct textfile *textfile)
+/* -EADDRINUSE: another recorder does. */
+static int write_it(struct textfile *textfile)
 {
-    int folder_fd = hold_folder(textfile->path);
-    int r = is_in_use(textfile->path) ? -EADDRINUSE : write_it(textfile);
+    int folder_fd = hold_folder(textfile->path), r = -EADDRINUSE;
 
+    if (is_at(textfile->path, textfile->held_fd) || !is_in_use(textfile->path))
+        r = format_and_replace(textfile);
     if (folder_fd >= 0)
         close(folder_fd);
     return r;
+}
+
+static const char *reason_of(int error)
+{
+    return error == -EADDRINUSE ? "another recorder writes it" : strerror(-error);
 }
 
 static void *run(void *arg)
@@ -163,7 +184,7 @@ static void *run(void *arg)
         r = write_it(textfile);
         if (r < 0 && !is_said)
             log_warning("--metrics-file %s: cannot be written: %s; it is tried again",
-                        textfile->path, strerror(-r));
+                        textfile->path, reason_of(r));
         is_said = r < 0;
         next_ns = dao_clock_mono_ns() + EVERY_NS;
         pthread_mutex_lock(&textfile->lock);
@@ -216,7 +237,7 @@ int textfile_start(struct textfile **ret, const char *path, const struct state_s
         textfile->temporary = NULL;
         goto fail;
     }
-    r = begin_writing(textfile);
+    r = write_it(textfile);
     if (r == 0)
         r = start_thread(textfile);
     if (r < 0)

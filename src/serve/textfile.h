@@ -2,7 +2,8 @@
  * textfile.h - metrics as a file for node_exporter's textfile collector, written anew every ten
  * seconds by a thread of its own, always by rename. At the end it is removed: what is not recorded
  * is not to look as if it stood still. Who is killed leaves it; its time of change tells. Of two
- * recorders the second is refused the first one's file.
+ * recorders the second is refused the first one's file; once that was removed by somebody else, the
+ * second has it, and the first says so and waits.
  */
 #ifndef DAOREC_SERVE_TEXTFILE_H
 #define DAOREC_SERVE_TEXTFILE_H

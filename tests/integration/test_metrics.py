@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -303,6 +304,69 @@ def of_two_recorders_the_second_is_refused_the_first_s_metrics_file():
     assert os.listdir(folder) == [], os.listdir(folder)
 
 
+class Filed:
+    """A recording with --metrics-file whose messages can be read while it runs."""
+
+    def __init__(self, file, path, **options):
+        said = tempfile.TemporaryFile("w+", encoding="utf-8", dir=h.output)
+        self.file, self.path, self.said = file, path, said
+        s.Source(path)
+        self.process = subprocess.Popen(
+            [h.DAOREC, "record", "--json", "-o", h.output, "--metrics-file", file, path],
+            stdout=subprocess.PIPE, stderr=said, text=True, **options)
+        h._processes.append(self.process)
+
+    def errors(self):
+        with open(f"/proc/self/fd/{self.said.fileno()}", encoding="utf-8") as said:
+            return said.read()
+
+    def has_written(self):
+        return os.path.exists(self.file) and h.stream_name(self.path) in read(self.file)
+
+    def end(self):
+        self.process.terminate()
+        h.finish(self.process, errors=self.errors)
+
+
+def of_a_metrics_file_that_was_removed_the_next_recorder_is_the_writer():
+    folder = tempfile.mkdtemp(dir=h.output)
+    file = os.path.join(folder, "daorec.prom")
+    first = Filed(file, h.segment("former"))
+    h.wait_for(lambda: os.path.exists(file), what="a file")
+    h.freeze(first.process)  # so that it does not find out before there is a second one
+    os.unlink(file)
+    second = Filed(file, h.segment("latter"))
+    h.wait_for(lambda: os.path.exists(file), what="the file of the second")
+    first.process.send_signal(signal.SIGCONT)
+    h.wait_for(lambda: "another recorder writes it; it is tried again" in first.errors(),
+               what="a warning")
+    assert not first.has_written(), read(file)
+    h.wait_for(second.has_written, what="the file of the second, anew")
+    second.end()
+    h.wait_for(first.has_written, what="the file of the first")
+    first.end()
+    assert os.listdir(folder) == [], os.listdir(folder)
+
+
+def a_metrics_file_of_which_closing_fails_is_not_put_in_place():
+    folder = tempfile.mkdtemp(dir=h.output)
+    file = os.path.join(folder, "daorec.prom")
+    disk = f.Faults(folder, ops=["close"], error="EDQUOT")
+    refused("--metrics-file", file, h.segment("quota"), status=1, env=disk.environment(),
+            says=["--metrics-file", file, "cannot be written: Disk quota exceeded"])
+    assert os.listdir(folder) == [], os.listdir(folder)
+    disk.set()
+    recorder = Filed(file, h.segment("quotas"), env=disk.environment())
+    h.wait_for(lambda: os.path.exists(file), what="a file")
+    begun = os.stat(file).st_ino
+    disk.set(ops=["close"], error="EDQUOT")
+    h.wait_for(lambda: "Disk quota exceeded; it is tried again" in recorder.errors(),
+               what="a warning")
+    assert os.stat(file).st_ino == begun and os.listdir(folder) == ["daorec.prom"]
+    disk.set()
+    recorder.end()
+
+
 def the_dashboard_asks_for_the_metrics_that_there_are():
     """All of them, and no others, in expressions that Prometheus understands."""
     path = h.segment("board")
@@ -435,6 +499,8 @@ if __name__ == "__main__":
                    while_a_segment_is_waited_for_that_is_told,
                    a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end,
                    of_two_recorders_the_second_is_refused_the_first_s_metrics_file,
+                   of_a_metrics_file_that_was_removed_the_next_recorder_is_the_writer,
+                   a_metrics_file_of_which_closing_fails_is_not_put_in_place,
                    the_dashboard_asks_for_the_metrics_that_there_are,
                    a_browser_shows_what_is_recorded,
                    before_the_second_look_the_page_shows_what_is_known),

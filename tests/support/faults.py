@@ -28,7 +28,7 @@ PRELOAD_DISK = os.path.join(h.BUILD, "tests", "support", "preload_disk.so")
 PRELOAD_CLOCK = os.path.join(h.BUILD, "tests", "support", "preload_clock.so")
 
 OPS = {name: 1 << bit for bit, name in enumerate(
-    "pwrite sync allocate name create truncate pread write nameless folder".split())}
+    "pwrite sync allocate name create truncate pread write nameless folder close".split())}
 FOREVER = -1
 _MEMBERS = "calls hits ops first count error short_to stall_ms off_min off_max bytes_min".split()
 

@@ -34,6 +34,7 @@ enum fault_op {
     FAULT_WRITE = 128,
     FAULT_NAMELESS = 256, /* openat with O_TMPFILE */
     FAULT_FOLDER = 512,   /* mkdirat */
+    FAULT_CLOSE = 1024,   /* it is closed all the same */
 };
 
 struct fault_control {
@@ -173,6 +174,16 @@ int fdatasync(int fd)
 int fsync(int fd)
 {
     return interfere(FAULT_SYNC, fd, -1, NULL) ? -1 : REAL(fsync)(fd);
+}
+
+int close(int fd)
+{
+    int error = interfere(FAULT_CLOSE, fd, -1, NULL) ? errno : 0, r = REAL(close)(fd);
+
+    if (!error)
+        return r;
+    errno = error;
+    return -1;
 }
 
 int fallocate(int fd, int mode, off_t off, off_t bytes)

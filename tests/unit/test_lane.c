@@ -5,6 +5,7 @@
 #include "record/crew.h"
 #include "recording/ledger.h"
 #include "tests/support/gate.h"
+#include "tests/support/suite.h"
 
 #define MS     1000000ll
 #define SECOND 1000000000ll
@@ -408,8 +409,6 @@ int main(void)
 {
     Suite *suite = suite_create("lane");
     TCase *tc = tcase_create("lane");
-    SRunner *runner;
-    int failed;
 
     take_base_make();
     tcase_set_timeout(tc, 90);
@@ -426,9 +425,5 @@ int main(void)
     tcase_add_test(tc, a_stream_that_is_parted_while_frames_come_loses_none);
     tcase_add_test(tc, one_that_goes_and_comes_back_larger_costs_nobody_a_frame);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

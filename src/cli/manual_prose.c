@@ -41,7 +41,7 @@ const struct manual_prose manual_prose[] = {
      "the first file of a stream is a small one, of at most 10 000 frames or 64 MiB, since its size "
      "is set before the stream's rate is known.\n\n"
      "Frames are taken from shared memory by a thread that never waits for the disk: one for up to "
-     "32 streams, and one for each that is fast, or large. "
+     "16 streams, and one for each that is fast, or large. "
      "Where the disk is slower than the source they wait in --buffer, then in the FIFO; what is "
      "overwritten there is counted as lost to the disk.\n\n"
      "A segment that disappears is waited for; one that comes back in another shape gets files of "

@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "base/pace.h"
 
-#define STREAMS_A_LANE 32u
-#define SETTLE_NS      (2 * LANE_WEIGH_NS) /* a whole measurement after a move */
+#define STREAMS_A_LANE 16u
+#define SETTLE_NS      1000000000ll  /* a whole measurement after a move */
+#define AGAIN_NS       5000000000ll  /* hurried twice within it is more than a moment's stall */
+#define REFUSED_NS     10000000000ll /* then a thread is asked for again */
 #define STOP_LOOK_NS   1000000ll
 
 /* ---- lanes ---- */
@@ -25,6 +27,7 @@ static struct lane *make_lane(struct crew *crew, const struct record_stream *s, 
     lane->quiet = quiet;
     lane->cpus = s->config.cpus;
     lane->priority = s->config.priority;
+    lane->tell_fd = crew->tell_fd;
     lane->is_over = &crew->is_over;
     lane->streams_left = &crew->streams_left;
     crew->lanes[crew->lane_count++] = lane;
@@ -128,10 +131,11 @@ static void end_lanes(struct crew *crew)
 {
     /* release: pairs with the acquire of a lane that has nothing left */
     atomic_store_explicit(&crew->is_over, true, memory_order_release);
-    for (unsigned i = 0; i < crew->lane_count; i++) {
+    for (unsigned i = 0; i < crew->lane_count; i++)
         lane_join(crew->lanes[i]);
+    /* Not before: one may still be ringing the bell of another, whose stream has ended meanwhile. */
+    for (unsigned i = 0; i < crew->lane_count; i++)
         lane_destroy(crew->lanes[i]);
-    }
     free(crew->lanes);
     crew->lanes = NULL;
     crew->lane_count = 0;
@@ -171,13 +175,14 @@ static void move(struct record_stream *s, struct lane *lane)
     atomic_store_explicit(&s->lane, lane, memory_order_release);
 }
 
-/* One more beside `lane`, for `s` and such as it, or for it alone. NULL: there is none to be had. */
-static struct lane *add_lane(struct crew *crew, const struct record_stream *s, struct lane *quiet)
+/* One more, for `s` and such as it, or (`quiet` NULL) for it alone. NULL: none is to be had. */
+static struct lane *add_lane(struct crew *crew, const struct record_stream *s, struct lane *quiet,
+                             int64_t now_ns)
 {
     struct lane *lane;
     int r;
 
-    if (crew->is_refused)
+    if (now_ns < crew->refused_ns)
         return NULL;
     lane = make_lane(crew, s, quiet);
     r = lane ? lane_start(lane) : -ENOMEM;
@@ -187,18 +192,54 @@ static struct lane *add_lane(struct crew *crew, const struct record_stream *s, s
         crew->lane_count--;
         lane_destroy(lane);
     }
-    crew->is_refused = true;
-    log_warning("stream %s: no thread for it alone is to be had (%s); going on without", s->name,
-                strerror(-r));
+    crew->refused_ns = now_ns + REFUSED_NS;
+    if (!crew->is_refused_said)
+        log_warning("stream %s shares a thread with others and should not, but no more threads are "
+                    "to be had (%s); allow more with ulimit -u, LimitNPROC or TasksMax",
+                    s->name, strerror(-r));
+    crew->is_refused_said = true;
     return NULL;
 }
 
-static void part(struct crew *crew, struct record_stream *s)
+static bool part(struct crew *crew, struct record_stream *s, int64_t now_ns)
 {
-    struct lane *lane = add_lane(crew, s, NULL);
+    struct lane *lane = add_lane(crew, s, NULL, now_ns);
 
     if (lane)
         move(s, lane);
+    return lane;
+}
+
+/* One like it that has nobody, or a new one. */
+static struct lane *find_empty(struct crew *crew, const struct lane *like,
+                               const struct record_stream *s, int64_t now_ns)
+{
+    for (unsigned i = 0; i < crew->lane_count; i++)
+        if (crew->lanes[i]->quiet == like->quiet && count_members(crew, crew->lanes[i]) == 0)
+            return crew->lanes[i];
+    return add_lane(crew, s, like->quiet, now_ns);
+}
+
+/* Every other stream of it goes to another lane. */
+static bool halve(struct crew *crew, struct lane *lane, int64_t now_ns)
+{
+    struct lane *other = NULL;
+    unsigned number = 0;
+
+    if (count_members(crew, lane) < 2)
+        return false;
+    for (unsigned i = 0; i < crew->count; i++) {
+        struct record_stream *s = crew->streams[i];
+
+        if (lane_of(s) != lane || number++ % 2 == 0)
+            continue;
+        if (!other)
+            other = find_empty(crew, lane, s, now_ns);
+        if (!other)
+            return false;
+        move(s, other);
+    }
+    return true;
 }
 
 static struct record_stream *find_heaviest(const struct crew *crew, const struct lane *lane)
@@ -226,14 +267,14 @@ static struct lane *find_idle(const struct crew *crew, const struct lane *busy, 
         struct lane *lane = crew->lanes[i];
 
         if (lane->quiet == busy->quiet && load_of(lane) + more <= CREW_BUSY &&
-            (!idle || load_of(lane) < load_of(idle)))
+            count_members(crew, lane) < STREAMS_A_LANE && (!idle || load_of(lane) < load_of(idle)))
             idle = lane;
     }
     return idle;
 }
 
 /* One of its streams goes elsewhere. */
-static bool relieve(struct crew *crew, struct lane *lane)
+static bool relieve(struct crew *crew, struct lane *lane, int64_t now_ns)
 {
     struct record_stream *s = find_heaviest(crew, lane);
     struct lane *idle;
@@ -244,28 +285,55 @@ static bool relieve(struct crew *crew, struct lane *lane)
     load = atomic_load_explicit(&s->load, memory_order_relaxed);
     idle = find_idle(crew, lane, load);
     if (!idle)
-        idle = add_lane(crew, s, load > CREW_BUSY / 2 ? NULL : lane->quiet);
+        idle = add_lane(crew, s, load > CREW_BUSY / 2 ? NULL : lane->quiet, now_ns);
     if (idle)
         move(s, idle);
     return idle;
 }
 
-void crew_look(struct crew *crew, int64_t now_ns)
+/* Those that want a lane of their own get it. */
+static bool part_all(struct crew *crew, int64_t now_ns)
 {
     bool moved = false;
 
     for (unsigned i = 0; i < crew->count; i++) {
         struct record_stream *s = crew->streams[i];
 
-        if (atomic_load_explicit(&s->wants_own, memory_order_relaxed) &&
-            lane_is_shared(lane_of(s))) {
-            part(crew, s);
-            moved = true;
-        }
+        if (atomic_load_explicit(&s->wants_own, memory_order_relaxed) && lane_is_shared(lane_of(s)))
+            moved |= part(crew, s, now_ns);
     }
-    for (unsigned i = 0; i < crew->lane_count && !moved && now_ns >= crew->settled_ns; i++)
-        if (lane_is_shared(crew->lanes[i]) && load_of(crew->lanes[i]) > CREW_BUSY)
-            moved = relieve(crew, crew->lanes[i]);
+    return moved;
+}
+
+/* Was it hurried now, and some time before? */
+static bool is_often_hurried(struct lane *lane, int64_t now_ns)
+{
+    int64_t before_ns = lane->hurried_ns;
+
+    if (!atomic_exchange_explicit(&lane->is_hurried, false, memory_order_relaxed))
+        return false;
+    lane->hurried_ns = now_ns;
+    return before_ns > 0 && now_ns - before_ns < AGAIN_NS;
+}
+
+static bool balance(struct crew *crew, struct lane *lane, int64_t now_ns)
+{
+    bool is_hurried = is_often_hurried(lane, now_ns);
+
+    if (!lane_is_shared(lane))
+        return false;
+    return is_hurried ? halve(crew, lane, now_ns)
+                      : load_of(lane) > CREW_BUSY && relieve(crew, lane, now_ns);
+}
+
+void crew_look(struct crew *crew, int64_t now_ns)
+{
+    bool moved = part_all(crew, now_ns);
+    unsigned count = crew->lane_count; /* those that follow have just been given what they have */
+
+    if (now_ns >= crew->settled_ns)
+        for (unsigned i = 0; i < count; i++)
+            moved |= balance(crew, crew->lanes[i], now_ns);
     if (moved)
         crew->settled_ns = now_ns + SETTLE_NS;
 }

@@ -355,18 +355,18 @@ static unsigned batch_of(const struct record_stream *s)
     return !s->has_company || fair >= BATCH_FRAMES ? BATCH_FRAMES : fair < 1 ? 1 : (unsigned)fair;
 }
 
-/* STEP_TOOK where anything was taken, else why not. */
-static enum step drain_batch(struct record_stream *s, int64_t now_ns)
+/* How it ended; *ret_taken: frames. STEP_TOOK: more may be there. */
+static enum step drain_batch(struct record_stream *s, int64_t now_ns, uint64_t *ret_taken)
 {
     enum step step = STEP_NOTHING;
-    uint64_t before = s->reader.cnt0, taken = 0;
+    uint64_t before = s->reader.cnt0;
     unsigned refused = 0, most = batch_of(s);
 
     s->timed_bytes = TIME_BYTES;
     for (unsigned i = 0; i < most && !s->finished; i++) {
         step = take_frame(s, now_ns);
         if (step == STEP_TOOK) {
-            taken++;
+            *ret_taken += 1;
             refused = 0;
             handover_roll_if_due(s, now_ns);
         } else if (step != STEP_AGAIN && (step != STEP_REFUSED || ++refused > REFUSALS_MAX)) {
@@ -376,7 +376,7 @@ static enum step drain_batch(struct record_stream *s, int64_t now_ns)
     if (s->reader.cnt0 > before || step == STEP_NOTHING)
         pace_note(&s->pace, s->reader.cnt0 > before ? s->reader.cnt0 - before : 0,
                   step == STEP_NOTHING, now_ns);
-    return taken > 0 && step != STEP_GONE && step != STEP_STARVED ? STEP_TOOK : step;
+    return step == STEP_REFUSED && *ret_taken > 0 ? STEP_TOOK : step;
 }
 
 static void housekeeping(struct record_stream *s, int64_t now_ns)
@@ -426,21 +426,22 @@ static void be_without_segment(struct record_stream *s, int64_t now_ns)
 
 /* One look: size and creation time are looked at always. What a removed segment still holds is
  * taken first; whoever removed it has published before. */
-static enum step look(struct record_stream *s, int64_t now_ns)
+static enum step look(struct record_stream *s, int64_t now_ns, uint64_t *ret_taken)
 {
     enum step step = STEP_GONE;
 
+    *ret_taken = 0;
     if (atomic_load_explicit(&s->condition, memory_order_relaxed) == STREAM_RUNNING &&
         dao_reader_look(&s->reader) >= 0) {
         bool replaced = is_replaced(s, now_ns);
 
-        step = drain_batch(s, now_ns);
+        step = drain_batch(s, now_ns, ret_taken);
         if (replaced && (step == STEP_NOTHING || step == STEP_REFUSED))
             step = STEP_GONE;
     }
     if (step == STEP_GONE)
         be_without_segment(s, now_ns);
-    if (step == STEP_GONE || step == STEP_TOOK)
+    if (step == STEP_GONE || *ret_taken > 0)
         s->last_look_ns = now_ns;
     return step;
 }
@@ -505,15 +506,16 @@ static void finish(struct record_stream *s)
 int64_t drain_turn(struct record_stream *s, int64_t now_ns)
 {
     enum step step = STEP_NOTHING;
+    uint64_t taken;
 
     if (!s->is_begun)
         begin(s, now_ns);
     pulse_move(&s->pulse);
     check_for_stop(s, now_ns);
     if (!s->finished) {
-        step = look(s, now_ns);
+        step = look(s, now_ns, &taken);
         housekeeping(s, now_ns);
-        if (step == STEP_TOOK || step == STEP_STARVED || !s->stopping)
+        if (taken > 0 || step == STEP_STARVED || !s->stopping)
             s->last_taken_ns = now_ns;
         /* Frames that were there at the request cannot be had any more: do not wait for ever. */
         if (!s->finished && now_ns - s->last_taken_ns > STOP_PATIENCE_NS)

@@ -2,6 +2,7 @@
 #include "record/lane.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -17,6 +18,9 @@
 /* Of a rest that is an eighth of what its FIFO holds (see pace.h): then it is half full. */
 #define PATIENCE_RESTS 4
 
+/* It was late by so much of its FIFO, after a rest: what it holds was nearly half of it. */
+#define HURRIED_PART 3
+
 /* What a turn, a frame, a byte cost about, to tell the parts of streams: in ns, and bytes a ns. */
 #define TURN_COST    1000u
 #define FRAME_COST   300u
@@ -29,6 +33,7 @@ struct lane *lane_create(unsigned capacity)
     if (!lane)
         return NULL;
     lane->capacity = capacity;
+    lane->tell_fd = -1;
     lane->seats = calloc(capacity, sizeof *lane->seats);
     if (!lane->seats || sem_init(&lane->bell, 0, 0) != 0) {
         free(lane->seats);
@@ -111,7 +116,7 @@ struct lane_seat *lane_choose(struct lane *lane, int64_t now_ns, int64_t *ret_wa
 
     *ret_wake_ns = INT64_MAX;
     for (struct lane_seat *seat = lane->seats; seat < lane->seats + lane->count; seat++) {
-        int64_t late_ns = seat->due_ns + PATIENCE_RESTS * seat->rest_ns;
+        int64_t late_ns = seat->due_ns + seat->patience_ns;
 
         if (seat->due_ns < *ret_wake_ns)
             *ret_wake_ns = seat->due_ns;
@@ -123,20 +128,44 @@ struct lane_seat *lane_choose(struct lane *lane, int64_t now_ns, int64_t *ret_wa
     return first;
 }
 
+/* A source that is silent is not late, however late it is looked at. */
+static void note_late(struct lane *lane, const struct record_stream *s, uint64_t taken,
+                      int64_t late_ns)
+{
+    double fifo_ns;
+
+    if (taken == 0 || !lane_is_shared(lane))
+        return;
+    fifo_ns = s->pace.period_ns * s->shape->geometry.depth;
+    if (fifo_ns > 0.0 && (double)late_ns * HURRIED_PART > fifo_ns)
+        atomic_store_explicit(&lane->is_hurried, true, memory_order_relaxed);
+}
+
+/* One that has to be taken within a time has no patience beside. */
+static int64_t patience_of(const struct record_stream *s, int64_t rest_ns)
+{
+    int64_t latency_ns = s->config.latency_ns;
+
+    return latency_ns > 0 && rest_ns >= latency_ns ? 0 : PATIENCE_RESTS * rest_ns;
+}
+
 int64_t lane_take_turn(struct lane *lane, struct lane_seat *seat, int64_t now_ns)
 {
     struct record_stream *s = seat->stream;
-    int64_t rest_ns = drain_turn(s, now_ns);
+    uint64_t before = s->account.now.counts.recorded;
+    int64_t late_ns = now_ns - seat->due_ns, rest_ns = drain_turn(s, now_ns);
     struct lane *place;
 
     now_ns = dao_clock_mono_ns();
     if (rest_ns == DRAIN_OVER) {
+        atomic_store_explicit(&s->wants_own, false, memory_order_relaxed);
         leave(lane, seat);
         /* release: pairs with whoever reads that none is left, and frees them */
         atomic_fetch_sub_explicit(lane->streams_left, 1, memory_order_release);
         return now_ns;
     }
     seat->turns++;
+    note_late(lane, s, s->account.now.counts.recorded - before, late_ns);
     place = place_of(lane, s);
     if (place != lane) {
         leave(lane, seat);
@@ -144,8 +173,10 @@ int64_t lane_take_turn(struct lane *lane, struct lane_seat *seat, int64_t now_ns
         return now_ns;
     }
     seat->due_ns = now_ns + rest_ns;
-    if (rest_ns > 0)
+    if (rest_ns > 0) {
         seat->rest_ns = rest_ns;
+        seat->patience_ns = patience_of(s, rest_ns);
+    }
     return now_ns;
 }
 
@@ -169,7 +200,16 @@ static bool wants_own(const struct record_stream *s, uint64_t frames, int64_t pa
         return false;
     fifo_ns = (double)passed_ns * s->shape->geometry.depth / (double)frames;
     return s->shape->geometry.frame_bytes > LANE_OWN_BYTES || fifo_ns < PACE_PARTS * LANE_OWN_NS ||
-           (latency_ns > 0 && latency_ns < LANE_OWN_NS);
+           (latency_ns > 0 && latency_ns <= LANE_OWN_NS);
+}
+
+/* What is to become of it is decided soon. */
+static void ask_for_own(const struct lane *lane, struct record_stream *s)
+{
+    bool is_known = atomic_exchange_explicit(&s->wants_own, true, memory_order_relaxed);
+
+    if (!is_known && lane->tell_fd >= 0)
+        eventfd_write(lane->tell_fd, 1);
 }
 
 static uint64_t cost_of(const struct lane_seat *seat)
@@ -190,7 +230,7 @@ static void weigh(struct lane *lane, unsigned load, uint64_t costs, int64_t pass
                               costs ? (unsigned)((double)cost_of(seat) / (double)costs * load) : 0,
                               memory_order_relaxed);
         if (wants_own(s, frames - seat->frames, passed_ns))
-            atomic_store_explicit(&s->wants_own, true, memory_order_relaxed);
+            ask_for_own(lane, s);
         seat->turns = 0;
         seat->frames = frames;
         seat->bytes = s->account.now.bytes;

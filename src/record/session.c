@@ -344,6 +344,7 @@ static int start_drains(struct session *session)
         account_publish(&s->account);
     }
     board_show_running(session->board, &session->books, &session->room);
+    session->crew.tell_fd = session->over_fd;
     return crew_start(&session->crew, session->streams, session->count);
 }
 
@@ -477,6 +478,8 @@ static void watch(struct session *session)
         }
         session->listener->listen(session->listener->ctx, session->over_fd,
                                   (int)((next_ns - now) / 1000000) + 1);
+        if (eventfd_read(session->over_fd, &(eventfd_t){0}) == 0)
+            crew_look(&session->crew, dao_clock_mono_ns());
     }
     say_stopping(session);
     teller_look(&session->teller, dao_clock_mono_ns(), true);

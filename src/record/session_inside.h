@@ -36,7 +36,7 @@ struct session {
     struct writer writer;
     struct books books;
     pthread_mutex_t files_lock; /* free_files' producers */
-    int over_fd;                /* an event, when the writer has ended */
+    int over_fd;                /* an event, when the writer has ended, or a lane wants a look */
     bool stopping;
     int64_t begin_ns, end_ns; /* monotonic: of what was recorded */
     struct room room;

@@ -28,8 +28,10 @@ START_TEST(nobody_has_a_turn_before_it_is_due)
 
     ck_assert_ptr_null(lane_choose(&lane, SECOND, &wake_ns));
     ck_assert_int_eq(wake_ns, INT64_MAX);
-    seats[0] = (struct lane_seat){.due_ns = SECOND + 50 * MS, .rest_ns = 100 * MS};
-    seats[1] = (struct lane_seat){.due_ns = SECOND + 30 * MS, .rest_ns = 20 * MS};
+    seats[0] = (struct lane_seat){
+        .due_ns = SECOND + 50 * MS, .rest_ns = 100 * MS, .patience_ns = 400 * MS};
+    seats[1] =
+        (struct lane_seat){.due_ns = SECOND + 30 * MS, .rest_ns = 20 * MS, .patience_ns = 80 * MS};
     lane.count = 2;
     ck_assert_ptr_null(lane_choose(&lane, SECOND, &wake_ns));
     ck_assert_int_eq(wake_ns, SECOND + 30 * MS);
@@ -39,9 +41,11 @@ END_TEST
 
 START_TEST(of_those_that_are_due_the_one_whose_fifo_is_full_first_has_its_turn)
 {
-    seats[0] = (struct lane_seat){.due_ns = SECOND - 90 * MS, .rest_ns = 100 * MS};
-    seats[1] = (struct lane_seat){.due_ns = SECOND - MS, .rest_ns = 2 * MS};
-    seats[2] = (struct lane_seat){.due_ns = SECOND - 10 * MS, .rest_ns = 50 * MS};
+    seats[0] = (struct lane_seat){
+        .due_ns = SECOND - 90 * MS, .rest_ns = 100 * MS, .patience_ns = 400 * MS};
+    seats[1] = (struct lane_seat){.due_ns = SECOND - MS, .rest_ns = 2 * MS, .patience_ns = 8 * MS};
+    seats[2] =
+        (struct lane_seat){.due_ns = SECOND - 10 * MS, .rest_ns = 50 * MS, .patience_ns = 200 * MS};
     lane.count = 3;
     ck_assert_ptr_eq(choose(SECOND), &seats[1]);
     seats[1].due_ns = SECOND + 2 * MS;
@@ -51,8 +55,10 @@ END_TEST
 
 START_TEST(who_is_awake_takes_those_that_would_be_due_soon)
 {
-    seats[0] = (struct lane_seat){.due_ns = SECOND + 20 * MS, .rest_ns = 100 * MS};
-    seats[1] = (struct lane_seat){.due_ns = SECOND + 30 * MS, .rest_ns = 100 * MS};
+    seats[0] = (struct lane_seat){
+        .due_ns = SECOND + 20 * MS, .rest_ns = 100 * MS, .patience_ns = 400 * MS};
+    seats[1] = (struct lane_seat){
+        .due_ns = SECOND + 30 * MS, .rest_ns = 100 * MS, .patience_ns = 400 * MS};
     lane.count = 2;
     ck_assert_ptr_eq(choose(SECOND), &seats[0]);
     seats[0].due_ns = SECOND + 100 * MS;
@@ -66,8 +72,9 @@ START_TEST(one_that_always_has_more_keeps_none_waiting_until_its_fifo_is_full)
     int64_t now_ns = SECOND, last_ns = now_ns;
     unsigned turns = 0;
 
-    seats[0] = (struct lane_seat){.due_ns = now_ns, .rest_ns = 20000}; /* never at its end */
-    seats[1] = (struct lane_seat){.due_ns = now_ns, .rest_ns = 2 * MS};
+    seats[0] = (struct lane_seat){
+        .due_ns = now_ns, .rest_ns = 20000, .patience_ns = 80000}; /* never at its end */
+    seats[1] = (struct lane_seat){.due_ns = now_ns, .rest_ns = 2 * MS, .patience_ns = 8 * MS};
     lane.count = 2;
     while (now_ns < 2 * SECOND) {
         struct lane_seat *seat = choose(now_ns);
@@ -92,7 +99,7 @@ END_TEST
 static struct record_stream streams[STREAMS];
 static struct record_stream *all[STREAMS];
 static struct stream_shape shapes[STREAMS];
-static struct crew crew;
+static struct crew crew = {.tell_fd = -1};
 
 static void make_streams(void)
 {
@@ -114,14 +121,14 @@ static struct lane *lane_of(unsigned i)
     return atomic_load(&streams[i].lane);
 }
 
-START_TEST(streams_that_run_alike_share_lanes_of_32_and_one_quiet_one)
+START_TEST(streams_that_run_alike_share_lanes_of_16_and_one_quiet_one)
 {
     make_streams();
     assign(STREAMS);
-    ck_assert_uint_eq(crew.lane_count, 3);
+    ck_assert_uint_eq(crew.lane_count, 4);
     for (unsigned i = 0; i < STREAMS; i++)
-        ck_assert_ptr_eq(lane_of(i), lane_of(i < 32 ? 0 : 32));
-    ck_assert_ptr_ne(lane_of(0), lane_of(32));
+        ck_assert_ptr_eq(lane_of(i), lane_of(i / 16 * 16));
+    ck_assert_ptr_ne(lane_of(0), lane_of(16));
     ck_assert_ptr_nonnull(lane_of(0)->quiet);
     ck_assert_ptr_eq(lane_of(0)->quiet, lane_of(32)->quiet);
     ck_assert(!lane_is_shared(lane_of(0)->quiet));
@@ -156,7 +163,7 @@ START_TEST(one_with_large_frames_and_one_that_has_nobody_to_share_with_are_alone
     ck_assert(!lane_is_shared(lane_of(0)) && !lane_is_shared(lane_of(1)));
     ck_assert_ptr_ne(lane_of(0), lane_of(1));
     crew_stop(&crew);
-    crew = (struct crew){0};
+    crew = (struct crew){.tell_fd = -1};
     assign(3);
     ck_assert_ptr_eq(lane_of(0), lane_of(2));
     ck_assert(lane_is_shared(lane_of(0)));
@@ -215,6 +222,48 @@ START_TEST(a_lane_that_has_too_much_to_do_gives_its_heaviest_to_another_once_a_s
     crew_look(&crew, 11 * SECOND);
     ck_assert_ptr_eq(lane_of(2), second); /* that has time for it */
     ck_assert_uint_eq(crew.lane_count, 3);
+    crew_stop(&crew);
+}
+END_TEST
+
+static void hurry(struct lane *hurried)
+{
+    atomic_store(&hurried->is_hurried, true);
+}
+
+START_TEST(a_lane_that_comes_late_again_and_again_is_halved_until_each_has_its_own)
+{
+    struct lane *first;
+    int64_t now_ns = 100 * SECOND;
+
+    make_streams();
+    assign(4);
+    first = lane_of(0);
+    hurry(first);
+    crew_look(&crew, now_ns);
+    ck_assert_uint_eq(crew.lane_count, 2); /* that was once */
+    hurry(first);
+    crew_look(&crew, now_ns += 6 * SECOND);
+    ck_assert_uint_eq(crew.lane_count, 2); /* and now again, long after */
+    hurry(first);
+    crew_look(&crew, now_ns += SECOND);
+    ck_assert_uint_eq(crew.lane_count, 3);
+    ck_assert(lane_of(0) == first && lane_of(2) == first);
+    ck_assert(lane_of(1) == lane_of(3) && lane_of(1) != first);
+    ck_assert(lane_of(1)->quiet == first->quiet);
+    hurry(first);
+    crew_look(&crew, now_ns += SECOND / 2); /* what came late is from before */
+    ck_assert_ptr_eq(lane_of(2), first);
+    for (unsigned i = 0; i < 4; i++) {
+        hurry(lane_of(i));
+        crew_look(&crew, now_ns += SECOND);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned k = 0; k < i; k++)
+            ck_assert_ptr_ne(lane_of(i), lane_of(k));
+    hurry(first);
+    crew_look(&crew, now_ns += SECOND);
+    ck_assert_uint_eq(crew.lane_count, 5);
     crew_stop(&crew);
 }
 END_TEST
@@ -416,11 +465,12 @@ int main(void)
     tcase_add_test(tc, of_those_that_are_due_the_one_whose_fifo_is_full_first_has_its_turn);
     tcase_add_test(tc, who_is_awake_takes_those_that_would_be_due_soon);
     tcase_add_test(tc, one_that_always_has_more_keeps_none_waiting_until_its_fifo_is_full);
-    tcase_add_test(tc, streams_that_run_alike_share_lanes_of_32_and_one_quiet_one);
+    tcase_add_test(tc, streams_that_run_alike_share_lanes_of_16_and_one_quiet_one);
     tcase_add_test(tc, streams_of_other_cpus_or_another_priority_share_nothing);
     tcase_add_test(tc, one_with_large_frames_and_one_that_has_nobody_to_share_with_are_alone);
     tcase_add_test(tc, one_that_wants_a_lane_of_its_own_gets_it_and_the_others_stay);
     tcase_add_test(tc, a_lane_that_has_too_much_to_do_gives_its_heaviest_to_another_once_a_second);
+    tcase_add_test(tc, a_lane_that_comes_late_again_and_again_is_halved_until_each_has_its_own);
     tcase_add_test(tc, the_last_one_stays_and_one_that_needs_much_goes_alone);
     tcase_add_test(tc, a_stream_that_is_parted_while_frames_come_loses_none);
     tcase_add_test(tc, one_that_goes_and_comes_back_larger_costs_nobody_a_frame);

@@ -151,7 +151,7 @@ static void *run_errand(void *arg)
     if (answer)
         read_outcome(top->message, sizeof top->message, errand->verb, answer);
     else
-        snprintf(top->message, sizeof top->message, "%s: %s", errand->verb, why.s);
+        snprintf(top->message, sizeof top->message, "%s: %.300s", errand->verb, why.s);
     top->is_busy = false;
     pthread_mutex_unlock(&top->lock);
     free(answer);

@@ -330,19 +330,7 @@ static void say_how(const struct session *session)
 
 static int start_drains(struct session *session)
 {
-    /* Attach to all of them first, at one moment as nearly as can be. */
-    for (unsigned i = 0; i < session->count; i++) {
-        struct record_stream *s = session->streams[i];
-
-        if (atomic_load(&s->condition) == STREAM_AWAITED)
-            continue;
-        if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, s->config.backlog) < 0) {
-            log_error("%s: the segment vanished while recording was being set up", s->path);
-            return -ESTALE;
-        }
-        account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
-        account_publish(&s->account);
-    }
+    start_attach(session->streams, session->count);
     board_show_running(session->board, &session->books, &session->room);
     session->crew.tell_fd = session->over_fd;
     return crew_start(&session->crew, session->streams, session->count);
@@ -396,7 +384,7 @@ static int start_threads(struct session *session)
     }
     if (r == 0)
         place_sinks(session);
-    if (r < 0 && r != -ESTALE)
+    if (r < 0)
         log_error("cannot start a thread: %s", strerror(-r));
     return r;
 }

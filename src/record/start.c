@@ -420,3 +420,25 @@ int start_first_files(struct record_stream *const *streams, unsigned count)
     }
     return 0;
 }
+
+void start_attach(struct record_stream *const *streams, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct record_stream *s = streams[i];
+
+        if (atomic_load(&s->condition) == STREAM_AWAITED)
+            continue;
+        if (dao_reader_init(&s->reader, &s->segment, DAO_LAP_OLDEST, s->config.backlog) == 0) {
+            account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
+            account_publish(&s->account);
+            continue;
+        }
+        log_warning(
+            "%s was truncated while recording was being set up: it is recorded from when it "
+            "comes back",
+            s->path);
+        atomic_store(&s->condition, STREAM_AWAITED);
+        s->is_expected = false;
+        s->reader = (struct dao_reader){.lap_policy = DAO_LAP_OLDEST};
+    }
+}

@@ -44,4 +44,9 @@ int start_retention(struct retention *retention, struct record_stream *const *st
 /* The first file of every stream is ready before the first frame is looked for. */
 int start_first_files(struct record_stream *const *streams, unsigned count);
 
+/* All that are there are attached to, at one moment as nearly as can be. One that was truncated since
+ * it was opened is awaited as one that was never there; with the same shape its first file is there
+ * already. */
+void start_attach(struct record_stream *const *streams, unsigned count);
+
 #endif

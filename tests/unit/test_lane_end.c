@@ -1,0 +1,64 @@
+/*
+ * test_lane_end.c - the end of a session while one lane is still ringing the bell of another: what is
+ * touched then is there yet, which the build with AddressSanitizer sees.
+ */
+#include <dlfcn.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "tests/support/gate.h"
+#include "tests/support/suite.h"
+
+static atomic_bool is_slow, is_ringing;
+
+/* That of the C library, held up where a drain hands a stream on; and a look at it that is checked. */
+int sem_post(sem_t *bell)
+{
+    int (*real)(sem_t *) = (int (*)(sem_t *))dlsym(RTLD_NEXT, "sem_post");
+    char name[17] = "";
+
+    prctl(PR_GET_NAME, name);
+    if (strcmp(name, "drain") == 0 && atomic_load(&is_slow)) {
+        atomic_store(&is_ringing, true);
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    }
+    (void)*(volatile char *)bell;
+    return real(bell);
+}
+
+START_TEST(a_lane_is_there_until_nobody_rings_its_bell_any_more)
+{
+    char *paths[2];
+
+    block_stop();
+    begin(64);
+    paths[0] = path;
+    ck_assert_int_ge(asprintf(&paths[1], "%s/never.im.shm", place.path), 0);
+    config.paths = paths;
+    config.path_count = 2;
+    start(IO_ENGINE_PWRITE, 0, NULL);
+    publish(10);
+    wait_for_file();
+    atomic_store(&is_slow, true);
+    ck_assert_int_eq(unlink(path), 0);
+    for (int64_t hang_ns = hang_after(); !atomic_load(&is_ringing);)
+        rest_until(hang_ns, "the stream is not handed on");
+    kill(getpid(), SIGTERM);
+    ck_assert_int_eq(wait_for_end(), 0);
+    free(paths[1]);
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("lane_end");
+    TCase *tc = tcase_create("lane_end");
+
+    take_base_make();
+    tcase_set_timeout(tc, 90);
+    tcase_add_test(tc, a_lane_is_there_until_nobody_rings_its_bell_any_more);
+    suite_add_tcase(suite, tc);
+    return suite_run(suite);
+}

@@ -23,6 +23,7 @@ struct io_engine {
     int event_fd;
     bool event_poll_pending; /* a poll of event_fd is in the ring */
     atomic_bool armed;       /* the writer is about to sleep, or sleeps */
+    atomic_uint refusals;
 };
 
 /* Some sandboxes allow a ring, but not to change it: one that is created disabled would stay so. */
@@ -210,6 +211,11 @@ static void run_now(struct io_request *request)
     request->done(request);
 }
 
+unsigned io_engine_refusals(const struct io_engine *engine)
+{
+    return atomic_load_explicit(&engine->refusals, memory_order_relaxed);
+}
+
 unsigned io_engine_room(const struct io_engine *engine)
 {
     return engine->depth - engine->in_flight;
@@ -254,7 +260,15 @@ unsigned io_engine_reap(struct io_engine *engine)
             engine->event_poll_pending = false;
             continue;
         }
-        if (!advance(request, result_of(request, result))) {
+        result = result_of(request, result);
+        if (result == -ECANCELED) { /* nobody cancels: no worker could be started for it */
+            atomic_fetch_add_explicit(&engine->refusals, 1, memory_order_relaxed);
+            engine->in_flight--;
+            finished++;
+            run_now(request);
+            continue;
+        }
+        if (!advance(request, result)) {
             prepare(engine, request);
             io_uring_submit(&engine->ring);
             continue;

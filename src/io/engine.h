@@ -51,6 +51,10 @@ enum io_engine_kind io_engine_kind(const struct io_engine *engine);
  * many were registered (0: none; not an error). */
 unsigned io_engine_register(struct io_engine *engine, struct io_pool *const *pools, unsigned count);
 
+/* How many requests the kernel gave back undone since it could start no thread for them: they were
+ * done as with pwrite, by the thread that reaps. Any thread. */
+unsigned io_engine_refusals(const struct io_engine *engine);
+
 /* How many more requests may be submitted now. */
 unsigned io_engine_room(const struct io_engine *engine);
 

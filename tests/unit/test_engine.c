@@ -47,7 +47,11 @@ static int spoil(void *ctx, int fd, off_t off, int result)
         return result;
     plan.seen++;
     if (plan.seen >= plan.first && plan.seen < plan.first + plan.count) {
+        static const unsigned char zeros[BYTES];
+
         plan.spoilt++;
+        if (plan.result == -ECANCELED && off >= 0) /* it was not done */
+            ck_assert_int_eq(pwrite(fd, zeros, BYTES, off), BYTES);
         return plan.result;
     }
     if (plan.short_to && off >= 0 && result > plan.short_to) {
@@ -176,6 +180,19 @@ START_TEST(what_was_interrupted_goes_out_again)
 }
 END_TEST
 
+START_TEST(what_the_kernel_has_no_thread_for_is_done_without_it)
+{
+    begin((struct plan){.result = -ECANCELED, .first = 2, .count = _i ? 3 : 20, .off = -2}, false);
+    run();
+    for (unsigned i = 0; i <= REQUESTS; i++)
+        ck_assert_int_eq(requests[i].result, 0);
+    ck_assert_uint_eq(plan.spoilt, _i ? 3 : REQUESTS);
+    ck_assert_uint_eq(io_engine_refusals(engine), plan.spoilt);
+    expect_content();
+    end();
+}
+END_TEST
+
 static const int short_sizes[] = {1000, 4095, 4096, 4097, 12288, 20000};
 #define SHORTS (int)(sizeof short_sizes / sizeof short_sizes[0])
 
@@ -230,6 +247,7 @@ int main(void)
         return EXIT_SKIPPED;
     take_base_make();
     tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, what_the_kernel_has_no_thread_for_is_done_without_it, 0, 2);
     tcase_add_loop_test(tcase, an_error_is_that_of_its_request_alone_and_told_once, 0, ERRORS);
     tcase_add_loop_test(tcase, a_sync_that_fails_is_told_and_costs_no_write, 0, ERRORS);
     tcase_add_loop_test(tcase, what_was_interrupted_goes_out_again, 0, 2);

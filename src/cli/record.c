@@ -371,7 +371,9 @@ static int run_watched(struct session_config *session, const struct watched_opti
     if (r == 0)
         r = output_guard();
     if (r < 0) {
-        log_error("cannot begin: %s", strerror(-r));
+        log_error("cannot begin: %s%s", strerror(-r),
+                  r == -EAGAIN ? "; allow more threads with ulimit -u, LimitNPROC or TasksMax"
+                               : "");
         return EXIT_FAILED;
     }
     status = watched_start(&watched, watching);

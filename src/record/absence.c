@@ -50,6 +50,8 @@ void absence_begin(struct record_stream *s, int64_t now_ns)
     s->is_retired = false;
     loss_book_end_of_run(s, taken + 1, seen > taken ? seen - taken : 0);
     s->starved = false; /* what that has cost is booked */
+    if (s->stopping)
+        s->last_wanted_cnt0 = taken; /* so is what was wanted still */
 }
 
 /* ---- what came back ---- */
@@ -135,6 +137,10 @@ static bool attach_first(struct record_stream *s)
     if (dao_comeback_attach(&s->comeback, &s->reader, &s->segment, &first) < 0)
         return false;
     dao_comeback_skip(&s->comeback, &s->reader);
+    /* It was there, and might not be opened: as one that is there when recording begins. */
+    if (s->was_denied && !s->config.backlog &&
+        dao_reader_init(&s->reader, &s->segment, s->reader.lap_policy, false) < 0)
+        return false;
     account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);
     account_publish(&s->account); /* no ledger lists a file before there is a run */
     return true;

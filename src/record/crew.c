@@ -10,7 +10,8 @@
 
 #define STREAMS_A_LANE 16u
 #define SETTLE_NS      1000000000ll  /* a whole measurement after a move */
-#define AGAIN_NS       5000000000ll  /* hurried twice within it is more than a moment's stall */
+#define AGAIN_NS       5000000000ll  /* hurried twice within it is more than a moment's stall, */
+#define SAME_NS        400000000ll   /* unless both looks saw the same one */
 #define REFUSED_NS     10000000000ll /* then a thread is asked for again */
 #define STOP_LOOK_NS   1000000ll
 
@@ -141,7 +142,18 @@ static void end_lanes(struct crew *crew)
     crew->lane_count = 0;
 }
 
-static void give_all(struct crew *crew)
+int crew_start(struct crew *crew, struct record_stream *const *streams, unsigned count)
+{
+    int r = crew_assign(crew, streams, count);
+
+    for (unsigned i = 0; i < crew->lane_count && r == 0; i++)
+        r = lane_start(crew->lanes[i]);
+    if (r < 0)
+        end_lanes(crew);
+    return r;
+}
+
+void crew_begin(struct crew *crew)
 {
     atomic_store(&crew->streams_left, crew->count);
     for (unsigned i = 0; i < crew->count; i++) {
@@ -151,19 +163,6 @@ static void give_all(struct crew *crew)
 
         lane_give(is_away && lane_is_shared(lane) ? lane->quiet : lane, s);
     }
-}
-
-int crew_start(struct crew *crew, struct record_stream *const *streams, unsigned count)
-{
-    int r = crew_assign(crew, streams, count);
-
-    for (unsigned i = 0; i < crew->lane_count && r == 0; i++)
-        r = lane_start(crew->lanes[i]);
-    if (r == 0)
-        give_all(crew);
-    else
-        end_lanes(crew);
-    return r;
 }
 
 /* ---- while it runs ---- */
@@ -313,7 +312,7 @@ static bool is_often_hurried(struct lane *lane, int64_t now_ns)
     if (!atomic_exchange_explicit(&lane->is_hurried, false, memory_order_relaxed))
         return false;
     lane->hurried_ns = now_ns;
-    return before_ns > 0 && now_ns - before_ns < AGAIN_NS;
+    return before_ns > 0 && now_ns - before_ns > SAME_NS && now_ns - before_ns < AGAIN_NS;
 }
 
 static bool balance(struct crew *crew, struct lane *lane, int64_t now_ns)

@@ -37,8 +37,8 @@ struct crew {
 };
 
 /*
- * Begin to drain them all: their readers are attached, or their condition is STREAM_AWAITED. The
- * array is borrowed. 0; or negative errno, and nothing was begun. `crew` is zeroed, but for tell_fd.
+ * The threads that are to drain these streams; the array is borrowed. 0 or negative errno. `crew` is
+ * zeroed, but for tell_fd.
  */
 int crew_start(struct crew *crew, struct record_stream *const *streams, unsigned count);
 
@@ -46,11 +46,14 @@ int crew_start(struct crew *crew, struct record_stream *const *streams, unsigned
  * runs. 0 or -ENOMEM, and crew_stop() in either case. */
 int crew_assign(struct crew *crew, struct record_stream *const *streams, unsigned count);
 
+/* Begin to drain them all: their readers are attached, or their condition is STREAM_AWAITED. */
+void crew_begin(struct crew *crew);
+
 /* Once or twice a second, and when tell_fd is readable: does a stream need another lane? */
 void crew_look(struct crew *crew, int64_t now_ns);
 
-/* Once the streams were asked to end or have ended: until they have, and their threads, too. Nothing
- * where it was not started. */
+/* Once the streams were asked to end or have ended, or it was never begun: until they have, and their
+ * threads, too. Nothing where it was not started. */
 void crew_stop(struct crew *crew);
 
 #endif

@@ -250,7 +250,8 @@ void lane_weigh(struct lane *lane, int64_t now_ns)
     for (unsigned i = 0; i < lane->count; i++)
         costs += cost_of(&lane->seats[i]);
     weigh(lane, load, costs, passed_ns);
-    atomic_store_explicit(&lane->load, load, memory_order_relaxed);
+    if (lane->count > 0) /* else it sleeps, and has none */
+        atomic_store_explicit(&lane->load, load, memory_order_relaxed);
     lane->weighed_ns = now_ns;
     lane->weighed_cpu_ns = cpu_ns;
 }

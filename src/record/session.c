@@ -328,14 +328,6 @@ static void say_how(const struct session *session)
              s->config.want_direct ? direct : "buffered", s->encoder.name);
 }
 
-static int start_drains(struct session *session)
-{
-    start_attach(session->streams, session->count);
-    board_show_running(session->board, &session->books, &session->room);
-    session->crew.tell_fd = session->over_fd;
-    return crew_start(&session->crew, session->streams, session->count);
-}
-
 /* They have names for whoever looks at the threads of this process. */
 static void place_sinks(const struct session *session)
 {
@@ -352,40 +344,51 @@ static void place_sinks(const struct session *session)
     }
 }
 
+static int start_writer(struct session *session)
+{
+    int r;
+
+    session->writer = (struct writer){
+        .streams = session->streams,
+        .stream_count = session->count,
+        .engine = session->engine,
+        .opener = &session->opener,
+        .closer = &session->closer,
+        .over_fd = session->over_fd,
+    };
+    r = -pthread_create(&session->writer.thread, NULL, writer_run, &session->writer);
+    session->writer_started = r == 0;
+    return r;
+}
+
+/* All of them, before the first frame is taken: none is in memory without somebody who writes it. The
+ * writer is the last, since it ends with its streams. */
 static int start_threads(struct session *session)
 {
     int r;
 
-    r = hooks_start(&session->hooks, &session->own.hooks, &session->books, &session->room);
     session->report = (struct report){.books = &session->books,
                                       .disk = &session->disk,
-                                      .hooks = session->hooks,
                                       .session = session->id,
                                       .dir_fd = session->dir_fd,
                                       .quiet = session->own.quiet};
     session->events = report_events(&session->report);
+    session->crew.tell_fd = session->over_fd;
+    r = hooks_start(&session->hooks, &session->own.hooks, &session->books, &session->room);
+    session->report.hooks = session->hooks;
     if (r == 0)
         r = keeper_start(&session->opener, session->count, &session->events, &session->files_lock);
     if (r == 0)
         r = keeper_start(&session->closer, session->count, &session->events, &session->files_lock);
     if (r == 0)
-        r = start_drains(session);
-    if (r == 0) {
-        session->writer = (struct writer){
-            .streams = session->streams,
-            .stream_count = session->count,
-            .engine = session->engine,
-            .opener = &session->opener,
-            .closer = &session->closer,
-            .over_fd = session->over_fd,
-        };
-        r = -pthread_create(&session->writer.thread, NULL, writer_run, &session->writer);
-        session->writer_started = r == 0;
-    }
+        r = crew_start(&session->crew, session->streams, session->count);
+    if (r == 0)
+        r = start_writer(session);
     if (r == 0)
         place_sinks(session);
-    if (r < 0)
-        log_error("cannot start a thread: %s", strerror(-r));
+    else
+        log_error("cannot start a thread: %s; allow more with ulimit -u, LimitNPROC or TasksMax",
+                  strerror(-r));
     return r;
 }
 
@@ -405,6 +408,16 @@ static void look_at_disk(struct session *session)
 
     if (cause && !session->stopping)
         ask_to_stop(session, cause);
+}
+
+/* Kernel threads count against the limits of the user, or the service, that records. */
+static void say_workers(struct session *session)
+{
+    if (session->workers_said || io_engine_refusals(session->engine) == 0)
+        return;
+    session->workers_said = true;
+    log_warning("the kernel had no thread to spare for io_uring: what it refuses is written with "
+                "pwrite; allow more with ulimit -u, LimitNPROC or TasksMax");
 }
 
 static void report_progress(struct session *session)
@@ -455,6 +468,7 @@ static void watch(struct session *session)
         int64_t now = dao_clock_mono_ns();
 
         if (now >= next_ns) {
+            say_workers(session);
             teller_look(&session->teller, now, false);
             look_at_disk(session);
             crew_look(&session->crew, now);
@@ -595,9 +609,16 @@ int session_begin(struct session *session)
         say_how(session);
     session->books.start_ns = dao_clock_real_ns();
     session->begin_ns = dao_clock_mono_ns();
-    session->thread_error = start_threads(session);
-    if (session->thread_error < 0)
-        ask_to_stop(session, "ERROR");
+    r = start_threads(session);
+    if (r < 0) {
+        stop_threads(session);
+        hooks_end(session->hooks);
+        remove_folders(session);
+        return r;
+    }
+    start_attach(session->streams, session->count);
+    board_show_running(session->board, &session->books, &session->room);
+    crew_begin(&session->crew);
     return 0;
 }
 
@@ -612,11 +633,10 @@ int session_watch(struct session *session)
 {
     int status;
 
-    if (session->writer_started)
-        watch(session);
+    watch(session);
     stop_threads(session);
     hooks_look(session->hooks, dao_clock_mono_ns());
     status = conclude(session);
     hooks_end(session->hooks);
-    return session->thread_error < 0 ? 1 : status;
+    return status;
 }

@@ -44,7 +44,7 @@ struct session {
     struct retention retention;
     struct crew crew;
     bool writer_started;
-    int thread_error;
+    bool workers_said;
     struct board *board, own_board; /* own: where the configuration has none */
     struct live live, service_live;
     int64_t last_line_ns;

@@ -172,6 +172,7 @@ static void leave_to_appear(struct record_stream *const *streams, unsigned count
             log_warning("%s; it is recorded from when it %s", text.s,
                         r == -EACCES ? "may be opened" : "becomes a segment");
         atomic_store(&s->condition, STREAM_AWAITED);
+        s->was_denied = r == -EACCES;
         s->is_retired = true; /* there is nothing of another shape */
         s->reader.lap_policy = DAO_LAP_OLDEST;
     }

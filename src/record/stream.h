@@ -197,6 +197,7 @@ struct record_stream {
     _Atomic unsigned load;              /* of a core, per mille */
 
     /* drain, once it runs */
+    bool was_denied; /* when recording began, it was there and might not be opened */
     bool is_begun, has_company; /* had a turn; others wait for theirs in this thread */
     struct pulse pulse;
     struct dao_segment segment;

@@ -2,9 +2,11 @@
 """Real time: each kind of thread on the CPUs it was given, with its priority, in memory that is
 locked; and by an ordinary user, who may have none of it, all the same recorded."""
 import glob
+import json
 import os
 import re
 import resource
+import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
@@ -92,7 +94,40 @@ def who_may_have_none_of_it_records_after_one_line_each():
         assert sum(part in line for line in warnings) == 1, (part, session.errors)
 
 
+def with_too_few_threads_it_records_everything_or_begins_nothing():
+    """What a user may have is counted with io_uring's workers; root may have any number."""
+    if os.geteuid() != 0:
+        print("not tested: a limit of threads (other processes of this user count, too)")
+        return
+    nobody = 100000 + os.getpid()
+    paths = [h.segment(f"few{i}") for i in range(3)]
+    os.chmod(h.segments, 0o711)
+    root = os.path.join(h.output, "few")
+    os.mkdir(root)
+    os.chmod(root, 0o777)
+    for path in paths:
+        h.sim(path, "--size", "16x16", "--rate", 0, "--depth", 64, "-n", 20).wait(timeout=30)
+        os.chmod(path, 0o644)
+    began = []
+    for limit in range(1, 12):
+        process = h.start(h.DAOREC, "record", "--json", "-o", root, "--backlog", "-n", 10, *paths,
+                          user=nobody, group=nobody, extra_groups=[],
+                          preexec_fn=lambda: resource.setrlimit(
+                              resource.RLIMIT_NPROC, (limit, limit)))  # noqa: B023
+        out, errors = process.communicate(timeout=60)
+        began.append(process.returncode == 0)
+        if began[-1]:
+            assert [s["recorded"] for s in json.loads(out)["streams"]] == 3 * [10], (limit, errors)
+        else:
+            assert process.returncode == 1 and "ulimit -u" in errors, (limit, errors)
+            assert os.listdir(root) == [], (limit, os.listdir(root))
+        for session in os.listdir(root):
+            shutil.rmtree(os.path.join(root, session))
+    assert began == sorted(began) and not began[0] and began[-1], began
+
+
 if __name__ == "__main__":
     h.main([each_kind_of_thread_has_its_cpus, a_cpu_that_is_not_there_is_refused,
             root_has_priority_and_locked_memory,
-            who_may_have_none_of_it_records_after_one_line_each])
+            who_may_have_none_of_it_records_after_one_line_each,
+            with_too_few_threads_it_records_everything_or_begins_nothing])

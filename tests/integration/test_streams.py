@@ -230,6 +230,23 @@ def what_may_not_be_opened_is_recorded_from_when_it_may():
     os.rmdir(folder)
 
 
+def of_what_may_not_be_opened_at_first_only_new_frames_are_recorded():
+    there, shut = h.segment("open"), h.segment("shut")
+    sources = [begin(path, 200) for path in (there, shut)]
+    os.chmod(there, 0o644)
+    h.wait_for(lambda: h.newest_count(shut) > 20, what="frames")
+    before = h.newest_count(shut)
+    os.chmod(shut, 0)
+    run = Run(there, shut, is_plain=True)
+    run.has_frames(there)
+    os.chmod(shut, 0o644)
+    run.has_frames(shut)
+    summary, _ = run.end()
+    assert rows_of(summary, shut)[0][0] > before
+    for process in sources:
+        process.kill()
+
+
 def with_no_segment_among_several_files_nothing_is_recorded():
     paths = [h.segment("odd1"), h.segment("odd2")]
     for path in paths:
@@ -323,6 +340,7 @@ if __name__ == "__main__":
                    with_none_of_several_there_is_nothing_to_record,
                    what_is_no_segment_yet_is_recorded_from_when_it_is_one,
                    what_may_not_be_opened_is_recorded_from_when_it_may,
+                   of_what_may_not_be_opened_at_first_only_new_frames_are_recorded,
                    with_no_segment_among_several_files_nothing_is_recorded,
                    a_dozen_streams_share_a_thread_also_when_they_go_and_come_back,
                    files_end_together_at_the_same_second,

@@ -51,6 +51,46 @@ START_TEST(a_lane_is_there_until_nobody_rings_its_bell_any_more)
 }
 END_TEST
 
+/* What was wanted at the first signal is booked when its segment is found cut, in one lane, and given up
+ * by the second signal before its turn in the other. */
+START_TEST(what_is_booked_as_gone_is_not_booked_again_when_it_is_given_up)
+{
+    struct dao_segment first, other;
+    struct dao_geometry geometry;
+    uint32_t pixels = 4096;
+    char *paths[2];
+
+    block_stop();
+    begin(pixels);
+    first = segment;
+    paths[0] = path;
+    ck_assert_int_ge(asprintf(&paths[1], "%s/other.im.shm", place.path), 0);
+    ck_assert_int_eq(dao_geometry_make(&geometry, 1, &pixels, _DATATYPE_UINT16, DEPTH, 0, NULL), 0);
+    ck_assert_int_eq(dao_segment_create(&other, paths[1], &geometry, NULL), 0);
+    config.paths = paths;
+    config.path_count = 2;
+    config.stream.rolling.frames = 4000;
+    start(IO_ENGINE_PWRITE, 0, gate_backend());
+    publish(10);
+    wait_for_file();
+    hold_disk(true);
+    publish(DEPTH - 10); /* more than there is memory for */
+    kill(getpid(), SIGTERM);
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    atomic_store(&is_slow, true);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    for (int64_t hang_ns = hang_after(); !atomic_load(&is_ringing);)
+        rest_until(hang_ns, "the stream is not handed on");
+    kill(getpid(), SIGTERM);
+    hold_disk(false);
+    ck_assert_int_eq(wait_for_end(), 3); /* 1: the ledger does not balance */
+    dao_segment_close(&other);
+    segment = first;
+    free(paths[1]);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lane_end");
@@ -59,6 +99,7 @@ int main(void)
     take_base_make();
     tcase_set_timeout(tc, 90);
     tcase_add_test(tc, a_lane_is_there_until_nobody_rings_its_bell_any_more);
+    tcase_add_test(tc, what_is_booked_as_gone_is_not_booked_again_when_it_is_given_up);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }

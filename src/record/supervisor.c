@@ -545,7 +545,7 @@ int supervisor_run(const struct session_config *config, const struct supervisor_
     if (sv->signal_fd < 0)
         goto end;
     for (status = 0;;) {
-        if (is_idle)
+        if (is_idle && !sv->is_ending)
             wait_idle(sv);
         if (sv->is_ending)
             break;

@@ -37,9 +37,9 @@ const struct manual_prose manual_prose[] = {
     {"record", "DESCRIPTION",
      "Each segment becomes a stream, named like its file up to the first dot. A file ends at the "
      "first of --roll-frames, --roll-size and --roll-time, and the next one begins with the frame "
-     "that follows; no frame is lost between them. Unless --roll-frames or --roll-together is given "
-     "the first file of a stream is a small one, of at most 10 000 frames or 64 MiB, since its size "
-     "is set before the stream's rate is known.\n\n"
+     "that follows; no frame is lost between them. Unless --roll-frames or --roll-together is "
+     "given the first file of a stream is a small one, of at most 10 000 frames or 64 MiB, since "
+     "its size is set before the stream's rate is known.\n\n"
      "Frames are taken from shared memory by a thread that never waits for the disk: one for up to "
      "16 streams, and one for each that is fast, or large. "
      "Where the disk is slower than the source they wait in --buffer, then in the FIFO; what is "

@@ -461,7 +461,7 @@ END_TEST
 /* As a recorder that dies leaves it: with the stream's numbers up to the first file. */
 static void make_ledger_of_the_dead(void)
 {
-    static const struct ledger_change change = {1764000000000000000ll, "latency: 1s -> 2s"};
+    static const struct ledger_change change = {1764000000000000000ll, "latency: 100ms -> 20ms"};
     struct ledger_document document;
     struct ledger_file files[3];
     char *text;
@@ -493,7 +493,7 @@ static void expect_change(void)
 
     read_ledger(&document);
     ck_assert_uint_eq(document.ledger.change_count, 1);
-    ck_assert_str_eq(document.ledger.changes[0].text, "latency: 1s -> 2s");
+    ck_assert_str_eq(document.ledger.changes[0].text, "latency: 100ms -> 20ms");
     ck_assert_int_eq(document.ledger.changes[0].time_ns, 1764000000000000000ll);
     ledger_document_free(&document);
 }

@@ -239,8 +239,9 @@ int http_start(struct http **ret, const struct address *address, const struct st
     }
     if (fd < 0 || !http->daemon) {
         free(http);
-        snprintf(why->s, sizeof why->s, "cannot listen there: %s",
-                 fd < 0 ? strerror(-fd) : "the HTTP server does not start");
+        snprintf(why->s, sizeof why->s, "cannot listen there: %s%s",
+                 fd < 0 ? strerror(-fd) : "the HTTP server does not start",
+                 fd == -EADDRINUSE ? "; give another port, or end the program that has it" : "");
         return fd < 0 ? fd : -EIO;
     }
     *ret = http;

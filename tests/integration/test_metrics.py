@@ -250,7 +250,7 @@ def what_cannot_be_had_is_refused_before_anything_begins():
     s.Source(path)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    refused("--metrics", port, path, status=1, says=["--metrics", str(port), "in use"])
+    refused("--metrics", port, path, status=1, says=["--metrics", str(port), "in use; give another port"])
     listening.close()
     refused("--metrics", "here:1", path, status=2, says=["--metrics", "'here:1'", "0.0.0.0:9464"])
     refused("--metrics-file", h.output + "/x.txt", path, status=2, says=["x.txt", ".prom"])

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "lib/clock.h"
 
 #define OPEN_POLL_MS 20
@@ -38,6 +39,19 @@ int await_signals(bool with_user)
     return fd < 0 ? -errno : fd;
 }
 
+static void say_why_not(const struct await *await, int error, const struct dao_text *text)
+{
+    char within[32];
+
+    if (error != -ENOENT)
+        log_error("%s%s", await->who, text->s);
+    else if (await->wait_ns == 0)
+        log_error("%s%s; start its source, or wait for it with --wait", await->who, text->s);
+    else
+        log_error("%s%s; it did not appear within %s: start its source, or wait longer with --wait",
+                  await->who, text->s, units_exact_duration(within, sizeof within, await->wait_ns));
+}
+
 static int open_segment(const struct await *await, const struct await_segment *item,
                         int64_t deadline_ns)
 {
@@ -56,7 +70,7 @@ static int open_segment(const struct await *await, const struct await_segment *i
         odd_since_ns = !is_odd ? 0 : odd_since_ns ? odd_since_ns : now_ns;
         if ((r != -ENOENT && r != -ENODATA && !is_odd) || now_ns >= deadline_ns ||
             (is_odd && now_ns - odd_since_ns > AWAIT_BEING_MADE_NS)) {
-            log_error("%s%s", await->who, text.s);
+            say_why_not(await, r, &text);
             return r;
         }
         if (!said && !await->quiet)

@@ -147,6 +147,12 @@ def with_none_of_several_there_is_nothing_to_record():
     summary, _ = run.end()
     assert rows_of(summary, paths[1])[0][0] >= 1
     source.kill()
+    for wait, words in ((), "; start its source, or wait for it with --wait"), (
+            ("--wait=200ms",), "; it did not appear within 200ms: start its source"):
+        alone = subprocess.run([h.DAOREC, "record", "-q", "-o", run.root, *wait, paths[0]],
+                               capture_output=True, text=True, check=False, timeout=60)
+        assert alone.returncode == 1 and alone.stderr.count("\n") == 1, alone
+        assert f"{paths[0]}: No such file or directory{words}" in alone.stderr, alone
     assert subprocess.run([h.DAOREC, "record", "-o", run.root, "--wait=200ms", *paths[:1],
                            h.segment("none3")], capture_output=True, check=False).returncode == 1
 

@@ -44,7 +44,7 @@ void books_fini(struct books *books)
     free(books->failed_frames);
     copies_free(&books->copies);
     free(books->marks);
-    for (uint64_t i = 0; i < books->change_count && i < LEDGER_CHANGES_MAX; i++)
+    for (size_t i = 0; i < books->change_count; i++)
         free((char *)(uintptr_t)books->changes[i].text);
     free(books->changes);
     free(books->marks_put);
@@ -102,6 +102,12 @@ void books_file_opened(struct books *books, const struct record_file *f)
     pthread_mutex_unlock(&books->lock);
 }
 
+/* With the lock held. */
+static uint64_t all_changes(const struct books *books)
+{
+    return books->change_count + books->changes_left_out;
+}
+
 /* With the lock held; entries hold books->count. Streams without a run are not among them. */
 static void view(struct books *books, struct ledger *ledger, struct ledger_stream *entries)
 {
@@ -119,6 +125,7 @@ static void view(struct books *books, struct ledger *ledger, struct ledger_strea
         .mark_count = books->mark_count,
         .changes = books->changes,
         .change_count = books->change_count,
+        .changes_left_out = books->changes_left_out,
         .awaited = books->awaited,
     };
     for (unsigned i = 0; i < books->count; i++) {
@@ -176,7 +183,7 @@ static char *compose(struct books *books, struct told *ret)
     pthread_mutex_lock(&books->lock);
     view(books, &ledger, entries);
     json = ledger_to_json(&ledger, false);
-    *ret = (struct told){.marks = books->mark_count, .changes = books->change_count};
+    *ret = (struct told){.marks = books->mark_count, .changes = all_changes(books)};
     pthread_mutex_unlock(&books->lock);
     for (size_t i = 0; i < ledger.stream_count; i++)
         ret->lost += entries[i].counts.lost_by[LEDGER_DISK];
@@ -265,7 +272,7 @@ void books_catch_up(struct books *books)
 
     pthread_mutex_lock(&books->lock);
     is_untold = books->mark_count > atomic_load(&books->marks_written) ||
-                books->change_count > atomic_load(&books->changes_written);
+                all_changes(books) > atomic_load(&books->changes_written);
     pthread_mutex_unlock(&books->lock);
     if (is_untold || books_is_behind(books))
         write_it(books, false);
@@ -372,12 +379,12 @@ void books_add_change(struct books *books, int64_t time_ns, const char *text)
         grown = realloc(books->changes, (books->change_count + 1) * sizeof *grown);
     }
     books->changes = grown ? grown : books->changes;
-    if (grown && copy)
-        grown[books->change_count] = (struct ledger_change){time_ns, copy};
-    else
+    if (grown && copy) {
+        grown[books->change_count++] = (struct ledger_change){time_ns, copy};
+    } else {
         free(copy);
-    if ((grown && copy) || books->change_count >= LEDGER_CHANGES_MAX)
-        books->change_count++;
+        books->changes_left_out++;
+    }
     pthread_mutex_unlock(&books->lock);
 }
 

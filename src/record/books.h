@@ -38,8 +38,9 @@ struct books {
     uint64_t *failed_frames; /* [count]: frames of closed files that never reached the disk */
     struct fits_mark *marks; /* growing */
     size_t mark_count;
-    struct ledger_change *changes;  /* growing, to LEDGER_CHANGES_MAX; their texts are owned */
-    uint64_t change_count;          /* all, also those beyond */
+    struct ledger_change *changes; /* growing, to LEDGER_CHANGES_MAX; their texts are owned */
+    size_t change_count;
+    uint64_t changes_left_out;      /* those beyond, and those for which there was no memory */
     size_t *marks_put;              /* [count]: of them, those that closed files tell of */
     struct ledger_awaited *awaited; /* [count], for a view */
     _Atomic uint64_t marks_written; /* of them, those that session.json tells of */
@@ -76,7 +77,8 @@ void books_file_retired(struct books *books, const struct record_stream *stream,
  * or no memory. Any thread. */
 size_t books_add_mark(struct books *books, int64_t time_ns, const char *text);
 
-/* What a configuration that was read again has changed: "KEY: BEFORE -> NOW". Any thread. */
+/* What a configuration that was read again has changed: "KEY: BEFORE -> NOW". It is counted
+ * where it cannot be kept. Any thread. */
 void books_add_change(struct books *books, int64_t time_ns, const char *text);
 
 /*

@@ -346,16 +346,13 @@ static json_t *marks(const struct ledger *ledger)
 static void put_changes(json_t *root, const struct ledger *ledger)
 {
     json_t *array = json_array();
-    uint64_t left_out = 0;
 
-    if (ledger->change_count > LEDGER_CHANGES_MAX)
-        left_out = ledger->change_count - LEDGER_CHANGES_MAX;
-    for (uint64_t i = 0; i < ledger->change_count - left_out; i++)
+    for (size_t i = 0; i < ledger->change_count; i++)
         json_array_append_new(array,
                               json_pack("{s:o, s:o}", "time", utc(ledger->changes[i].time_ns),
                                         "text", json_text_value(ledger->changes[i].text)));
     json_object_set_new(root, "changes", array);
-    json_object_set_new(root, "changes_left_out", integer(left_out));
+    json_object_set_new(root, "changes_left_out", integer(ledger->changes_left_out));
 }
 
 static json_t *awaited(const struct ledger *ledger)
@@ -390,7 +387,7 @@ char *ledger_to_json(const struct ledger *ledger, bool brief)
     }
     if (ledger->mark_count > 0 && !brief)
         json_object_set_new(root, "marks", marks(ledger));
-    if (ledger->change_count > 0 && !brief)
+    if (ledger->change_count + ledger->changes_left_out > 0 && !brief)
         put_changes(root, ledger);
     if (ledger->awaited_count > 0)
         json_object_set_new(root, "awaited", awaited(ledger));

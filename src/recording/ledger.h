@@ -126,8 +126,9 @@ struct ledger {
     bool recovered;                /* rebuilt from the files after a crash */
     const struct fits_mark *marks; /* what was noted by `daorec ctl mark`, in their order */
     size_t mark_count;
-    const struct ledger_change *changes; /* min(change_count, LEDGER_CHANGES_MAX), the first ones */
-    uint64_t change_count;               /* all */
+    const struct ledger_change *changes; /* LEDGER_CHANGES_MAX at most, in their order */
+    size_t change_count;
+    uint64_t changes_left_out;            /* for which there was no room, or no memory */
     const struct ledger_awaited *awaited; /* while recording: not there yet */
     size_t awaited_count;
     struct ledger_stream *streams;

@@ -454,8 +454,8 @@ static void get_changes(struct parser *p, const json_t *root, struct ledger *led
         changes[i].text = get_text(p, change, "text");
     }
     ledger->changes = changes;
-    ledger->change_count =
-        p->error ? 0 : count + get_left_out(p, root, "changes_left_out", count, LEDGER_CHANGES_MAX);
+    ledger->changes_left_out = get_count(p, root, "changes_left_out");
+    ledger->change_count = p->error ? 0 : count;
 }
 
 static void get_ledger(struct parser *p, const json_t *root)

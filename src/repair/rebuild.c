@@ -42,6 +42,7 @@ static char *compose(struct rebuild_job *job)
         .mark_count = old->mark_count,
         .changes = old->changes,
         .change_count = old->change_count,
+        .changes_left_out = old->changes_left_out,
         .streams = calloc(job->stream_count ? job->stream_count : 1, sizeof *ledger.streams),
         .stream_count = job->stream_count,
         .copies = old->copies,

@@ -479,6 +479,7 @@ static void make_ledger_of_the_dead(void)
     document.ledger.streams[0].files = files;
     document.ledger.changes = &change;
     document.ledger.change_count = 1;
+    document.ledger.changes_left_out = 3;
     document.ledger.recovered = false;
     text = ledger_to_json(&document.ledger, false);
     put_ledger(text);
@@ -493,6 +494,7 @@ static void expect_change(void)
 
     read_ledger(&document);
     ck_assert_uint_eq(document.ledger.change_count, 1);
+    ck_assert_uint_eq(document.ledger.changes_left_out, 3);
     ck_assert_str_eq(document.ledger.changes[0].text, "latency: 100ms -> 20ms");
     ck_assert_int_eq(document.ledger.changes[0].time_ns, 1764000000000000000ll);
     ledger_document_free(&document);

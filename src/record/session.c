@@ -609,6 +609,8 @@ int session_begin(struct session *session)
         say_how(session);
     session->books.start_ns = dao_clock_real_ns();
     session->begin_ns = dao_clock_mono_ns();
+    /* What follows takes a while, and frames may come. */
+    start_attach(session->streams, session->count);
     r = start_threads(session);
     if (r < 0) {
         stop_threads(session);
@@ -616,7 +618,6 @@ int session_begin(struct session *session)
         remove_folders(session);
         return r;
     }
-    start_attach(session->streams, session->count);
     board_show_running(session->board, &session->books, &session->room);
     crew_begin(&session->crew);
     return 0;

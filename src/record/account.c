@@ -42,6 +42,15 @@ void account_begin_run(struct account *account, int64_t first_cnt0)
     ledger_begin_run(&account->now.counts, account->runs, first_cnt0);
 }
 
+void account_move_run(struct account *account, int64_t first_cnt0)
+{
+    struct ledger_run *run = &account->now.counts.run;
+
+    assert(ledger_run_expected(run) == 0);
+    *run = (struct ledger_run){.first_cnt0 = first_cnt0,
+                               .last_cnt0 = (int64_t)((uint64_t)first_cnt0 - 1)};
+}
+
 void account_lose(struct account *account, enum ledger_cause cause, int64_t first_cnt0,
                   uint64_t count, int64_t time_ns)
 {

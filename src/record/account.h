@@ -64,6 +64,9 @@ void account_begin_shape(struct account *account, const struct dao_geometry *geo
 /* Drain: begin a run; `first` is the count expected first. */
 void account_begin_run(struct account *account, int64_t first_cnt0);
 
+/* Drain, while nothing of the run is booked: it begins with this count instead. */
+void account_move_run(struct account *account, int64_t first_cnt0);
+
 /* Drain: `count` frames from first_cnt0 on are lost. They are part of the run's expectation. */
 void account_lose(struct account *account, enum ledger_cause cause, int64_t first_cnt0,
                   uint64_t count, int64_t time_ns);

@@ -219,18 +219,23 @@ static struct lane *find_empty(struct crew *crew, const struct lane *like,
     return add_lane(crew, s, like->quiet, now_ns);
 }
 
-/* Every other stream of it goes to another lane. */
+/* Does it take the lane's time? */
+static bool is_at_work(const struct record_stream *s)
+{
+    return atomic_load_explicit(&s->condition, memory_order_relaxed) == STREAM_RUNNING &&
+           !atomic_load_explicit(&s->is_over, memory_order_relaxed);
+}
+
+/* Every other stream of it that is at work goes to another lane. */
 static bool halve(struct crew *crew, struct lane *lane, int64_t now_ns)
 {
     struct lane *other = NULL;
     unsigned number = 0;
 
-    if (count_members(crew, lane) < 2)
-        return false;
     for (unsigned i = 0; i < crew->count; i++) {
         struct record_stream *s = crew->streams[i];
 
-        if (lane_of(s) != lane || number++ % 2 == 0)
+        if (lane_of(s) != lane || !is_at_work(s) || number++ % 2 == 0)
             continue;
         if (!other)
             other = find_empty(crew, lane, s, now_ns);
@@ -238,7 +243,7 @@ static bool halve(struct crew *crew, struct lane *lane, int64_t now_ns)
             return false;
         move(s, other);
     }
-    return true;
+    return other;
 }
 
 static struct record_stream *find_heaviest(const struct crew *crew, const struct lane *lane)

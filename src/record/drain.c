@@ -350,9 +350,12 @@ static void check_for_stop(struct record_stream *s, int64_t now_ns)
 /* Frames in one turn at most; one in any case. */
 static unsigned batch_of(const struct record_stream *s)
 {
-    uint64_t fair = BATCH_BYTES / s->shape->parts.frame_bytes;
+    uint64_t fair;
 
-    return !s->has_company || fair >= BATCH_FRAMES ? BATCH_FRAMES : fair < 1 ? 1 : (unsigned)fair;
+    if (!s->has_company)
+        return BATCH_FRAMES;
+    fair = BATCH_BYTES / s->shape->parts.frame_bytes;
+    return fair >= BATCH_FRAMES ? BATCH_FRAMES : fair < 1 ? 1 : (unsigned)fair;
 }
 
 /* How it ended; *ret_taken: frames. STEP_TOOK: more may be there. */
@@ -473,9 +476,27 @@ static int64_t rest_ns(struct record_stream *s, enum step step, int64_t now_ns)
 
 /* ---- its life ---- */
 
+/* With a backlog: what was overwritten since the stream was attached to, and had been published before
+ * that, is no part of it. A FIFO that is full loses its oldest frame with each new one. */
+static void attach_again(struct record_stream *s)
+{
+    uint64_t known = s->reader.newest_seen, first;
+    struct dao_reader reader;
+
+    if (!s->config.backlog || atomic_load(&s->condition) != STREAM_RUNNING ||
+        dao_reader_init(&reader, &s->segment, s->reader.lap_policy, true) < 0 ||
+        reader.creation_bits != s->reader.creation_bits || reader.cnt0 <= s->reader.cnt0)
+        return;
+    s->reader = reader;
+    first = (reader.cnt0 < known ? reader.cnt0 : known) + 1;
+    account_move_run(&s->account, (int64_t)first);
+    loss_book(s, LEDGER_LAPPED, first, reader.cnt0 + 1 - first);
+}
+
 static void begin(struct record_stream *s, int64_t now_ns)
 {
     s->is_begun = true;
+    attach_again(s);
     stream_set_pace(s);
     s->start_ns = s->last_flush_ns = s->last_look_ns = s->last_taken_ns = now_ns;
 }

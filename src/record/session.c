@@ -387,8 +387,8 @@ static int start_threads(struct session *session)
     if (r == 0)
         place_sinks(session);
     else
-        log_error("cannot start a thread: %s; allow more with ulimit -u, LimitNPROC or TasksMax",
-                  strerror(-r));
+        log_error("cannot start a thread: %s%s", strerror(-r),
+                  r == -EAGAIN ? "; allow more with ulimit -u, LimitNPROC or TasksMax" : "");
     return r;
 }
 
@@ -484,6 +484,7 @@ static void watch(struct session *session)
             crew_look(&session->crew, dao_clock_mono_ns());
     }
     say_stopping(session);
+    say_workers(session);
     teller_look(&session->teller, dao_clock_mono_ns(), true);
     look_at_disk(session);
     log_live(NULL);

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -297,6 +298,33 @@ def a_dozen_streams_share_a_thread_also_when_they_go_and_come_back():
         process.kill()
 
 
+def a_thread_that_comes_late_again_and_again_shares_its_streams_with_another():
+    paths = [h.segment(f"late{i}") for i in range(4)]
+    sources = [h.sim(path, "--size", "24x16", "--type", "uint16", "--rate", 200, "--depth", 512,
+                     "--pattern", "ramp") for path in paths]
+    run = Run("--wait", "--all", *paths)
+    for path in paths:
+        run.has_frames(path)
+    assert drains_of(run.process) == 2
+
+    def is_shared_after_a_stall():
+        h.freeze(run.process)
+        time.sleep(1.2)  # more than a third of what the FIFOs hold
+        run.process.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        return drains_of(run.process) > 2
+    h.wait_for(is_shared_after_a_stall, what="another thread")
+    run.process.terminate()
+    out, errors = run.process.communicate(timeout=60)
+    assert run.process.returncode in (0, 3), errors  # a source that was held up, too, may lap it
+    h.verified(run.root)
+    for mine in json.loads(out)["streams"]:
+        h.judge(*mine["files"])
+        assert mine["recorded"] > 200 and mine["recorded"] + mine["lost"] == mine["expected"], mine
+    for process in sources:
+        process.kill()
+
+
 def files_end_together_at_the_same_second():
     paths = {h.segment("quick"): 1000, h.segment("slow"): 60, h.segment("slower"): 3}
     sources = [begin(path, rate) for path, rate in paths.items()]
@@ -349,6 +377,7 @@ if __name__ == "__main__":
                    of_what_may_not_be_opened_at_first_only_new_frames_are_recorded,
                    with_no_segment_among_several_files_nothing_is_recorded,
                    a_dozen_streams_share_a_thread_also_when_they_go_and_come_back,
+                   a_thread_that_comes_late_again_and_again_shares_its_streams_with_another,
                    files_end_together_at_the_same_second,
                    the_first_file_ends_with_the_others_too),
     ])

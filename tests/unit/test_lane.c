@@ -13,7 +13,7 @@
 /* ---- turns ---- */
 
 static struct lane_seat seats[4];
-static struct lane lane = {.seats = seats, .capacity = 4};
+static struct lane lane = {.seats = seats, .capacity = 4, .tell_fd = -1};
 
 static struct lane_seat *choose(int64_t now_ns)
 {
@@ -268,6 +268,27 @@ START_TEST(a_lane_that_comes_late_again_and_again_is_halved_until_each_has_its_o
 }
 END_TEST
 
+START_TEST(of_a_lane_that_comes_late_those_are_halved_that_are_at_work)
+{
+    struct lane *first;
+
+    make_streams();
+    assign(4);
+    first = lane_of(0);
+    atomic_store(&streams[1].is_over, true);
+    atomic_store(&streams[2].condition, STREAM_GONE);
+    for (int64_t now_ns = SECOND; now_ns <= 5 * SECOND; now_ns += SECOND) {
+        hurry(first);
+        crew_look(&crew, now_ns);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_ptr_eq(lane_of(i), first);
+    ck_assert_ptr_ne(lane_of(3), first);
+    ck_assert_uint_eq(crew.lane_count, 3); /* one that has itself alone is not halved */
+    crew_stop(&crew);
+}
+END_TEST
+
 START_TEST(the_last_one_stays_and_one_that_needs_much_goes_alone)
 {
     struct lane *first;
@@ -284,6 +305,66 @@ START_TEST(the_last_one_stays_and_one_that_needs_much_goes_alone)
     crew_look(&crew, 20 * SECOND);
     ck_assert_ptr_eq(lane_of(1), first);
     crew_stop(&crew);
+}
+END_TEST
+
+/* ---- what a stream wants ---- */
+
+/* The lane is weighed half a second after it was last, with these frames since. */
+static bool wants_own(unsigned frames)
+{
+    static struct lane quiet;
+
+    lane.quiet = &quiet;
+    lane.count = 1;
+    seats[0] = (struct lane_seat){.stream = &streams[0]};
+    atomic_store(&streams[0].wants_own, false);
+    streams[0].account.now.counts.recorded = frames;
+    lane.weighed_ns = SECOND;
+    lane_weigh(&lane, SECOND + 500 * MS);
+    return atomic_load(&streams[0].wants_own);
+}
+
+START_TEST(a_lane_of_its_own_is_for_a_fifo_that_is_full_within_8_ms)
+{
+    make_streams();
+    shapes[0].geometry.depth = 16;
+    ck_assert(!wants_own(0));
+    ck_assert(!wants_own(1000));
+    ck_assert(wants_own(1001));
+    shapes[0].geometry.depth = 1024;
+    ck_assert(!wants_own(64000));
+    ck_assert(wants_own(64001));
+}
+END_TEST
+
+START_TEST(a_lane_of_its_own_is_for_frames_above_a_mib_and_a_latency_of_a_millisecond)
+{
+    make_streams();
+    shapes[0].geometry.depth = 64;
+    shapes[0].geometry.frame_bytes = 1 << 20;
+    ck_assert(!wants_own(1));
+    shapes[0].geometry.frame_bytes++;
+    ck_assert(wants_own(1));
+    ck_assert(!wants_own(0));
+    shapes[0].geometry.frame_bytes = 388;
+    streams[0].config.latency_ns = MS + 1;
+    ck_assert(!wants_own(1));
+    streams[0].config.latency_ns = MS;
+    ck_assert(wants_own(1));
+}
+END_TEST
+
+START_TEST(a_lane_is_weighed_no_sooner_than_it_takes_to_tell_anything)
+{
+    make_streams();
+    ck_assert(wants_own(1001 * 1000));
+    atomic_store(&streams[0].wants_own, false);
+    streams[0].account.now.counts.recorded *= 2;
+    lane_weigh(&lane, SECOND + 500 * MS + LANE_WEIGH_NS - 1);
+    ck_assert(!atomic_load(&streams[0].wants_own));
+    lane_weigh(&lane, SECOND + 500 * MS + LANE_WEIGH_NS);
+    ck_assert(atomic_load(&streams[0].wants_own));
 }
 END_TEST
 
@@ -471,6 +552,10 @@ int main(void)
     tcase_add_test(tc, one_that_wants_a_lane_of_its_own_gets_it_and_the_others_stay);
     tcase_add_test(tc, a_lane_that_has_too_much_to_do_gives_its_heaviest_to_another_once_a_second);
     tcase_add_test(tc, a_lane_that_comes_late_again_and_again_is_halved_until_each_has_its_own);
+    tcase_add_test(tc, of_a_lane_that_comes_late_those_are_halved_that_are_at_work);
+    tcase_add_test(tc, a_lane_of_its_own_is_for_a_fifo_that_is_full_within_8_ms);
+    tcase_add_test(tc, a_lane_of_its_own_is_for_frames_above_a_mib_and_a_latency_of_a_millisecond);
+    tcase_add_test(tc, a_lane_is_weighed_no_sooner_than_it_takes_to_tell_anything);
     tcase_add_test(tc, the_last_one_stays_and_one_that_needs_much_goes_alone);
     tcase_add_test(tc, a_stream_that_is_parted_while_frames_come_loses_none);
     tcase_add_test(tc, one_that_goes_and_comes_back_larger_costs_nobody_a_frame);

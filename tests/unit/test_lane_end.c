@@ -1,16 +1,19 @@
 /*
- * test_lane_end.c - the end of a session while one lane is still ringing the bell of another: what is
- * touched then is there yet, which the build with AddressSanitizer sees.
+ * test_lane_end.c - what happens before a stream's first turn in a lane, while that is held up: frames
+ * come, signals come, the session ends. What is touched then is
+ * there yet, which the build with AddressSanitizer sees.
  */
 #include <dlfcn.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "recording/ledger.h"
 #include "tests/support/gate.h"
 #include "tests/support/suite.h"
 
 static atomic_bool is_slow, is_ringing;
+static atomic_uint published_late; /* frames between attaching and the first turn */
 
 /* That of the C library, held up where a drain hands a stream on; and a look at it that is checked. */
 int sem_post(sem_t *bell)
@@ -25,6 +28,17 @@ int sem_post(sem_t *bell)
     }
     (void)*(volatile char *)bell;
     return real(bell);
+}
+
+/* The session's thread calls it for a lane: attached to the segments it has, given it is none yet. */
+int pthread_setname_np(pthread_t named, const char *name)
+{
+    int (*real)(pthread_t, const char *) =
+        (int (*)(pthread_t, const char *))dlsym(RTLD_NEXT, "pthread_setname_np");
+
+    if (strcmp(name, "drain") == 0)
+        publish(atomic_exchange(&published_late, 0));
+    return real(named, name);
 }
 
 START_TEST(a_lane_is_there_until_nobody_rings_its_bell_any_more)
@@ -91,6 +105,37 @@ START_TEST(what_is_booked_as_gone_is_not_booked_again_when_it_is_given_up)
 }
 END_TEST
 
+/* A FIFO holds one frame less than it is deep. _i: of those that come late, none is lost, or some. */
+START_TEST(a_backlog_is_what_is_still_there_at_the_first_turn)
+{
+    static const unsigned late[] = {5, DEPTH - 1, DEPTH + 9};
+    unsigned lost = _i == 2 ? 10 : 0;
+    struct ledger_document document;
+    struct dao_text text = {""};
+    const struct ledger_counts *counts;
+    int fd;
+
+    block_stop();
+    begin(64);
+    publish(DEPTH + 100);
+    atomic_store(&published_late, late[_i]);
+    config.stream.rolling.frames = 4000;
+    start(IO_ENGINE_PWRITE, DEPTH - 1, NULL);
+    fd = open_session();
+    ck_assert_int_eq(wait_for_end(), lost ? 3 : 0);
+    ck_assert_uint_eq(atomic_load(&published_late), 0);
+    ck_assert_msg(ledger_document_read(&document, fd, &text) == 0, "%s", text.s);
+    counts = &document.ledger.streams[0].counts;
+    ck_assert_uint_eq(counts->recorded, DEPTH - 1);
+    ck_assert_uint_eq(counts->lost_by[LEDGER_LAPPED], lost);
+    ck_assert_uint_eq(ledger_lost(counts), lost);
+    ck_assert_int_eq(counts->run.last_cnt0, DEPTH + 100 + late[_i]);
+    ledger_document_free(&document);
+    close(fd);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lane_end");
@@ -100,6 +145,7 @@ int main(void)
     tcase_set_timeout(tc, 90);
     tcase_add_test(tc, a_lane_is_there_until_nobody_rings_its_bell_any_more);
     tcase_add_test(tc, what_is_booked_as_gone_is_not_booked_again_when_it_is_given_up);
+    tcase_add_loop_test(tc, a_backlog_is_what_is_still_there_at_the_first_turn, 0, 3);
     suite_add_tcase(suite, tc);
     return suite_run(suite);
 }

@@ -3,6 +3,8 @@
  *
  *   it was never there           nothing is counted before it is opened; then as if it came back,
  *                                but for what was overwritten before that, which nobody expected
+ *   it might not be opened then  once it may, as one that is there at the start; another that has
+ *                                taken its place, as above
  *   it does not come back        its file is closed after a second, the stream goes on waiting
  *   it is being made             opening it fails, and is tried again
  *   it may not be opened         the same, less and less often
@@ -128,6 +130,13 @@ static bool attach(struct record_stream *s)
     return true;
 }
 
+/* Was it there when recording began, and might not be opened? Not what has taken its place. */
+static bool is_denied_one(const struct record_stream *s)
+{
+    return s->was_denied && (s->denied_ino == 0 ||
+                             (s->segment.dev == s->denied_dev && s->segment.ino == s->denied_ino));
+}
+
 /* It was not there when recording began: expected is what can be had of it since it was opened, and
  * what is overwritten from there on. */
 static bool attach_first(struct record_stream *s)
@@ -137,8 +146,8 @@ static bool attach_first(struct record_stream *s)
     if (dao_comeback_attach(&s->comeback, &s->reader, &s->segment, &first) < 0)
         return false;
     dao_comeback_skip(&s->comeback, &s->reader);
-    /* It was there, and might not be opened: as one that is there when recording begins. */
-    if (s->was_denied && !s->config.backlog &&
+    /* As one that is there, and may be opened, when recording begins. */
+    if (is_denied_one(s) && !s->config.backlog &&
         dao_reader_init(&s->reader, &s->segment, s->reader.lap_policy, false) < 0)
         return false;
     account_begin_run(&s->account, (int64_t)s->reader.cnt0 + 1);

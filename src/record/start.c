@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -155,6 +156,17 @@ static int await_any(struct record_stream *const *streams, unsigned count,
     return r;
 }
 
+static void note_denied(struct record_stream *s, bool was_denied)
+{
+    struct stat st;
+
+    s->was_denied = was_denied;
+    if (was_denied && stat(s->path, &st) == 0) {
+        s->denied_dev = st.st_dev;
+        s->denied_ino = st.st_ino;
+    }
+}
+
 /* Those that are not open are left to their drains, unless they have just come to be there. */
 static void leave_to_appear(struct record_stream *const *streams, unsigned count)
 {
@@ -172,7 +184,7 @@ static void leave_to_appear(struct record_stream *const *streams, unsigned count
             log_warning("%s; it is recorded from when it %s", text.s,
                         r == -EACCES ? "may be opened" : "becomes a segment");
         atomic_store(&s->condition, STREAM_AWAITED);
-        s->was_denied = r == -EACCES;
+        note_denied(s, r == -EACCES);
         s->is_retired = true; /* there is nothing of another shape */
         s->reader.lap_policy = DAO_LAP_OLDEST;
     }

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/latency.h"
 #include "base/pace.h"
@@ -198,6 +199,8 @@ struct record_stream {
 
     /* drain, once it runs */
     bool was_denied; /* when recording began, it was there and might not be opened */
+    dev_t denied_dev;
+    ino_t denied_ino;           /* 0: not known, in a folder that is closed, too */
     bool is_begun, has_company; /* had a turn; others wait for theirs in this thread */
     struct pulse pulse;
     struct dao_segment segment;

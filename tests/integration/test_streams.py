@@ -254,6 +254,24 @@ def of_what_may_not_be_opened_at_first_only_new_frames_are_recorded():
         process.kill()
 
 
+def what_replaces_one_that_may_not_be_opened_is_recorded_from_its_first_frame():
+    there, shut, made = h.segment("beside"), h.segment("replaced"), h.segment("anew")
+    source = begin(there)
+    os.chmod(there, 0o644)
+    for path in (shut, made):
+        h.sim(path, "--size", "24x16", "--type", "uint16", "--rate", 0, "--depth", 1024,
+              "--pattern", "ramp", "-n", 100).wait(timeout=60)
+    os.chmod(shut, 0)
+    os.chmod(made, 0o644)
+    run = Run(there, shut, is_plain=True)
+    run.has_frames(there)
+    os.rename(made, shut)
+    run.has_frames(shut)
+    summary, errors = run.end()
+    assert list(rows_of(summary, shut)[0]) == list(range(1, 101)), errors
+    source.kill()
+
+
 def with_no_segment_among_several_files_nothing_is_recorded():
     paths = [h.segment("odd1"), h.segment("odd2")]
     for path in paths:
@@ -375,6 +393,7 @@ if __name__ == "__main__":
                    what_is_no_segment_yet_is_recorded_from_when_it_is_one,
                    what_may_not_be_opened_is_recorded_from_when_it_may,
                    of_what_may_not_be_opened_at_first_only_new_frames_are_recorded,
+                   what_replaces_one_that_may_not_be_opened_is_recorded_from_its_first_frame,
                    with_no_segment_among_several_files_nothing_is_recorded,
                    a_dozen_streams_share_a_thread_also_when_they_go_and_come_back,
                    a_thread_that_comes_late_again_and_again_shares_its_streams_with_another,

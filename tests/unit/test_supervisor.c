@@ -19,6 +19,7 @@ static atomic_uint others;  /* that were answered */
 static json_t *_Atomic answers[OTHER_TOKEN];
 static bool reads_anew;      /* each reload reads another one, that is released */
 static size_t setting_count; /* that it has */
+static bool has_command; /* and one for each file that waits until the segment's folder has "go" */
 static const struct session_config *latest;
 static atomic_uint held; /* of these */
 static bool is_full;     /* of the answers: post more orders than can be under way */
@@ -57,7 +58,7 @@ static void reply(void *ctx, uint64_t token, char *json)
 struct read_config {
     struct session_config config;
     struct setting settings[2];
-    char keys[2][32], values[2][32], root[256], path[256];
+    char keys[2][32], values[2][32], root[256], path[256], command[300];
     char *paths[1];
 };
 
@@ -79,6 +80,9 @@ static const struct session_config *read_anew(void)
     read->config.root = read->root;
     read->config.paths = read->paths;
     read->config.settings = (struct setting_list){read->settings, setting_count};
+    snprintf(read->command, sizeof read->command, "until [ -e %s/go ]; do sleep 0.02; done",
+             place.path);
+    read->config.hooks.commands[HOOK_FILE_CLOSED] = has_command ? read->command : NULL;
     latest = &read->config;
     atomic_fetch_add(&held, 1);
     return &read->config;
@@ -277,6 +281,31 @@ START_TEST(a_configuration_that_nobody_uses_is_released_and_no_other)
 }
 END_TEST
 
+START_TEST(a_configuration_stays_until_the_last_command_of_its_session_has_been_told)
+{
+    int fd;
+
+    reads_anew = has_command = true;
+    begin_steered();
+    wait_until_running();
+    reload_and_expect(1, NULL);
+    begin_next();
+    publish(10);
+    has_command = false;
+    reload_and_expect(2, NULL);
+    ask(ORDER_STOP, STOP_TOKEN);
+    is_running(); /* it has looked since */
+    ck_assert_uint_eq(atomic_load(&held), 2);
+    fd = openat(place.fd, "go", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    wait_until_held(1);
+    ask(ORDER_START, START_TOKEN);
+    end_steered();
+    release(NULL, latest);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("supervisor");
@@ -287,6 +316,8 @@ int main(void)
     tcase_add_test(tcase, a_reload_that_finds_too_much_under_way_is_refused_and_not_done);
     tcase_add_test(tcase, a_reload_that_is_done_is_for_the_next_session);
     tcase_add_test(tcase, a_configuration_that_nobody_uses_is_released_and_no_other);
+    tcase_add_test(tcase,
+                   a_configuration_stays_until_the_last_command_of_its_session_has_been_told);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

@@ -10,8 +10,8 @@
 
 /* ---- comparing ---- */
 
-/* The setting of this key, or NULL. Two lists are alike for the greater part: it is looked for behind
- * the one that was found last, and `*at` is left there. */
+/* The setting of this key, or NULL. Two lists are alike for the greater part: it is looked for
+ * behind the one that was found last, and `*at` is left there. */
 static const struct setting *find(const struct setting_list *list, const char *key, size_t *at)
 {
     for (size_t i = 0; i < list->count; i++) {

@@ -17,8 +17,9 @@
 int start_check_descriptors(unsigned streams, unsigned others);
 
 /* Name the streams and open their segments, waiting for them to appear where that was asked for:
- * for `all` of them, or for one; then those that are not there, are no segments (yet), or may not be
- * opened, are in the condition STREAM_AWAITED. -EMEDIUMTYPE: none of them is one. -EINTR: the end is wanted. -EEXIST: two of them would be streams of one name. */
+ * for `all` of them, or for one; then those that are not there, are no segments (yet), or may not
+ * be opened, are in the condition STREAM_AWAITED. -EMEDIUMTYPE: none of them is one, or may be
+ * opened. -EINTR: the end is wanted. -EEXIST: two of them would be streams of one name. */
 int start_open_segments(struct record_stream *const *streams, unsigned count, bool all,
                         const struct await *await);
 
@@ -44,9 +45,9 @@ int start_retention(struct retention *retention, struct record_stream *const *st
 /* The first file of every stream is ready before the first frame is looked for. */
 int start_first_files(struct record_stream *const *streams, unsigned count);
 
-/* All that are there are attached to, at one moment as nearly as can be. One that was truncated since
- * it was opened is awaited as one that was never there; with the same shape its first file is there
- * already. */
+/* All that are there are attached to, at one moment as nearly as can be. One that was truncated
+ * since it was opened is awaited as one that was never there; with the same shape its first file is
+ * there already. */
 void start_attach(struct record_stream *const *streams, unsigned count);
 
 #endif

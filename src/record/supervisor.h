@@ -25,8 +25,8 @@ struct supervisor_setup {
     bool idle;                  /* wait for `start`; only with orders */
     /*
      * Read the configuration again. Returns it, valid until it is released or supervisor_run() has
-     * returned; or NULL with a text that says what is wrong with it, and in which file: then the old
-     * one stays. It may be one that was returned before. NULL: there is nothing to read.
+     * returned; or NULL with a text that says what is wrong with it, and in which file: then the
+     * old one stays. It may be one that was returned before. NULL: there is nothing to read.
      * why[ORDER_WHY_BYTES].
      */
     const struct session_config *(*reload)(void *ctx, char *why);

@@ -14,6 +14,7 @@
 
 #define NAME "20251124T160000Z_0123"
 #include "tests/support/session_folder.h"
+#include "tests/support/suite.h"
 
 #define FRAMES   10u                                     /* of each file */
 #define RTIME(f) (TAKE_START_NS + 1000000 * (f) + 50000) /* of frame f of the stream */
@@ -179,8 +180,6 @@ int main(void)
 {
     Suite *suite = suite_create("noted");
     TCase *tcase = tcase_create("noted");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     take_base_make();
     tcase_add_test(tcase, a_last_file_has_all_that_the_one_before_does_not_tell_of);
@@ -191,8 +190,5 @@ int main(void)
                    of_a_file_whose_predecessor_is_gone_its_first_frame_tells_where_it_begins);
     tcase_add_test(tcase, marks_of_another_session_are_not_its_own);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

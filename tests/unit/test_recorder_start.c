@@ -1,6 +1,6 @@
 /*
- * test_recorder_start.c - a segment that is truncated in the moment between its opening and the first
- * look for frames costs no other stream a frame, and is recorded from when it comes back.
+ * test_recorder_start.c - a segment that is truncated in the moment between its opening and the
+ * first look for frames costs no other stream a frame, and is recorded from when it comes back.
  */
 #include <signal.h>
 

@@ -203,14 +203,16 @@ static void begin_behind(struct span *span, const struct ledger *ledger, int dir
 static void end_before(struct span *span, const struct ledger *ledger, int dir_fd,
                        const struct reading *own, uint64_t frames)
 {
-    int64_t last_ns = INT64_MAX;
+    bool has_frames;
+    int64_t last_ns;
     struct reading next;
     struct fits_row row;
     int fd, r = reading_open_neighbour(&next, dir_fd, own, (uint64_t)own->cards.file_seq + 1, &fd);
 
     if (r < 0 && own->cards.next[0] == '\0')
         return;
-    if (find_last_ns(own, frames, &last_ns) == 0)
+    has_frames = find_last_ns(own, frames, &last_ns) == 0;
+    if (has_frames)
         span->end = count_until(ledger, last_ns);
     if (r < 0)
         return;
@@ -218,7 +220,7 @@ static void end_before(struct span *span, const struct ledger *ledger, int dir_f
         struct span told = find_told(ledger, &next);
         size_t end = count_until(ledger, row.rtime_ns - 1);
 
-        end = end > span->end ? end : span->end;
+        end = has_frames && span->end > end ? span->end : end;
         span->end = told.end > 0 && told.first < end ? told.first : end;
     }
     reading_close(&next);

@@ -48,20 +48,25 @@ static void write_ledger(const char *uuid)
 }
 
 /* File `seq`, finished with marks [from, to), or left behind by its recorder. */
-static void put_file(uint64_t seq, bool is_finished, size_t from, size_t to)
+static void put_file_of(uint64_t rows, uint64_t seq, bool is_finished, size_t from, size_t to)
 {
     struct take take;
 
     take_prepare(&take, stream_fd, 97, FRAMES, seq, (seq - 1) * FRAMES, &sink_backend_system);
     take_publish(&take);
     take_put_pixels(&take, 0, FRAMES);
-    take_put_rows(&take, 0, FRAMES);
+    take_put_rows(&take, 0, rows);
     take.file.state.marks = marks + from;
     take.file.state.mark_count = (unsigned)(to - from);
     if (is_finished)
         ck_assert_int_eq(take_close(&take, FRAMES, "ROLL", true, NULL), 0);
     else
         recording_file_discard(&take.file);
+}
+
+static void put_file(uint64_t seq, bool is_finished, size_t from, size_t to)
+{
+    put_file_of(FRAMES, seq, is_finished, from, to);
 }
 
 /* What the cards of a finished file tell of: marks [from, to) and no others. */
@@ -165,6 +170,18 @@ START_TEST(of_a_file_whose_predecessor_is_gone_its_first_frame_tells_where_it_be
 }
 END_TEST
 
+START_TEST(a_file_without_a_row_has_none_that_were_noted_after_the_next_one_began)
+{
+    begin();
+    write_ledger("0123-4567");
+    put_file(1, true, 0, 2);
+    put_file_of(0, 2, false, 0, 0);
+    put_file(3, true, 0, 0);
+    expect_repaired(2, 7);
+    end();
+}
+END_TEST
+
 START_TEST(marks_of_another_session_are_not_its_own)
 {
     begin();
@@ -188,6 +205,7 @@ int main(void)
     tcase_add_test(tcase, of_two_unfinished_files_each_gets_what_was_noted_up_to_its_end);
     tcase_add_test(tcase,
                    of_a_file_whose_predecessor_is_gone_its_first_frame_tells_where_it_begins);
+    tcase_add_test(tcase, a_file_without_a_row_has_none_that_were_noted_after_the_next_one_began);
     tcase_add_test(tcase, marks_of_another_session_are_not_its_own);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

@@ -61,7 +61,6 @@ struct supervisor {
     bool start_waits;               /* for its answer */
     struct asked asked[ORDERS_MAX]; /* under way */
     unsigned asked_count;
-    int status;
 };
 
 static void refuse(struct supervisor *sv, const struct order *order, const char *text)

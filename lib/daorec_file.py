@@ -73,8 +73,12 @@ class Flag(enum.IntFlag):
 def _whole_ns(ns, seconds):
     """numpy lets what does not fit into 64 bits wrap; in seconds it would not be the same."""
     if ns.astype("M8[s]") != seconds:  # nor is what is no time (NaT)
-        raise ValueError(f"the time {seconds}: nanoseconds in 64 bits go from 1677 to 2262")
+        raise _beyond(seconds)
     return int(ns.astype(np.int64))
+
+
+def _beyond(when):
+    return ValueError(f"the time {when}: nanoseconds in 64 bits go from 1677 to 2262")
 
 
 def to_ns(when):
@@ -88,7 +92,9 @@ def to_ns(when):
             when = when.astimezone(datetime.timezone.utc).replace(tzinfo=None)
         when = np.datetime64(when)
     elif hasattr(when, "to_value") and hasattr(when, "utc"):
-        when = when.utc.to_value("datetime64")
+        given, when = when, when.utc.to_value("datetime64")
+        if isinstance(when, np.datetime64) and abs(given.unix) >= 2**63 / 1e9:  # it has wrapped
+            raise _beyond(given)
     if isinstance(when, np.datetime64):
         return _whole_ns(when.astype("M8[ns]"), when.astype("M8[s]"))
     try:

@@ -204,6 +204,10 @@ def times_and_counts_are_found_without_reading_all_rows():
                  datetime.datetime(9999, 1, 1), "NaT"):
         with fails(ValueError, "in 64 bits"):
             stream.at_time(when)
+    for when in ("2400-01-01", "1600-01-01"):
+        with warnings.catch_warnings(), fails(ValueError, "in 64 bits"):
+            warnings.simplefilter("ignore")  # erfa: "dubious year"
+            stream.at_time(Time(when))
     assert stream.at_time("2262-04-11T23:47:16.8") == len(stream)
     assert stream.at_time("1677-09-22") == 0
     counts = stream.rows["CNT0"]

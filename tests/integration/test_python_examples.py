@@ -21,11 +21,6 @@ def ended(process, code=0):
     return out, errors
 
 
-def has_mapped(process, path):
-    with open(f"/proc/{process.pid}/maps", encoding="utf-8", errors="replace") as maps:
-        return path in maps.read()
-
-
 def they_run_together():
     path = p.path()
     assert ended(example("create.py", path)) == ("[64, 64] depth 8\n", "")
@@ -34,7 +29,7 @@ def they_run_together():
         newest = example("read_newest.py", path, 5)
         newest_begins = newest.stdout.readline()
         assert newest_begins == "now 1 0.0\n", newest_begins
-        h.wait_for(lambda: has_mapped(sequential, path), what="the reader to open")
+        h.wait_until_open(sequential, path)
         writer = example("write.py", path, 100000)
         out, errors = ended(sequential)
         lines = [line.split() for line in out.splitlines()]

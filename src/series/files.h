@@ -90,15 +90,16 @@ struct series_pile {
 
 /* A zeroed place for one more file, valid until the next call; NULL: no memory. */
 struct series_file *series_pile_add(struct series_pile *pile);
+/* Free file `at` and close the gap it leaves. */
 void series_pile_drop(struct series_pile *pile, size_t at);
 void series_file_free(struct series_file *file); /* safe on a zeroed one */
 
-/* A file on its way to the pile. */
+/* A file on its way to the pile; path and fd are borrowed. */
 struct series_probe {
     struct series_pile *pile;
     const char *path;
-    bool is_named;
-    unsigned frame_axis;
+    bool is_named;       /* as in series_file */
+    unsigned frame_axis; /* as series_image_read() takes it */
     int fd;
     struct stat st;
 };
@@ -173,9 +174,12 @@ void series_free(struct series *series); /* safe on a zeroed one */
 int series_keywords_read(const struct series_file *file, IMAGE_KEYWORD **ret, unsigned *ret_count);
 
 /* Open a file of a series for reading: the one that was probed, also if its name has lost its
- * ".part" since. A descriptor, -ESTALE (another file has taken its name) or other errno. */
+ * ".part" since. A descriptor, the caller's to close; -ESTALE (another file has taken its name) or
+ * other errno. Any thread. */
 int series_file_open(const struct series_file *file);
 
+/* The file that has frame `index` of the series (which is less than its number of frames);
+ * borrowed from the series. Any thread. */
 const struct series_file *series_file_of(const struct series *series, uint64_t index);
 
 /* One row without reading ahead; for bisection. */

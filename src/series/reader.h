@@ -8,7 +8,7 @@
 #include "series/files.h"
 
 #define SERIES_ROWS_AT_ONCE 1024u
-#define SERIES_PIECE_BYTES  (256u << 10)
+#define SERIES_PIECE_BYTES  (256u << 10) /* of pixels; stays in the processor's cache */
 
 struct series_reader {
     const struct series *series;

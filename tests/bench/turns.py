@@ -132,8 +132,9 @@ def stop_recording(recorder):
 def is_recording(recorder, count):
     if b.has_ended(recorder):
         raise b.Failure("daorec record ended before it had begun")
+    drains = min(count, 2)  # at first: one that many share, one for those that are away
     try:
-        return len(os.listdir(f"/proc/{recorder.pid}/task")) >= min(count, 2) + THREADS_BESIDE_DRAINS
+        return len(os.listdir(f"/proc/{recorder.pid}/task")) >= drains + THREADS_BESIDE_DRAINS
     except FileNotFoundError:
         return False
 

@@ -222,9 +222,10 @@ def what_may_not_be_opened_is_recorded_from_when_it_may():
         assert list(rows_of(summary, path)[0]) == list(range(1, 101)), errors
     assert f"{folder}: Is a directory; it is recorded from when it becomes a segment" in errors
     for path in (secret, foreign):
-        assert re.search(path + ": Permission denied: .*; it is recorded from when it may be opened",
-                         errors), errors
-    assert re.search(foreign + ": Permission denied: .*; nothing of it was recorded", errors), errors
+        assert re.search(
+            path + ": Permission denied: .*; it is recorded from when it may be opened", errors), errors
+    assert re.search(
+        foreign + ": Permission denied: .*; nothing of it was recorded", errors), errors
     source.kill()
     os.unlink(folder)
     os.mkdir(folder)

@@ -1,7 +1,7 @@
 /*
- * test_handover.c - the drain's side of ending files, with the files in the test's own hands: an end
- * that is due (by time, at a common boundary, on request) goes on in the current file while no other
- * can be had, and comes as soon as one can. What is full or has failed ends in any case.
+ * test_handover.c - the drain's side of ending files, with the files in the test's own hands: an
+ * end that is due (by time, at a common boundary, on request) goes on in the current file while no
+ * other can be had, and comes as soon as one can. What is full or has failed ends in any case.
  */
 #include <errno.h>
 

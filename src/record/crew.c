@@ -17,8 +17,8 @@
 
 /* ---- lanes ---- */
 
-/* Made for streams such as `s`; its thread does not run yet. Each stream can have one of its own, and
- * be the first in two others. */
+/* Made for streams such as `s`; its thread does not run yet. Each stream can have one of its own,
+ * and be the first in two others. */
 static struct lane *make_lane(struct crew *crew, const struct record_stream *s, struct lane *quiet)
 {
     struct lane *lane = crew->lane_count < 3 * crew->count ? lane_create(crew->count) : NULL;
@@ -134,7 +134,7 @@ static void end_lanes(struct crew *crew)
     atomic_store_explicit(&crew->is_over, true, memory_order_release);
     for (unsigned i = 0; i < crew->lane_count; i++)
         lane_join(crew->lanes[i]);
-    /* Not before: one may still be ringing the bell of another, whose stream has ended meanwhile. */
+    /* Not before: one may still be ringing the bell of another, whose stream ended meanwhile. */
     for (unsigned i = 0; i < crew->lane_count; i++)
         lane_destroy(crew->lanes[i]);
     free(crew->lanes);

@@ -6,7 +6,8 @@
  * A stream that waits for the disk closes no file, so that nobody would write the ledger: while
  * there are frames lost to the disk, or closed files, that it does not tell of, a keeper is asked
  * for it once a second, or less often where writing it takes long (see books.h). A recorder that is
- * killed then leaves one that tells all but the last two seconds, where the disk took it. disk_look() writes nothing; it asks the file system for its room and the folder's links.
+ * killed then leaves one that tells all but the last two seconds, where the disk took it.
+ * disk_look() writes nothing; it asks the file system for its room and the folder's links.
  */
 #ifndef DAOREC_RECORD_DISK_H
 #define DAOREC_RECORD_DISK_H

@@ -1,6 +1,6 @@
 /*
- * drain.c - from the segment into blocks: the hot path. See stream.h for the threads, lane.h for who
- * has a turn when.
+ * drain.c - from the segment into blocks: the hot path. See stream.h for the threads, lane.h for
+ * who has a turn when.
  *
  * One frame: begin (is there one?), a file and blocks to put it in, encode straight from shared
  * memory into the block, finish (was it whole?), book it. Nothing here waits, allocates or logs.
@@ -60,8 +60,8 @@ static uint32_t stage_frame(struct record_stream *s, const struct dao_take *take
 }
 
 /*
- * RTIME. The clock is read again after TIME_BYTES, a microsecond or so of copying: small frames that
- * have piled up share a reading. Never one from before the frame was published.
+ * RTIME. The clock is read again after TIME_BYTES, a microsecond or so of copying: small frames
+ * that have piled up share a reading. Never one from before the frame was published.
  */
 static int64_t time_of_taking(struct record_stream *s, const struct dao_take *take)
 {
@@ -476,8 +476,8 @@ static int64_t rest_ns(struct record_stream *s, enum step step, int64_t now_ns)
 
 /* ---- its life ---- */
 
-/* With a backlog: what was overwritten since the stream was attached to, and had been published before
- * that, is no part of it. A FIFO that is full loses its oldest frame with each new one. */
+/* With a backlog: what was overwritten since the stream was attached to, and had been published
+ * before that, is no part of it. A FIFO that is full loses its oldest frame with each new one. */
 static void attach_again(struct record_stream *s)
 {
     uint64_t known = s->reader.newest_seen, first;

@@ -1,7 +1,7 @@
 /*
- * drain.h - what takes frames out of a segment, a turn at a time. See stream.h for how threads share
- * a stream. The thread of its lane only (lane.h): a drain may be handed from one to another between
- * two turns.
+ * drain.h - what takes frames out of a segment, a turn at a time. See stream.h for how threads
+ * share a stream. The thread of its lane only (lane.h): a drain may be handed from one to another
+ * between two turns.
  */
 #ifndef DAOREC_RECORD_DRAIN_H
 #define DAOREC_RECORD_DRAIN_H

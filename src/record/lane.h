@@ -6,8 +6,8 @@
  *
  * Turns are short (drain.h), and the stream whose FIFO would overflow first has the next one: one
  * that is fast, or comes with a backlog, keeps none of the others waiting for longer than a turn.
- * Who is awake anyway looks after those, too, that would be due soon: streams of about the same pace
- * come to be looked at together, and the thread wakes little more often than for one of them.
+ * Who is awake anyway looks after those, too, that would be due soon: streams of about the same
+ * pace come to be looked at together, and the thread wakes little more often than for one of them.
  *
  * What could go wrong:
  *   a turn takes long (opening a segment, cutting memory anew): streams that are away go to another
@@ -32,8 +32,8 @@
 
 #include "record/stream.h"
 
-/* A stream that may rest for no more, at the pace at which its frames came, wants a lane of its own,
- * and one whose frames are larger. */
+/* A stream that may rest for no more, at the pace at which its frames came, wants a lane of its
+ * own, and one whose frames are larger. */
 #define LANE_OWN_NS    1000000ll
 #define LANE_OWN_BYTES (1u << 20)
 
@@ -71,7 +71,7 @@ struct lane {
     atomic_bool is_hurried; /* a FIFO was half full when its stream's turn came; crew.c takes it */
 };
 
-/* Memory only, for `capacity` streams at once, to be filled in and started; NULL: none to be had. */
+/* Memory only, for `capacity` streams at once, to be filled in and started. NULL: none is left. */
 struct lane *lane_create(unsigned capacity);
 
 /* Start its thread where cpus and priority have it. 0 or negative errno. */
@@ -81,7 +81,7 @@ int lane_start(struct lane *lane);
 void lane_join(struct lane *lane);
 void lane_destroy(struct lane *lane);
 
-/* Any thread; the stream is nobody's else. From here on it is the lane's. */
+/* Any thread; the stream is nobody else's. From here on it is the lane's. */
 void lane_give(struct lane *lane, struct record_stream *s);
 
 /* Is it one for many, which are not away? Any thread. */

@@ -361,8 +361,8 @@ static int start_writer(struct session *session)
     return r;
 }
 
-/* All of them, before the first frame is taken: none is in memory without somebody who writes it. The
- * writer is the last, since it ends with its streams. */
+/* All of them, before the first frame is taken: none is in memory without somebody who writes it.
+ * The writer is the last, since it ends with its streams. */
 static int start_threads(struct session *session)
 {
     int r;

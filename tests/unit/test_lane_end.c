@@ -1,6 +1,6 @@
 /*
- * test_lane_end.c - what happens before a stream's first turn in a lane, while that is held up: frames
- * come, signals come, the session ends. What is touched then is
+ * test_lane_end.c - what happens before a stream's first turn in a lane, while that is held up:
+ * frames come, signals come, the session ends. What is touched then is
  * there yet, which the build with AddressSanitizer sees.
  */
 #include <dlfcn.h>
@@ -15,7 +15,7 @@
 static atomic_bool is_slow, is_ringing;
 static atomic_uint published_late; /* frames between attaching and the first turn */
 
-/* That of the C library, held up where a drain hands a stream on; and a look at it that is checked. */
+/* That of the C library, held up where a drain hands a stream on; and a look at it that is seen. */
 int sem_post(sem_t *bell)
 {
     int (*real)(sem_t *) = (int (*)(sem_t *))dlsym(RTLD_NEXT, "sem_post");
@@ -30,7 +30,7 @@ int sem_post(sem_t *bell)
     return real(bell);
 }
 
-/* The session's thread calls it for a lane: attached to the segments it has, given it is none yet. */
+/* The session's thread calls it for a lane: attached to the segments it has, and none is given yet. */
 int pthread_setname_np(pthread_t named, const char *name)
 {
     int (*real)(pthread_t, const char *) =
@@ -65,8 +65,8 @@ START_TEST(a_lane_is_there_until_nobody_rings_its_bell_any_more)
 }
 END_TEST
 
-/* What was wanted at the first signal is booked when its segment is found cut, in one lane, and given up
- * by the second signal before its turn in the other. */
+/* What was wanted at the first signal is booked when its segment is found cut, in one lane, and
+ * given up by the second signal before its turn in the other. */
 START_TEST(what_is_booked_as_gone_is_not_booked_again_when_it_is_given_up)
 {
     struct dao_segment first, other;
@@ -105,7 +105,7 @@ START_TEST(what_is_booked_as_gone_is_not_booked_again_when_it_is_given_up)
 }
 END_TEST
 
-/* A FIFO holds one frame less than it is deep. _i: of those that come late, none is lost, or some. */
+/* A FIFO holds one frame less than it is deep. _i: of those that come late none is lost, or some. */
 START_TEST(a_backlog_is_what_is_still_there_at_the_first_turn)
 {
     static const unsigned late[] = {5, DEPTH - 1, DEPTH + 9};

@@ -156,8 +156,6 @@ int output_guard(void)
 
     if (!file)
         return -ENOMEM;
-    if (isatty(STDOUT_FILENO))
-        setvbuf(file, NULL, _IOLBF, BUFSIZ);
     if (fstat(STDOUT_FILENO, &st) == 0)
         guard.mode = st.st_mode;
     fflush(stdout);
@@ -190,7 +188,7 @@ bool output_flush(const char *who, bool is_last)
     __fpurge(stdout);
     clearerr(stdout);
     if (guard.has_given_up && guard.is_torn && !is_last)
-        putchar('\n'); /* with what comes next */
+        putchar('\n'); /* into the buffer: with what comes next */
     guard.has_given_up = false;
     return false;
 }

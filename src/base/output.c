@@ -2,8 +2,10 @@
  * output.c - see output.h. What can keep a guarded write from being done:
  *
  *   nobody takes it     it is waited for, as long as it may be, or until a signal asks for the end
- *   it was in vain      the rest is dropped until output_flush(); what is printed after that is not
- *                       waited for before a byte has gone out, and begins a line of its own
+ *   it was in vain, or cannot be written
+ *                       the rest is dropped until output_flush(); what is printed after that begins
+ *                       a line of its own and, where nobody took it, is not waited for before a
+ *                       byte has gone out
  *   somebody else fills the pipe that just had room
  *                       it is opened once more, so that a write does not block; where that is not
  *                       allowed, no more is written at a time than a pipe with room takes
@@ -32,9 +34,9 @@ static struct {
     mode_t mode;
     bool blocks; /* a write to it might */
     int64_t wait_ns_max;
-    bool has_given_up; /* until output_flush() */
-    bool is_stuck;     /* no byte has gone out since it was given up */
-    bool is_torn;      /* what went out last did not end a line */
+    int error;     /* why the rest is dropped, until output_flush(); ETIME: nobody took it */
+    bool is_stuck; /* no byte has gone out since it was given up */
+    bool is_torn;  /* what went out last did not end a line */
 } guard = {.fd = STDOUT_FILENO, .wait_ns_max = INT64_MAX};
 
 bool output_reader_is_gone(void)
@@ -93,7 +95,7 @@ static ssize_t write_some(const char *bytes, size_t count, int64_t since_ns)
     return write(guard.fd, bytes, guard.blocks && count > PIECE_BYTES ? PIECE_BYTES : count);
 }
 
-/* How much of it was written; errno says why not all. */
+/* How much of it was written; guard.error says why not all. */
 static size_t write_all(const char *bytes, size_t count)
 {
     int64_t since_ns = dao_clock_mono_ns();
@@ -104,10 +106,11 @@ static size_t write_all(const char *bytes, size_t count)
 
         if (n < 0 && errno == EAGAIN && !await_reader(since_ns))
             errno = ETIME;
-        if (n < 0 && errno == ETIME)
-            guard.has_given_up = guard.is_stuck = true;
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            guard.error = errno;
+            guard.is_stuck = errno == ETIME;
             break;
+        }
         if (n <= 0)
             continue;
         done += (size_t)n;
@@ -133,19 +136,17 @@ static int open_again(void)
 /* stdio's: 0 is an error. The descriptor is not kept: a recording counts those that are left. */
 static ssize_t write_guarded(void *cookie, const char *bytes, size_t count)
 {
-    int again = guard.has_given_up ? -1 : open_again(), saved_errno;
+    int again = guard.error ? -1 : open_again();
     size_t done;
 
     (void)cookie;
-    if (guard.has_given_up)
+    if (guard.error)
         return 0;
     guard.fd = again < 0 ? STDOUT_FILENO : again;
     guard.blocks = again < 0 && !S_ISSOCK(guard.mode);
     done = write_all(bytes, count);
-    saved_errno = errno;
     if (again >= 0)
         close(again);
-    errno = saved_errno;
     return (ssize_t)done;
 }
 
@@ -172,23 +173,23 @@ void output_wait_at_most(int64_t ns)
 
 static const char *reason_of(int error)
 {
-    if (guard.has_given_up)
+    if (error == ETIME)
         return "nobody took what was written; the rest is left out";
     return error ? strerror(error) : "could not be written";
 }
 
 bool output_flush(const char *who, bool is_last)
 {
-    int failed = ferror(stdout); /* of a write before this one, whose errno is gone */
+    int failed = ferror(stdout); /* of a write before this one, of which the guard knows why */
 
     errno = 0;
     if ((fflush(stdout) == 0 && !failed) || (is_last && output_reader_is_gone()))
         return true;
-    log_error("%sstandard output: %s", who, reason_of(errno));
+    log_error("%sstandard output: %s", who, reason_of(guard.error ? guard.error : errno));
     __fpurge(stdout);
     clearerr(stdout);
-    if (guard.has_given_up && guard.is_torn && !is_last)
+    if (guard.is_torn && !is_last)
         putchar('\n'); /* into the buffer: with what comes next */
-    guard.has_given_up = false;
+    guard.error = 0;
     return false;
 }

@@ -71,7 +71,8 @@ int session_status_of(int error);
 
 /* After session_begin() gave 0: until the streams end by themselves (frames, duration, a disk
  * without room) or were stopped. Prints the summary (or JSON) on stdout and what happens on stderr.
- * Returns the exit status: 0; 1 failed; 3 frames were lost. */
+ * Returns the exit status: 0; 1 failed; 3 frames were lost. Whether the summary has arrived
+ * output_flush() tells. */
 int session_watch(struct session *session);
 
 /* Once session_watch() has returned: what is still telling the user's commands of this session, for

@@ -181,8 +181,26 @@ def a_recording_that_ends_waits_for_the_reader_of_its_summary_or_for_a_signal():
         recorder.source.terminate()
 
 
+def a_summary_that_cannot_be_written_is_a_failure_with_its_reason_unless_it_is_not_wanted():
+    path = h.segment("full")
+    source = h.sim(path, "--size", "16x16", "--rate", 1000, "--depth", 4096, "-d", "300s")
+    h.wait_for(lambda: os.path.exists(path), what="a segment")
+    unread, gone = os.pipe()
+    os.close(unread)
+    with open("/dev/full", "wb") as full, os.fdopen(gone, "wb") as gone:
+        for form in [], ["--json"]:
+            for to, status, said in (
+                    (full, 1, "daorec: standard output: No space left on device\n"), (gone, 0, "")):
+                run = subprocess.run([h.DAOREC, "record", "-q", *form, "-o", h.output, "-n", "20",
+                                      path], stdout=to, stderr=subprocess.PIPE, text=True,
+                                     timeout=90)
+                assert (run.returncode, run.stderr) == (status, said), (form, to, run)
+    source.terminate()
+
+
 if __name__ == "__main__":
     h.main([a_pipe_that_nobody_reads_costs_no_frame_and_the_recorder_hears,
             a_hook_that_floods_it_costs_no_frame,
             a_service_goes_on_whose_summary_nobody_reads,
-            a_recording_that_ends_waits_for_the_reader_of_its_summary_or_for_a_signal])
+            a_recording_that_ends_waits_for_the_reader_of_its_summary_or_for_a_signal,
+            a_summary_that_cannot_be_written_is_a_failure_with_its_reason_unless_it_is_not_wanted])

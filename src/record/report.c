@@ -38,7 +38,7 @@ static void on_closed(void *ctx, struct record_file *f, int result, const char *
 
     books_file_closed(report->books, f, result);
     if (!f->removed && result == 0) {
-        atomic_fetch_add_explicit(&s->files_closed, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->files_closed, 1, memory_order_release);
         hooks_post_file(report->hooks, f, fits_plan_closed_bytes(&f->file.plan, f->frames));
     }
     if (text[0] != '\0') {

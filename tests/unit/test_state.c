@@ -171,6 +171,20 @@ static void wait_for_closed_file(void)
     }
 }
 
+/* A stream that has its last frame is ended, and has the file in hand for a moment still. */
+static void wait_for_last_file_to_be_given(void)
+{
+    bool is_given = false;
+
+    for (int64_t hang_ns = hang_after(); !is_given; rest_until(hang_ns, "a file stays in hand")) {
+        struct session_state state = wait_for(SESSION_STOPPING, 150);
+
+        ck_assert_int_eq(state.streams[0].condition, STATE_ENDED);
+        is_given = strcmp(state.streams[0].file, "") == 0;
+        state_free(&state);
+    }
+}
+
 START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
 {
     struct sink_backend backend = sink_backend_system;
@@ -206,10 +220,7 @@ START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
 
     atomic_store(&is_held, true);
     publish(10);
-    state = wait_for(SESSION_STOPPING, 150);
-    ck_assert_int_eq(state.streams[0].condition, STATE_ENDED);
-    ck_assert_str_eq(state.streams[0].file, "");
-    state_free(&state);
+    wait_for_last_file_to_be_given();
     atomic_store(&is_held, false);
     ck_assert_int_eq(wait_for_end(), 0);
     state = wait_for(SESSION_IDLE, 0);

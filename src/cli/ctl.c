@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "record/order.h"
 #include "serve/ask.h"
+#include "serve/socket.h"
 
 #define TEXT_BYTES 1024
 
@@ -198,7 +199,8 @@ int cli_ctl(int argc, char **argv)
         log_error("ctl: the text is too long");
         return EXIT_WRONG_USAGE;
     }
-    if (order_parse(&order, argv[first], text, &why) < 0) {
+    if (order_parse(&order, argv[first], text, &why) < 0 ||
+        (options.socket && socket_check_path(options.socket, &why) < 0)) {
         log_error("ctl: %s", why.s);
         return EXIT_WRONG_USAGE;
     }

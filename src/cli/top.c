@@ -31,6 +31,7 @@
 
 #include "lib/clock.h"
 #include "serve/ask.h"
+#include "serve/socket.h"
 #include "serve/view.h"
 
 #define STATUS_NS  4000000000ll  /* for an answer about the state */
@@ -477,11 +478,16 @@ int cli_top(int argc, char **argv)
     /* Not on the stack: what is asked still at the end is not waited for. */
     static struct top top = {.options = {.every_ns = 1000000000ll}};
     int first = options_parse(&usage, argc, argv, &top.options);
+    struct dao_text why;
 
     if (first < 0)
         return cli_status_of_parse(first);
     if (first < argc) {
         log_error("top: '%s': it takes no arguments; --socket says which recorder", argv[first]);
+        return EXIT_WRONG_USAGE;
+    }
+    if (top.options.socket && socket_check_path(top.options.socket, &why) < 0) {
+        log_error("top: %s", why.s);
         return EXIT_WRONG_USAGE;
     }
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {

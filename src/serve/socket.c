@@ -37,17 +37,25 @@ int socket_default_path(char ret[SOCKET_PATH_BYTES], struct dao_text *text)
     return 0;
 }
 
+int socket_check_path(const char *path, struct dao_text *text)
+{
+    size_t length = strlen(path);
+
+    if (length > 0 && length < SOCKET_PATH_BYTES)
+        return 0;
+    dao_text_set(text, "'%s' has %zu bytes, and a socket's path 1 to %u: give another one", path,
+                 length, SOCKET_PATH_BYTES - 1);
+    return -ENAMETOOLONG;
+}
+
 /* `path`, or the default one, in an address. */
 static int find_place(struct sockaddr_un *ret, const char *path, struct dao_text *text)
 {
     *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
     if (!path)
         return socket_default_path(ret->sun_path, text);
-    if (path[0] == '\0' || strlen(path) >= sizeof ret->sun_path) {
-        snprintf(text->s, sizeof text->s, "'%.150s': a socket's name has 1 to %zu bytes", path,
-                 sizeof ret->sun_path - 1);
+    if (socket_check_path(path, text) < 0)
         return -ENAMETOOLONG;
-    }
     strcpy(ret->sun_path, path);
     return 0;
 }

@@ -24,6 +24,9 @@ struct socket_place {
  * /run/daorec/control. 0, or -ENAMETOOLONG, -ENOENT (no such variable) with a text. */
 int socket_default_path(char ret[SOCKET_PATH_BYTES], struct dao_text *text);
 
+/* Is it as long as a socket's path may be? 0, or -ENAMETOOLONG with a text. */
+int socket_check_path(const char *path, struct dao_text *text);
+
 /*
  * Listen at `path` (NULL: the default one, whose folder is made). Mode 0660, never more. What is
  * left there by a process that does not live any more is replaced. A descriptor that does not
@@ -35,9 +38,9 @@ int socket_listen(struct socket_place *ret, const char *path, struct dao_text *t
 /* Remove the file, if it is still ours. */
 void socket_remove(const struct socket_place *place);
 
-/* Connect to whoever listens at `path` (NULL: the default one), waiting for timeout_ns at most (above
- * 0) where too many do. A descriptor that blocks, or negative errno with a text; -EAGAIN: the time is
- * up. */
+/* Connect to whoever listens at `path` (NULL: the default one), waiting for timeout_ns at most
+ * (above 0) where too many do. A descriptor that blocks, or negative errno with a text; -EAGAIN: the
+ * time is up. */
 int socket_connect(const char *path, int64_t timeout_ns, struct dao_text *text);
 
 #endif

@@ -730,6 +730,10 @@ def a_socket_that_cannot_be_is_named_in_one_line():
         run = subprocess.run([h.DAOREC, "ctl", "--socket", os.path.join(h.segments, "nobody"),
                               *words], capture_output=True, text=True, check=False)
         assert run.returncode == status and run.stderr.count("\n") == 1, (words, run.stderr)
+    run = subprocess.run([h.DAOREC, "ctl", "--socket", long, "status"], capture_output=True,
+                         text=True, check=False)
+    assert run.returncode == 2, run
+    assert run.stderr.startswith(f"daorec: ctl: '{long}' has {len(long)} bytes, "), run.stderr
     run = subprocess.run([h.DAOREC, "record", "--idle", h.segment("none")], capture_output=True,
                          text=True, check=False)
     assert run.returncode == 2 and "--control" in run.stderr, run.stderr

@@ -280,6 +280,7 @@ def nothing_to_watch_is_a_line():
     refused([], 2, "terminal", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     refused(["wfs"], 2, "'wfs'", **on_terminal)
     refused(["--socket", h.output + "/nobody"], 1, "nobody", **on_terminal)
+    refused(["--socket", "x" * 108], 2, "has 108 bytes", **on_terminal)
     os.close(inside)
     os.close(outside)
     stranger = Recorder({"hello": 1})

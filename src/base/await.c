@@ -43,7 +43,10 @@ static void say_why_not(const struct await *await, int error, const struct dao_t
 {
     char within[32];
 
-    if (error != -ENOENT)
+    if (error == -ENODATA)
+        log_error("%s%s; wait %sfor its creator with --wait, or remove it if it has none any more",
+                  await->who, text->s, await->wait_ns > 0 ? "longer " : "");
+    else if (error != -ENOENT)
         log_error("%s%s", await->who, text->s);
     else if (await->wait_ns == 0)
         log_error("%s%s; start its source, or wait for it with --wait", await->who, text->s);

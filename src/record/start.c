@@ -118,6 +118,20 @@ static int open_present(struct record_stream *const *streams, unsigned count, un
     return open;
 }
 
+static void say_none(const struct await *await, unsigned count, const char *path)
+{
+    char within[32];
+
+    if (await->wait_ns == 0)
+        log_error("none of %u segments is there, such as %s; start their sources, or wait with "
+                  "--wait",
+                  count, path);
+    else
+        log_error("none of %u segments is there, such as %s; none appeared within %s: start their "
+                  "sources, or wait longer with --wait",
+                  count, path, units_exact_duration(within, sizeof within, await->wait_ns));
+}
+
 /* Until one is there: then recording begins, and the others are picked up when they appear. Where
  * all are there and none is a segment, they are given the time that their creators may take. */
 static int await_any(struct record_stream *const *streams, unsigned count,
@@ -141,9 +155,7 @@ static int await_any(struct record_stream *const *streams, unsigned count,
             return -EMEDIUMTYPE;
         }
         if (now_ns >= deadline_ns) {
-            log_error("none of %u segments is there, such as %s; start their sources, or wait "
-                      "with --wait",
-                      count, streams[0]->path);
+            say_none(await, count, streams[0]->path);
             return -ENOENT;
         }
         if (!said)

@@ -148,14 +148,23 @@ def with_none_of_several_there_is_nothing_to_record():
     summary, _ = run.end()
     assert rows_of(summary, paths[1])[0][0] >= 1
     source.kill()
-    for wait, words in ((), "; start its source, or wait for it with --wait"), (
-            ("--wait=200ms",), "; it did not appear within 200ms: start its source"):
-        alone = subprocess.run([h.DAOREC, "record", "-q", "-o", run.root, *wait, paths[0]],
-                               capture_output=True, text=True, check=False, timeout=60)
-        assert alone.returncode == 1 and alone.stderr.count("\n") == 1, alone
-        assert f"{paths[0]}: No such file or directory{words}" in alone.stderr, alone
-    assert subprocess.run([h.DAOREC, "record", "-o", run.root, "--wait=200ms", *paths[:1],
-                           h.segment("none3")], capture_output=True, check=False).returncode == 1
+    os.unlink(paths[1])
+    with open(h.segment("begun"), "wb") as begun:
+        begun.truncate(8192)  # its header is still to come
+    for wait, alone, none, unmade in (
+            ((), "; start its source, or wait for it with --wait",
+             "; start their sources, or wait with --wait", "; wait for its creator with --wait"),
+            (("--wait=200ms",), "; it did not appear within 200ms: start its source",
+             "; none appeared within 200ms: start their sources",
+             "; wait longer for its creator with --wait")):
+        for segments, says in (
+                (paths[:1], f"{paths[0]}: No such file or directory{alone}"),
+                (paths, f"none of 2 segments is there, such as {paths[0]}{none}"),
+                ([begun.name], f"the segment is still being created{unmade}")):
+            record = subprocess.run([h.DAOREC, "record", "-q", "-o", run.root, *wait, *segments],
+                                    capture_output=True, text=True, check=False, timeout=60)
+            assert record.returncode == 1 and record.stderr.count("\n") == 1, record
+            assert says in record.stderr, record
 
 
 def what_is_no_segment_yet_is_recorded_from_when_it_is_one():

@@ -18,14 +18,17 @@ from daorec_face import daorec, end, recorded, root, source  # noqa: E402
 from report_face import (  # noqa: E402
     Page, copied, edit_rows, glanced, lossy, made, night, page, report)
 from daorec_report import units  # noqa: E402
-from test_python_daorec_state import killed  # noqa: E402
+from test_python_daorec_state import killed, there  # noqa: E402
 
 
 def unfinished_and_repaired_sessions_are_told():
     folder = killed("--roll-frames", 600, files_min=2)
     stream = daorec.open(folder).stream
     found, shown = made(folder)
-    assert "1 unfinished file" in shown.text and "daorec repair" in shown.text
+    # On a busy machine the file before the last one may not have been closed yet, either.
+    count = sum(len(there(part)[1]) > 0 for part in glob.glob(os.path.join(folder, "*", "*.part")))
+    assert f"{count} unfinished file{'s' * (count > 1)}, being written" in shown.text, shown.text
+    assert "daorec repair" in shown.text, shown.text
     (row,) = shown.tables["summary"]
     assert row[5] == len(stream) and row[4] == row[5] + row[6], row
     assert row[6] == sum(gap.count for gap in stream.gaps)

@@ -111,6 +111,14 @@ def wait_for_count(recorder, path, expected):
     h.wait_for(lambda: counted() >= expected, what=f"{expected} frames to be counted")
 
 
+def wait_for_newest(recorder, path, restarts):
+    """Until the source has been seen to restart so often, and nothing of its FIFO is left to take."""
+    def is_there():
+        told = _status(recorder)[h.stream_name(path)]
+        return told["restarts"] == restarts and told["frames"] > 0 and told["fifo_backlog"] == 0
+    h.wait_for(is_there, what=f"restart {restarts} of the source to be seen")
+
+
 def files_of(path):
     return [os.path.join(d, f) for d, _, files in os.walk(h.output) for f in files
             if f.startswith(h.stream_name(path) + "_")]

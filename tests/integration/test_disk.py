@@ -21,8 +21,10 @@ import harness as h  # noqa: E402
 LONG = "--long" in sys.argv
 CAMERA, ACTUATORS, STILL = h.segment("cam"), h.segment("dm"), h.segment("still")
 PATIENT = h.segment("patient")  # a FIFO that lasts 16 s: nothing of it is lapped
+ROOMY = h.segment("roomy")  # 8 s, so that a busy machine may be slow to make files
 SHAPES = {CAMERA: ((64, 48), "uint16"), ACTUATORS: ((97,), "float32"),
-          STILL: ((16, 16), "uint16"), PATIENT: ((97,), "float32")}
+          STILL: ((16, 16), "uint16"), PATIENT: ((97,), "float32"),
+          ROOMY: ((64, 48), "uint16")}
 PWRITE = ("--io", "pwrite")
 tried = 0
 
@@ -41,7 +43,9 @@ def begin_sources():
           "ramp", "-n", 500).wait(timeout=60)
     h.sim(PATIENT, "--size", "97", "--type", "float32", "--rate", 1000, "--depth", 16384, "--pattern",
           "ramp")
-    h.wait_for(lambda: all(os.path.exists(path) for path in (CAMERA, ACTUATORS, PATIENT)),
+    h.sim(ROOMY, "--size", "64x48", "--type", "uint16", "--rate", 500, "--depth", 4096,
+          "--pattern", "ramp")
+    h.wait_for(lambda: all(os.path.exists(path) for path in (CAMERA, ACTUATORS, PATIENT, ROOMY)),
                what="segments")
 
 
@@ -143,19 +147,19 @@ def a_disk_that_grants_little_gets_small_files():
         when, error = job
         root, little = f.new_root(), {"ops": ["allocate"], "bytes_min": 1 << 20, "error": error}
         faults = f.Faults(root, **little) if when == "from the start" else f.Faults(root)
-        recorder = f.start(root, "--roll-frames", 400, CAMERA, faults=faults)
+        recorder = f.start(root, "--roll-frames", 400, ROOMY, faults=faults)
         if when == "later":
-            recorder.has_files(CAMERA, 1)
+            recorder.has_files(ROOMY, 1)
             faults.set(**little)
             h.wait_for(lambda: faults.get("hits") > 0, what="a refusal")
-        recorder.has_files(CAMERA, recorder.count_files(CAMERA) + 4)
+        recorder.has_files(ROOMY, recorder.count_files(ROOMY) + 4)
         faults.set()
-        recorder.has_files(CAMERA, recorder.count_files(CAMERA) + 4)
+        recorder.has_files(ROOMY, recorder.count_files(ROOMY) + 4)
         recorder.stop()
-        session = f.end(recorder, streams(CAMERA))
-        assert session.stream(CAMERA)["lost_by"]["disk"] == 0, session.summary
+        session = f.end(recorder, streams(ROOMY))
+        assert session.stream(ROOMY)["lost_by"]["disk"] == 0, session.summary
         assert "cannot prepare" not in session.errors, session.errors
-        frames = [fits.getheader(file)["NFRAMES"] for file in session.stream(CAMERA)["files"]]
+        frames = [fits.getheader(file)["NFRAMES"] for file in session.stream(ROOMY)["files"]]
         assert 100 in frames and 400 in frames, frames
         assert frames[0] == (100 if when == "from the start" else 400), frames
     global tried
@@ -230,7 +234,7 @@ def a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit():
         recorder = f.start(root, *PWRITE, *options, CAMERA, faults=faults)
         recorder.has_files(CAMERA, 1, ".fits*")
         faults.set(stall_ms=1200, count=1, **members)
-        h.wait_for(lambda: faults.get("hits") == 1, what="the stall")
+        h.wait_for(lambda: faults.get("hits") >= 1, what="the stall")
         recorder.has_files(CAMERA, 3)
         recorder.stop()
         return f.end(recorder, streams(CAMERA))

@@ -78,6 +78,22 @@ def the_manager_hears_that_it_is_idle():
     manager.close()
 
 
+def the_configuration_to_begin_with_waits_for_segments():
+    """A service may begin before the loop does, and is not started again for ever."""
+    manager, folder = Manager(), os.path.join(h.output, "begin")
+    name = os.path.join(h.output, "begin.yaml")
+    with open(os.path.join(ROOT, "config/minimal.yaml"), encoding="utf-8") as f:
+        text = f.read()
+    assert text.count("/tmp/") == 2 and text.count("/data/telemetry") == 1, text
+    with open(name, "w", encoding="utf-8") as f:
+        f.write(text.replace("/data/telemetry", folder).replace("/tmp/", h.segments + "/"))
+    process = h.start(h.DAOREC, "record", "-c", name, env=manager.environment)
+    assert manager.hear("READY=1") == "READY=1\nSTATUS=waiting for segments to appear"
+    process.terminate()
+    assert process.wait(timeout=60) == 0
+    manager.close()
+
+
 def without_a_manager_that_listens_recording_is_the_same():
     path = h.segment("unheard")
     h.sim(path, "--size", "16x16", "--rate", 0, "--depth", 64, "-n", 20).wait(timeout=30)
@@ -141,6 +157,7 @@ def the_unit_is_one_that_systemd_accepts():
 if __name__ == "__main__":
     h.main([the_manager_hears_ready_then_how_it_goes_then_stopping,
             the_manager_hears_that_it_is_idle,
+            the_configuration_to_begin_with_waits_for_segments,
             without_a_manager_that_listens_recording_is_the_same,
             lines_for_the_journal_have_a_priority_and_no_name,
             the_unit_is_one_that_systemd_accepts])

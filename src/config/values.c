@@ -33,11 +33,27 @@ static int refuse_kind(const struct config_key *key, const char *text, char *why
 
 /* ---- numbers ---- */
 
+/* What a number alone is, since who wrote it may have meant something else. */
+static const char *unit_of(const struct config_key *key, const char *text)
+{
+    if (strpbrk(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+        return "";
+    if (key->type == CONFIG_BYTES)
+        return " (without a unit it is bytes)";
+    if (key->type == CONFIG_DURATION || key->type == CONFIG_WAIT)
+        return " (without a unit it is seconds)";
+    return "";
+}
+
 static int check_range(const struct config_key *key, const char *text, double value, char *why)
 {
+    char what[64];
+
     if (key->max <= 0 || (key->zero && value == 0.0) || (value >= key->min && value <= key->max))
         return 0;
-    return refuse(why, text, value < key->min ? "is too small" : "is too large");
+    snprintf(what, sizeof what, "is too %s%s", value < key->min ? "small" : "large",
+             value == 0.0 ? "" : unit_of(key, text));
+    return refuse(why, text, what);
 }
 
 /* 010 is ten here, eight to YAML 1.1, and a mistake to who reads it. */

@@ -35,20 +35,45 @@ static const char *scalar_of(const yaml_node_t *node)
     return (const char *)node->data.scalar.value;
 }
 
+static bool is_null(const yaml_node_t *node)
+{
+    const char *text = scalar_of(node);
+
+    return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           (!*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
+}
+
 static const char *kind_of(const yaml_node_t *node)
 {
     return node->type == YAML_MAPPING_NODE    ? "is a mapping"
            : node->type == YAML_SEQUENCE_NODE ? "is a list"
+           : is_null(node)                    ? "has no value"
                                               : "is one value";
+}
+
+/* "free, files, size, time". */
+static const char *list_names(enum config_section section, char *buf, size_t buf_bytes)
+{
+    size_t at = 0;
+
+    buf[0] = '\0';
+    for (unsigned i = 0; i < config_key_count; i++)
+        if (config_keys[i].section == section)
+            at = units_append(buf, buf_bytes, at, "%s%s", at ? ", " : "", config_keys[i].name);
+    return buf;
 }
 
 static void refuse(struct walk *walk, const yaml_node_t *node, const struct config_key *key,
                    const char *what)
 {
-    char path[128], allowed[400];
+    char path[128], allowed[400], names[400] = "";
+    bool is_map = key->type == CONFIG_MAP;
 
+    if (is_map)
+        list_names(key->below, names, sizeof names);
     config_mistake(walk->reading, line_of(node), config_key_path(key, path, sizeof path),
-                   "%s; allowed: %s", what, config_allowed(key, allowed, sizeof allowed));
+                   "%s; allowed: %s%s%s", what, config_allowed(key, allowed, sizeof allowed),
+                   is_map ? ": " : "", names);
 }
 
 static void note_given(struct walk *walk, const struct target *target, const struct config_key *key,
@@ -67,14 +92,6 @@ static void note_given(struct walk *walk, const struct target *target, const str
 static bool is_whole(const yaml_node_t *node)
 {
     return strlen(scalar_of(node)) == node->data.scalar.length;
-}
-
-static bool is_null(const yaml_node_t *node)
-{
-    const char *text = scalar_of(node);
-
-    return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-           (!*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
 }
 
 /* The text of a scalar with its variables, malloc'ed; NULL after a mistake. */
@@ -236,8 +253,8 @@ static void walk_key(struct walk *walk, const yaml_node_t *node, const struct co
         take_value(walk, node, key, target);
 }
 
-/* Where a key of this name would be right, "" or "; it is a.b or c.b": those of sources only where
- * it stands in one. */
+/* Where a key of this name would be right, "" or "; it is a.b or c.b" or "; it is b, at the top of
+ * the file": those of sources only where it stands in one. */
 static const char *say_elsewhere(const char *word, bool is_source, char *buf, size_t buf_bytes)
 {
     size_t at = 0;
@@ -248,8 +265,9 @@ static const char *say_elsewhere(const char *word, bool is_source, char *buf, si
         char path[128];
 
         if (strcmp(key->name, word) == 0 && (is_source || !config_is_of_source(key)))
-            at = units_append(buf, buf_bytes, at, "%s%s", at ? " or " : "; it is ",
-                              config_key_path(key, path, sizeof path));
+            at = units_append(buf, buf_bytes, at, "%s%s%s", at ? " or " : "; it is ",
+                              config_key_path(key, path, sizeof path),
+                              key->section == CONFIG_TOP ? ", at the top of the file" : "");
     }
     return buf;
 }
@@ -259,15 +277,14 @@ static void refuse_key(struct walk *walk, const yaml_node_t *node, enum config_s
 {
     const char *names[2 * CONFIG_KEYS_MAX + 1], *word = scalar_of(node), *nearest;
     const struct config_key *parent = config_parent(section);
-    char path[200], elsewhere[300], list[500] = "";
-    size_t used = 0, at = 0;
+    char path[200], elsewhere[300], list[500];
+    size_t used = 0;
 
     for (unsigned i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
 
         if (key->section != section)
             continue;
-        at = units_append(list, sizeof list, at, "%s%s", at ? ", " : "", key->name);
         names[used++] = key->name;
         if (key->alias)
             names[used++] = key->alias;
@@ -289,7 +306,8 @@ static void refuse_key(struct walk *walk, const yaml_node_t *node, enum config_s
         config_mistake(walk->reading, line_of(node), path, "no such key; did you mean '%s'?",
                        nearest);
     else
-        config_mistake(walk->reading, line_of(node), path, "no such key; allowed: %s", list);
+        config_mistake(walk->reading, line_of(node), path, "no such key; allowed: %s",
+                       list_names(section, list, sizeof list));
 }
 
 static void walk_pair(struct walk *walk, const yaml_node_t *name, const yaml_node_t *value,

@@ -35,7 +35,7 @@ DEEP = "is nested too deeply; allowed: up to 64 lists and mappings in each other
 MUCH = ("is more than a configuration may hold, with each alias (*) as what it stands for; the most "
         "are 100000 keys and values, and 2 MiB")
 TAGS = "is one %TAG too many; allowed: up to 16, and they mean nothing here"
-MAP = "keys of its own below it"
+MAP = "keys of its own below it: free, files, size, time"
 NO_SEGMENT = ("sources: there is no segment to record; allowed: a list of sources, each with a uri "
               "such as smem:///tmp/wfs.im.shm")
 EMPTY = "is empty; `daorec record --print-config` prints one to begin with"
@@ -83,7 +83,8 @@ VALUES = (
     # sizes
     ("buffer_limit: 64 apples",
      f"buffer_limit: '64 apples' is no size; allowed: {SIZE}1MiB to 70TB, or 0"),
-    ("buffer_limit: 512", f"buffer_limit: '512' is too small; allowed: {SIZE}1MiB to 70TB, or 0"),
+    ("buffer_limit: 512", "buffer_limit: '512' is too small (without a unit it is bytes); "
+     f"allowed: {SIZE}1MiB to 70TB, or 0"),
     ("buffer_limit: 1EiB", f"buffer_limit: '1EiB' is no size; allowed: {SIZE}1MiB to 70TB, or 0"),
     ("buffer_limit: 100TB",
      f"buffer_limit: '100TB' is too large; allowed: {SIZE}1MiB to 70TB, or 0"),
@@ -92,6 +93,8 @@ VALUES = (
     ("duration: 1us", f"duration: '1us' is too small; allowed: {TIME}1ms to 36500d, or 0"),
     ("duration: 40000d", f"duration: '40000d' is too large; allowed: {TIME}1ms to 36500d, or 0"),
     ("latency: 0", f"latency: '0' is too small; allowed: {TIME}10us to 1s"),
+    ("latency: 100",
+     f"latency: '100' is too large (without a unit it is seconds); allowed: {TIME}10us to 1s"),
     ("latency: 2s", f"latency: '2s' is too large; allowed: {TIME}10us to 1s"),
     ("wait: long",
      "wait: 'long' is no duration; allowed: no, forever, or a duration such as 10s"),
@@ -123,6 +126,8 @@ VALUES = (
     ("keep: {time: 1ms}", f"keep.time: '1ms' is too small; allowed: {TIME}1s to 36500d, or 0"),
     ("keep: 2%", f"keep: is one value; allowed: {MAP}"),
     ("keep: [free]", f"keep: is a list; allowed: {MAP}"),
+    ("keep:", f"keep: has no value; allowed: {MAP}"),
+    ("metrics: 9464", "metrics: is one value; allowed: keys of its own below it: listen, textfile"),
     # rollover
     ("file_rollover: 10m", "file_rollover: '10m' could be megabytes or minutes: write MB or min; "
      f"allowed: {ROLL}"),
@@ -133,8 +138,8 @@ VALUES = (
     ("file_rollover: 1KiB", "file_rollover.size: '1KiB' is too small; "
      f"allowed: {SIZE}64KiB to 70TB, or 0"),
     ("file_rollover: [1]", f"file_rollover: is a list; allowed: {ROLL}"),
-    ("file_rollover: {size: 1}", "file_rollover.size: '1' is too small; "
-     f"allowed: {SIZE}64KiB to 70TB, or 0"),
+    ("file_rollover: {size: 1}", "file_rollover.size: '1' is too small (without a unit it is "
+     f"bytes); allowed: {SIZE}64KiB to 70TB, or 0"),
     ("file_rollover: {frames: -1}", "file_rollover.frames: '-1' is no whole number; allowed: "
      "a whole number, 1 to 1000000000000, or 0"),
     ("file_rollover: {time: 1us}", "file_rollover.time: '1us' is too small; "
@@ -183,7 +188,8 @@ VALUES = (
     ("buffer_limits: 3", "buffer_limits: no such key; did you mean 'buffer_limit'?"),
     ("listen: :9500", "listen: no such key here; it is metrics.listen"),
     ("size: 1GiB", "size: no such key here; it is file_rollover.size or keep.size"),
-    ("keep: {root_storage: /}", "keep.root_storage: no such key here; it is root_storage"),
+    ("keep: {root_storage: /}", "keep.root_storage: no such key here; it is root_storage, at the "
+     "top of the file"),
     ("keep: {fre: 1%}", "keep.fre: no such key; did you mean 'free'?"),
     ("keep: {xyzzy: 1%}", "keep.xyzzy: no such key; allowed: free, files, size, time"),
     ("xyzzy: 1", "xyzzy: no such key; allowed: root_storage, sources, samples, duration, "
@@ -231,6 +237,7 @@ FILES = (
     ("samples: 3\n", ("{F}: " + NO_SEGMENT,)),
     ("sources: []\n", ("{F}: " + NO_SEGMENT,)),
     ("sources: [file:///tmp/x]\n", ("{F}: " + NO_SEGMENT,)),
+    ("sources:\n", ("{F}:1: sources: has no value; allowed: " + SOURCES, "{F}: " + NO_SEGMENT)),
     ("sources: /tmp/a.im.shm\n", ("{F}:1: sources: is one value; allowed: " + SOURCES,
                                   "{F}: " + NO_SEGMENT)),
     ("sources: {uri: /tmp/a.im.shm}\n", ("{F}:1: sources: is a mapping; allowed: " + SOURCES,
@@ -289,7 +296,7 @@ FILES = (
     ("sources:\n- uri: /tmp/a\n  sample: 3\n",
      ("{F}:3: sources.sample: no such key; did you mean 'samples'?",)),
     ("sources:\n- uri: /tmp/a\n  keep: 3\n",
-     ("{F}:3: sources.keep: no such key here; it is keep",)),
+     ("{F}:3: sources.keep: no such key here; it is keep, at the top of the file",)),
     ("sources:\n- uri: /tmp/a\n  samples: x\n",
      ("{F}:3: sources.samples: 'x' is no whole number; allowed: " + FRAMES,)),
     ("sources:\n- uri: /tmp/a\n  file_rollover: 1s2\n",

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/await.h"
@@ -111,18 +112,41 @@ static const struct verb_usage usage = {
     .takes_zero = config_takes_zero,
 };
 
-/* "--wait 2s" leaves 2s among the segments: its value is optional and needs the =. */
-static int check_wait(char *const *paths, int count, int64_t wait_ns)
+/* Is it there, and what? Else by its name: no segment is called so. */
+static bool is_socket(const char *path)
+{
+    size_t length = strlen(path);
+    struct stat st;
+
+    if (stat(path, &st) == 0)
+        return S_ISSOCK(st.st_mode);
+    return length > 5 && strcmp(path + length - 5, ".sock") == 0;
+}
+
+static bool is_time(const char *path)
 {
     int64_t ns;
 
-    for (int i = 0; i < count && wait_ns == INT64_MAX; i++) {
-        if (strchr(paths[i], '/') || units_parse_duration(paths[i], &ns) < 0 ||
-            access(paths[i], F_OK) == 0)
+    return !strchr(path, '/') && units_parse_duration(path, &ns) == 0 && access(path, F_OK) != 0;
+}
+
+/* Values of --wait and --control are optional and need the =: "--wait 2s" leaves 2s among the
+ * segments. */
+static int check_values(char *const *paths, int count, const struct config *config)
+{
+    bool may_be_time = config->wait_ns == INT64_MAX;
+    bool may_be_socket = strcmp(config->control, CONFIG_CONTROL_DEFAULT) == 0;
+
+    for (int i = 0; i < count; i++) {
+        const char *path = paths[i], *what = NULL;
+
+        if (may_be_time && is_time(path))
+            what = "a time to wait is given as --wait";
+        else if (may_be_socket && is_socket(path))
+            what = "the path of a socket is given as --control";
+        if (!what)
             continue;
-        fprintf(stderr,
-                "daorec record: %s would be a segment; a time to wait is given as --wait=%s\n",
-                paths[i], paths[i]);
+        fprintf(stderr, "daorec record: %s would be a segment; %s=%s\n", path, what, path);
         return -EINVAL;
     }
     return 0;
@@ -441,7 +465,7 @@ static int begin(struct recording *recording, int argc, char **argv)
     if (r == 0)
         r = make_config(options, argc, argv, first, &mistakes);
     if (r == 0)
-        r = check_wait(argv + first, argc - first, options->config.wait_ns);
+        r = check_values(argv + first, argc - first, &options->config);
     config_mistakes_print(&mistakes);
     config_mistakes_free(&mistakes);
     recording->argc = argc;

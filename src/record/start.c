@@ -75,6 +75,10 @@ static int check_names(struct record_stream *const *streams, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         for (unsigned k = 0; k < i; k++) {
+            if (strcmp(streams[k]->path, streams[i]->path) == 0) {
+                log_error("%s is given twice; give it once", streams[i]->path);
+                return -EEXIST;
+            }
             if (strcmp(streams[k]->name, streams[i]->name) == 0) {
                 log_error("%s and %s would both be stream '%s'; link one of them under another "
                           "name",

@@ -725,6 +725,12 @@ def a_socket_that_cannot_be_is_named_in_one_line():
     recorder = h.record("--control=ture", h.segment("none"))
     _, errors = recorder.communicate(timeout=60)
     assert recorder.returncode == 2 and errors.endswith("; did you mean 'true'?\n"), errors
+    for option, word in (("--control", os.path.join(h.segments, "ctl.sock")), ("--wait", "2s")):
+        recorder = h.record(option, word, h.segment("none"))
+        _, errors = recorder.communicate(timeout=60)
+        assert recorder.returncode == 2, errors
+        assert errors.count("\n") == 1, errors
+        assert errors.endswith(f" is given as {option}={word}\n"), errors
     for words, status in (((), 2), (("explode",), 2), (("mark",), 2), (("status", "x"), 2),
                           (("status",), 1), (("--timeout", "0s", "status"), 2)):
         run = subprocess.run([h.DAOREC, "ctl", "--socket", os.path.join(h.segments, "nobody"),

@@ -294,6 +294,18 @@ def with_no_segment_among_several_files_nothing_is_recorded():
         assert "not a DAO segment: too short" in errors.splitlines()[-1], errors
 
 
+def two_segments_of_one_name_are_refused():
+    path = h.segment("once")
+    other = os.path.join(h.output, os.path.basename(path))
+    for second, said in ((path, f"{path} is given twice; give it once"),
+                         (other, f"{path} and {other} would both be stream "
+                          f"'{h.stream_name(path)}'; link one of them under another name")):
+        run = Run(path, second)
+        _, errors = run.process.communicate(timeout=60)
+        assert run.process.returncode == 2 and os.listdir(run.root) == [], errors
+        assert errors == f"daorec: {said}\n", errors
+
+
 def drains_of(process):
     """How many threads take frames."""
     folder, count = f"/proc/{process.pid}/task", 0
@@ -405,6 +417,7 @@ if __name__ == "__main__":
                    of_what_may_not_be_opened_at_first_only_new_frames_are_recorded,
                    what_replaces_one_that_may_not_be_opened_is_recorded_from_its_first_frame,
                    with_no_segment_among_several_files_nothing_is_recorded,
+                   two_segments_of_one_name_are_refused,
                    a_dozen_streams_share_a_thread_also_when_they_go_and_come_back,
                    a_thread_that_comes_late_again_and_again_shares_its_streams_with_another,
                    files_end_together_at_the_same_second,

@@ -113,6 +113,16 @@ static void options(FILE *out, const struct verb_usage *usage)
 
 /* ---- pages ---- */
 
+/* Those that take a configuration file name its page. */
+static void see_also(FILE *out, const struct verb *verb, const struct verb_usage *usage)
+{
+    bool takes_file = strcmp(verb->name, "check") == 0;
+
+    for (const struct option_spec *s = usage->specs; s->name; s++)
+        takes_file = takes_file || strcmp(s->name, "config") == 0;
+    fprintf(out, ".Sh SEE ALSO\n.Xr daorec 1%s\n", takes_file ? " ,\n.Xr daorec.yaml 5" : "");
+}
+
 static void verb_page(FILE *out, const struct verb *verb, const struct verb_usage *usage)
 {
     const char *description = find_prose(verb->name, "DESCRIPTION");
@@ -138,7 +148,7 @@ static void verb_page(FILE *out, const struct verb *verb, const struct verb_usag
     other_sections(out, verb->name);
     section(out, verb->name, "EXIT STATUS", find_prose("*", "EXIT STATUS"));
     section(out, verb->name, "EXAMPLES", NULL);
-    fputs(".Sh SEE ALSO\n.Xr daorec 1\n", out);
+    see_also(out, verb, usage);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -146,17 +156,19 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Other pages are told in the order of the alphabet. */
+/* Other pages are told in the order of the alphabet; one is of a program beside this. */
 static void see_all(FILE *out, const struct verb_table *table)
 {
-    const char **names = calloc(table->count, sizeof *names);
+    const char **names = calloc(table->count + 1, sizeof *names);
 
     fputs(".Sh SEE ALSO\n", out);
     for (size_t i = 0; names && i < table->count; i++)
         names[i] = table->verbs[i].name;
-    if (names)
-        qsort(names, table->count, sizeof *names, compare_names);
-    for (size_t i = 0; names && i < table->count; i++)
+    if (names) {
+        names[table->count] = "report";
+        qsort(names, table->count + 1, sizeof *names, compare_names);
+    }
+    for (size_t i = 0; names && i <= table->count; i++)
         fprintf(out, ".Xr daorec-%s 1 ,\n", names[i]);
     fputs(".Xr libdao 3 ,\n.Xr daorec.yaml 5\n", out);
     free(names);

@@ -41,6 +41,19 @@ done <"$dir/keys" >"$dir/log"
 [[ -s $dir/keys && ! -s $dir/log ]]
 verdict $? "every key of a configuration is on the page of the file"
 
+{
+    for page in "$dir"/man/*.[1-9]; do
+        name=$(basename "$page")
+        [[ $name == daorec.1 ]] || sed -n '/^\.Sh SEE ALSO/,$p' "$dir/man/daorec.1" |
+            grep -Eq "^\.Xr ${name%.*} ${name##*.}( ,)?\$" || echo "daorec.1 does not see $name"
+    done
+    for verb in check record doctor; do
+        grep -q '^\.Xr daorec.yaml 5' "$dir/man/daorec-$verb.1" || echo "$verb: no daorec.yaml.5"
+    done
+} >"$dir/log"
+[[ ! -s $dir/log ]]
+verdict $? "the program's page sees all others, and verbs with a configuration see its page"
+
 # What a person has to know that is in no table: from where the program itself has it.
 item() { # page word
     grep -Eq "^\.It (.*[ ,])?$2([ ,]|\$)" "$dir/man/$1" || echo "$1 does not tell of $2"

@@ -139,12 +139,14 @@ static void print_option(char letter, const char *name, const char *arg, bool ar
 
 static void print_help(const struct verb_usage *usage)
 {
+    const char *arguments = usage->arguments ? usage->arguments : "";
+
     if (describer) {
         describer(usage, describer_ctx);
         return;
     }
-    printf("Usage: daorec %s [OPTION]... %s\n%s\n\n", usage->verb, usage->arguments,
-           usage->summary);
+    printf("Usage: daorec %s [OPTION]...%s%s\n%s\n\n", usage->verb, *arguments ? " " : "",
+           arguments, usage->summary);
     for (const struct option_spec *s = usage->specs; s->name; s++)
         print_option(s->letter, s->name, s->arg, kinds[s->kind].has_arg == optional_argument,
                      s->help);

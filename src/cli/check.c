@@ -52,8 +52,11 @@ static void print_segment(const struct config_source *source)
     int r = dao_segment_open(&segment, source->path, DAO_ACCESS_READ, &text);
 
     if (r < 0) {
+        size_t length = strlen(source->path); /* a text begins with it */
+        bool is_named = strncmp(text.s, source->path, length) == 0 && text.s[length] == ':';
+
         printf("  %-16s %s: %s\n", source->stream, source->path,
-               r == -ENOENT ? "not there (yet)" : text.s);
+               r == -ENOENT ? "not there (yet)" : text.s + (is_named ? length + 2 : 0));
         return;
     }
     for (int i = 0; i < segment.geo.naxis; i++)
@@ -86,6 +89,16 @@ static void note_file(const struct config *config, const struct config_source *s
                source->line, text.s);
 }
 
+/* A folder that is not there is made; what is none is in the way. */
+static void note_folder(const char *path)
+{
+    struct stat st;
+    int r = stat(path, &st) == 0 ? 0 : -errno;
+
+    if (r == -ENOTDIR || (r == 0 && !S_ISDIR(st.st_mode)))
+        printf("note: root_storage: %s: %s: nothing would be recorded\n", path, strerror(ENOTDIR));
+}
+
 /* CPUs that are not here are no mistake of the file; it may be for another machine. */
 static void note_cpus(const char *key, const cpu_set_t *set)
 {
@@ -112,6 +125,7 @@ static void print_summary(const struct config *config)
         else
             print_segment(&config->sources[i]);
     }
+    note_folder(config->root_storage);
     for (size_t i = 0; i < config->source_count; i++)
         if (config->sources[i].is_file)
             note_file(config, &config->sources[i]);

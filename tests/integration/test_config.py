@@ -521,6 +521,17 @@ def a_good_file_says_what_is_there_and_what_is_not():
     assert "note: daq_affinity: this machine does not have CPU 1023 for us" in lines[5:], lines
 
 
+def what_is_in_the_way_of_the_folder_or_of_a_segment_is_told():
+    for folder in (FILE, os.path.join(FILE, "below")):
+        write(f"root_storage: {folder}\nsources: [{FILE}]\n")
+        ran = run("check", FILE)
+        assert ran.returncode == 0 and ran.stderr == "", ran.stderr
+        assert (f"note: root_storage: {folder}: Not a directory: nothing would be recorded"
+                in ran.stdout.splitlines()), ran.stdout
+        line = ran.stdout.splitlines()[1]
+        assert f" {FILE}: not a DAO segment: " in line and line.count(FILE) == 1, line
+
+
 def two_names_of_one_segment_are_one_source():
     path = h.segment("linked")
     h.sim(path, "--size", "4", "-n", "1").wait()
@@ -1038,6 +1049,7 @@ if __name__ == "__main__":
         a_uri_on_the_command_line_is_the_path_that_it_names,
         a_byte_order_mark_before_it_is_passed_over,
         a_good_file_says_what_is_there_and_what_is_not,
+        what_is_in_the_way_of_the_folder_or_of_a_segment_is_told,
         two_names_of_one_segment_are_one_source,
         what_print_config_prints_loads_again_unchanged,
         long_values_are_printed_whole,

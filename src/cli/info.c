@@ -342,7 +342,9 @@ static void describe_fits(struct facts *f, const char *path, const struct record
         size++; /* the frame axis is told apart */
         axes--;
     } else {
-        snprintf(f->title, sizeof(f->title), "FITS file, but no recording of daorec");
+        snprintf(f->title, sizeof(f->title), "%s",
+                 s->is_extract ? "FITS file, frames that daorec extract took out of a recording"
+                               : "FITS file, but no recording of daorec");
         add(f, "hdus", integer((uint64_t)s->hdus), "units", "%d", s->hdus);
     }
     add(f, "type", json_text_value(s->type), "type", "%s", s->type[0] ? s->type : "unknown");

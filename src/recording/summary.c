@@ -92,8 +92,12 @@ static void restore_shape(struct recording_summary *s)
 
 static void read_keywords(struct recording_summary *s, const struct fits_bytes *header)
 {
+    char creator[SUMMARY_TEXT] = "";
+
     get_text(header, "RECSTAT", s->status);
     s->is_recording = s->status[0] != '\0';
+    get_text(header, "CREATOR", creator);
+    s->is_extract = !s->is_recording && strcmp(creator, "daorec") == 0;
     if (!s->is_recording)
         return;
     get_text(header, "EXTNAME", s->stream);

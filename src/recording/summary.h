@@ -22,6 +22,7 @@ struct recording_summary {
     int naxis;                       /* of the primary image; 0: none */
     uint64_t size[SUMMARY_AXES_MAX]; /* in numpy's order, slowest first */
     char type[SUMMARY_TEXT];         /* as numpy spells it */
+    bool is_extract;                 /* frames that the verb extract took out of a recording */
     /* the rest: only where is_recording */
     bool is_recording;
     char stream[SUMMARY_TEXT], segment[SUMMARY_TEXT], session[SUMMARY_TEXT];

@@ -109,6 +109,11 @@ def every_type_comes_out_in_every_format_and_goes_in_again():
     extract(session.folder, "-o", f"{out}/u.fits", "--from", 30, "--until", 40, "--format", "hdus")
     assert len(names(out)) == 4 * len(TYPES)
     h.judge(*glob.glob(f"{out}/c_*.fits"), *glob.glob(f"{out}/u_*64_*.fits"))
+    for path in (f"{out}/c_{h.stream_name(paths['uint16'])}.fits",
+                 f"{out}/u_{h.stream_name(paths['uint16'])}.fits"):
+        told = subprocess.run([h.DAOREC, "info", path], capture_output=True, text=True, check=True)
+        assert told.stdout.splitlines()[0] == (f"{path}: FITS file, frames that daorec extract took "
+                                               "out of a recording"), told.stdout
     units = []
     for dtype, path in paths.items():
         name = h.stream_name(path)

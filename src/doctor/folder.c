@@ -136,8 +136,11 @@ static int try_file(int dir_fd, enum kind kind, struct abilities *ret)
 static void say_unusable(struct findings *findings, const char *path, int r)
 {
     char quoted[PATH_QUOTED];
-    struct finding *f = findings_add(findings, "folder", FINDING_PROBLEM,
-                                     "%.200s: cannot be recorded into: %s", path, strerror(-r));
+    struct finding *f = findings_add(findings, "folder", FINDING_PROBLEM, "%.200s: %s%s", path,
+                                     r == -ENOENT ? "is not there: record would make it, but its "
+                                                    "disk cannot be looked at before"
+                                                  : "cannot be recorded into: ",
+                                     r == -ENOENT ? "" : strerror(-r));
 
     finding_quote(quoted, sizeof quoted, path);
     switch (-r) {

@@ -172,6 +172,7 @@ def a_folder_that_is_missing_or_none_is_a_problem_with_its_remedy():
     result = Result("--no-disk", missing)
     assert result.ran.returncode == 1, result.all
     assert result.one("folder")["remedy"] == f"mkdir -p '{missing}'", result.all
+    assert "record would make it" in result.one("folder")["found"], result.all
     assert not result.of("disk") and result.of("cpus"), result.all
     below = os.path.join(folder, "file", "below")
     with open(os.path.join(folder, "file"), "w", encoding="ascii"):

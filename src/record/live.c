@@ -6,6 +6,7 @@
 #include "base/units.h"
 
 #define LIVE_STREAMS (sizeof((struct live *)0)->frames / sizeof(uint64_t))
+#define RATE_SPAN_S  2.0
 
 /* MB/s and, where it is known, when the disk will be full: first, so that it is never cut off. */
 static size_t format_disk(char *line, size_t line_bytes, double byte_rate, double full_in_s)
@@ -34,15 +35,21 @@ static size_t format_stream(struct live *live, char *line, size_t line_bytes, si
         s->buffer_bytes ? (unsigned)(100 * s->buffer_used_bytes / s->buffer_bytes) : 0);
 }
 
+/* What a block does not fill reaches the disk once a second: between two lines that come sooner
+ * there may be nothing, or all of that second. */
+static double byte_rate_of(const struct live *live, const struct session_state *state,
+                           double span_s)
+{
+    return span_s < RATE_SPAN_S ? state->bytes_per_s
+                                : (double)(state->bytes_written - live->bytes) / span_s;
+}
+
 void live_format(struct live *live, char *line, size_t line_bytes,
                  const struct session_state *state)
 {
     double span_s = live->time_ns ? (double)(state->now_mono_ns - live->time_ns) / 1e9 : 0.0;
-    size_t at;
+    size_t at = format_disk(line, line_bytes, byte_rate_of(live, state, span_s), state->full_in_s);
 
-    at = format_disk(line, line_bytes,
-                     span_s > 0.0 ? (double)(state->bytes_written - live->bytes) / span_s : 0.0,
-                     state->full_in_s);
     for (unsigned i = 0; i < state->count; i++)
         at = format_stream(live, line, line_bytes, at, &state->streams[i], i, span_s);
     live->bytes = state->bytes_written;

@@ -17,8 +17,8 @@ struct live {
     int64_t time_ns;
 };
 
-/* One line: MB/s and time to disk full; per stream rate since the line before, frames, lost,
- * backlog, buffer. Cut to line_bytes. */
+/* One line: MB/s (since the line before, of the last two seconds at least) and time to disk full;
+ * per stream rate since the line before, frames, lost, backlog, buffer. Cut to line_bytes. */
 void live_format(struct live *live, char *line, size_t line_bytes,
                  const struct session_state *state);
 

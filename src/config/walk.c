@@ -254,8 +254,8 @@ static void walk_key(struct walk *walk, const yaml_node_t *node, const struct co
 }
 
 /* Where a key of this name would be right, "" or "; it is a.b or c.b" or "; it is b, at the top of
- * the file": those of sources only where it stands in one. */
-static const char *say_elsewhere(const char *word, bool is_source, char *buf, size_t buf_bytes)
+ * the file": with those of sources or without. */
+static const char *say_elsewhere(const char *word, bool with_sources, char *buf, size_t buf_bytes)
 {
     size_t at = 0;
 
@@ -264,7 +264,7 @@ static const char *say_elsewhere(const char *word, bool is_source, char *buf, si
         const struct config_key *key = &config_keys[i];
         char path[128];
 
-        if (strcmp(key->name, word) == 0 && (is_source || !config_is_of_source(key)))
+        if (strcmp(key->name, word) == 0 && (with_sources || !config_is_of_source(key)))
             at = units_append(buf, buf_bytes, at, "%s%s%s", at ? " or " : "; it is ",
                               config_key_path(key, path, sizeof path),
                               key->section == CONFIG_TOP ? ", at the top of the file" : "");
@@ -296,7 +296,8 @@ static void refuse_key(struct walk *walk, const yaml_node_t *node, enum config_s
         config_key_path(parent, path, sizeof path);
         units_append(path, sizeof path, strlen(path), ".%.60s", word);
     }
-    say_elsewhere(word, section == CONFIG_SOURCE, elsewhere, sizeof elsewhere);
+    if (!*say_elsewhere(word, section == CONFIG_SOURCE, elsewhere, sizeof elsewhere))
+        say_elsewhere(word, true, elsewhere, sizeof elsewhere);
     if (strcmp(word, "<<") == 0)
         config_mistake(walk->reading, line_of(node), path,
                        "mappings are not merged; what holds for all sources stands at the top");

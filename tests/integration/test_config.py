@@ -190,6 +190,7 @@ VALUES = (
     ("size: 1GiB", "size: no such key here; it is file_rollover.size or keep.size"),
     ("keep: {root_storage: /}", "keep.root_storage: no such key here; it is root_storage, at the "
      "top of the file"),
+    ("unit: adu", "unit: no such key here; it is sources.unit"),
     ("keep: {fre: 1%}", "keep.fre: no such key; did you mean 'free'?"),
     ("keep: {xyzzy: 1%}", "keep.xyzzy: no such key; allowed: free, files, size, time"),
     ("xyzzy: 1", "xyzzy: no such key; allowed: root_storage, sources, samples, duration, "

@@ -220,7 +220,8 @@ const struct manual_prose manual_prose[] = {
      "value are taken from the environment, $$ is a dollar, but for the commands of hooks, whose "
      "variables are the shell's. Merged mappings (<<) and a second document are mistakes."},
     {"daorec.yaml", "FILES",
-     "= /etc/daorec/daorec.yaml\nThat of the service daorec.\n\n"
+     "= /etc/daorec/daorec.yaml\nThat of the service daorec. Where this may begin before its "
+     "sources, wait is to be forever: else it fails, and is started again ten times at most.\n\n"
      "= /usr/share/doc/daorec/examples/\nExamples: a minimal one, one with every key, and one of "
      "the size of an extremely large telescope."},
     {"daorec.yaml", "EXAMPLES",

@@ -267,7 +267,7 @@ static void add_times(struct facts *f, const struct recording_summary *s)
         units_format_utc(last, sizeof(last), s->atime_last_ns, 6),
         units_format_duration(span, sizeof(span), s->atime_last_ns - s->atime_first_ns));
     add_json(f, "time_last", utc_value(s->atime_last_ns));
-    add(f, "fps", json_real(s->fps), "rate", "%.6g Hz", s->fps);
+    add(f, "fps", json_real(s->fps), "rate", "%.6g Hz (of the frames in the file)", s->fps);
 }
 
 static void add_losses(struct facts *f, const struct recording_summary *s)

@@ -94,7 +94,7 @@ static void put_accounts(fitsfile *file, const char *stream, const struct fits_s
                      status);
     fits_put_counts(file, state->frames, state->cnt0_begin, state->cnt0_end, status);
     fits_update_key_fixdbl(file, "FPS", isfinite(state->fps) ? state->fps : 0.0, 6,
-                           "[Hz] measured frame rate", status);
+                           "[Hz] rate of the frames in this file", status);
     fits_put_integer(file, "NLOST", (int64_t)state->lost, "frames lost, this file", status);
     fits_put_integer(file, "NGAPS", (int64_t)state->gaps, "gaps, this file", status);
     fits_put_integer(file, "NTORN", (int64_t)state->torn, "torn frames, this file", status);

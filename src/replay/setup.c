@@ -79,6 +79,19 @@ static void drop_stream(struct replay_parts *parts, unsigned index)
             (parts->count - index) * sizeof *parts->streams);
 }
 
+static void say_none_in_range(int64_t begin_ns, int64_t end_ns)
+{
+    char begin[40], end[40];
+
+    if (begin_ns > 0)
+        log_error("replay: no frame is in the range from --from to --until; the recording is from "
+                  "%s to %s",
+                  units_format_utc(begin, sizeof begin, begin_ns, 3),
+                  units_format_utc(end, sizeof end, end_ns, 3));
+    else
+        log_error("replay: no frame is in the range from --from to --until");
+}
+
 static int limit_streams(struct replay_parts *parts, const struct replay_config *config)
 {
     bool needs_times = config->pace == PLAYER_TIMED && config->rate_hz <= 0.0;
@@ -112,7 +125,7 @@ static int limit_streams(struct replay_parts *parts, const struct replay_config 
     }
     if (parts->count > 0)
         return 0;
-    log_error("replay: no frame is in the range from --from to --until");
+    say_none_in_range(begin_ns, end_ns);
     return -ENODATA;
 }
 

@@ -348,7 +348,7 @@ def wrong_usage_is_one_line_and_nothing_is_made():
         ([file, "--to", to, "--atime", "then"], 2, ["then", "now", "recorded"]),
         ([file, "--to", to, "--from", "yesterday"], 2, ["yesterday", "cnt0:N"]),
         ([file, "--to", to, "--until", "cnt0:"], 2, ["cnt0:", "--until"]),
-        ([file, "--to", to, "--from", "23:59"], 1, ["no frame", "--from"]),
+        ([file, "--to", to, "--from", "23:59"], 1, ["no frame", "--from", "; the recording is from 20", " to 20"]),
         ([file, "--to", to, "--stream", "a,,b"], 2, ["--stream"]),
         ([file, "--to", to, "--stream", "wfs"], 1, ["wfs"]),
         ([file, "--to", to, "--loops", "2"], 2, ["loops", "loop"]),

@@ -221,7 +221,7 @@ const struct manual_prose manual_prose[] = {
      "variables are the shell's. Merged mappings (<<) and a second document are mistakes."},
     {"daorec.yaml", "FILES",
      "= /etc/daorec/daorec.yaml\nThat of the service daorec. Where this may begin before its "
-     "sources, wait is to be forever: else it fails, and is started again ten times at most.\n\n"
+     "sources, wait is to be forever: else it fails, and is started again and again.\n\n"
      "= /usr/share/doc/daorec/examples/\nExamples: a minimal one, one with every key, and one of "
      "the size of an extremely large telescope."},
     {"daorec.yaml", "EXAMPLES",

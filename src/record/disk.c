@@ -88,11 +88,13 @@ static const char *end_for_room(const struct disk *disk)
 /* Every frame up to here is there; what else there is of the policy is in overload.h. */
 static const char *end_for_overload(const struct disk *disk)
 {
-    for (unsigned i = 0; i < disk->count; i++)
+    for (unsigned i = 0; i < disk->count; i++) {
+        atomic_store(&disk->streams[i]->all_end_for_overload, true);
         if (atomic_load(&disk->streams[i]->overloaded))
             log_error("stream %s: the disk does not keep up, and memory and FIFO are full: the "
                       "recording ends here before a frame is lost, by the overload policy",
                       disk->streams[i]->name);
+    }
     return "STOP";
 }
 

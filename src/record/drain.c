@@ -255,14 +255,19 @@ static enum step pass_by(struct record_stream *s, struct dao_take *take)
     return STEP_AGAIN;
 }
 
-/* Is this candidate not to be recorded, by the policy for a disk that does not keep up? */
+/* Does the recording end before this candidate, or before what is lost there, by the policy for a
+ * disk that does not keep up? */
+static bool ends_by_policy(struct record_stream *s, const struct dao_take *take)
+{
+    if (s->config.overload != OVERLOAD_STOP || !overload_ends(s, take))
+        return false;
+    end_here(s, &s->overloaded);
+    return true;
+}
+
+/* Is this candidate not to be recorded, by that policy? */
 static bool heed_policy(struct record_stream *s, struct dao_take *take, enum step *ret)
 {
-    if (overload_ends(s, take)) {
-        end_here(s, &s->overloaded);
-        *ret = STEP_AGAIN;
-        return true;
-    }
     if (!overload_leaves_out(s, take))
         return false;
     *ret = pass_by(s, take);
@@ -289,9 +294,9 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
     default:
         return STEP_GONE;
     }
-    if (is_beyond_stop(s, &take))
+    if (ends_by_policy(s, &take) || is_beyond_stop(s, &take))
         return STEP_AGAIN;
-    if (s->config.overload != OVERLOAD_DROP_NEWEST && heed_policy(s, &take, &step))
+    if (s->config.overload == OVERLOAD_DECIMATE && heed_policy(s, &take, &step))
         return step;
     if (!handover_ensure_file(s, take.atime_ns) ||
         !staging_reserve(&s->data, s->shape->parts.frame_bytes) ||

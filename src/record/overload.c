@@ -54,7 +54,7 @@ uint64_t overload_book_at_end(struct record_stream *s)
 bool overload_ends(const struct record_stream *s, const struct dao_take *take)
 {
     return s->config.overload == OVERLOAD_STOP && s->starved && take->missing > 0 &&
-           !take->jumped && !s->stopping;
+           !take->jumped && (!s->stopping || atomic_load(&s->all_end_for_overload));
 }
 
 bool overload_has_ended(const struct record_stream *s)

@@ -286,9 +286,10 @@ struct record_stream {
     _Atomic uint64_t closed_file; /* keeper: 2 x number of the file closed last, + 1: one follows */
     atomic_bool hurry;            /* asked twice: what is still in the FIFO is given up */
     _Atomic(const char *) stop_cause_requested;
-    atomic_bool is_stopping; /* set by the drain: the end was asked for or has come */
-    atomic_bool ran_out;     /* of room: this stream has ended for that */
-    atomic_bool overloaded;  /* the disk did not keep up: this stream has ended for that */
+    atomic_bool is_stopping;          /* set by the drain: the end was asked for or has come */
+    atomic_bool ran_out;              /* of room: this stream has ended for that */
+    atomic_bool overloaded;           /* the disk did not keep up: this stream has ended for that */
+    atomic_bool all_end_for_overload; /* of one, or more: nobody asked for what is there still */
     atomic_bool is_thinning; /* the drain: the disk does not keep up, most frames are left out */
     _Atomic uint64_t all_left_out; /* the drain: frames that were left out on purpose so far */
     atomic_bool is_over;           /* drained, written, nothing in flight */

@@ -257,6 +257,33 @@ def a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit():
     tried += len(jobs)
 
 
+def stop_ends_every_stream_before_it_loses_a_frame():
+    """A FIFO that is filled later than another one is full of what nobody has asked for."""
+    deep = h.segment("deep")
+    source = h.sim(deep, "--size", "64x48", "--type", "uint16", "--rate", 500, "--depth", 256,
+                   "--pattern", "ramp")
+    h.wait_for(lambda: os.path.exists(deep), what="a segment")
+    root = f.new_root()
+    config = os.path.join(root, "stop.yaml")
+    with open(config, "w", encoding="utf-8") as out:
+        out.write("overload: stop\nbuffer_limit: 1MiB\nlatency: 5ms\n")
+    faults = f.Faults(root)
+    recorder = f.start(root, *PWRITE, "-c", config, CAMERA, deep, faults=faults)
+    for path in (CAMERA, deep):
+        recorder.has_files(path, 1, ".fits*")
+    faults.set(ops=["pwrite"], stall_ms=2500)
+    recorder.says("by the overload policy")
+    h.wait_for_frames(deep, 600, what="more frames than a FIFO holds")
+    faults.set()
+    both = {path: SHAPES[CAMERA] for path in (CAMERA, deep)}
+    session = f.end(recorder, both)
+    assert session.status in (1, 3), session.errors
+    assert not any(s["lost_by"]["disk"] for s in session.summary["streams"]), session.errors
+    source.kill()
+    global tried
+    tried += 1
+
+
 def remove_whole(folder):
     """Also while the recorder puts one more file in."""
     for left in range(1000, -1, -1):
@@ -355,6 +382,7 @@ if __name__ == "__main__":
             one_stream_s_trouble_is_not_the_other_s,
             a_disk_that_stays_broken_is_said_once_and_not_filled_with_files,
             a_stall_is_absorbed_by_memory_and_costs_only_what_does_not_fit,
+            stop_ends_every_stream_before_it_loses_a_frame,
             a_folder_that_goes_away_is_said_once_and_its_frames_are_lost,
             a_file_that_is_removed_while_it_is_recorded_has_lost_its_frames,
             a_folder_that_becomes_read_only_is_waited_for, everything_that_was_left_is_valid])

@@ -368,14 +368,20 @@ static void heed_wish(struct record_file *f)
     atomic_store_explicit(&f->wish, 0, memory_order_release);
 }
 
-/* One that is to hold less now. */
+/* One that is to hold less now. What has a boundary to end at is not to end before it. */
 static void shorten(const struct record_stream *s, struct record_file *f)
 {
+    struct rolling_limits limits = s->config.rolling;
+    double rate_hz = s->rate_hz;
     uint64_t most;
 
     if (!f)
         return;
-    most = rolling_capacity(&s->config.rolling, &f->shape->parts, s->rate_hz);
+    if (limits.together && f == s->current) {
+        limits.time_ns = 0;
+        rate_hz = 1.0; /* any: it is not a first file, which is small since its rate is not known */
+    }
+    most = rolling_capacity(&limits, &f->shape->parts, rate_hz);
     if (most >= f->capacity)
         return;
     f->capacity = most > f->frames ? most : f->frames;
@@ -391,6 +397,8 @@ void handover_take_wishes(struct record_stream *s)
     atomic_store_explicit(&s->has_wishes, false, memory_order_relaxed); /* the lock orders it */
     pthread_mutex_unlock(&s->wish_lock);
     s->pace.sleep_max_ns = s->config.latency_ns;
+    if (s->current) /* the frame that comes next, where it has none, is published by then or so */
+        begin_boundary(s, s->current->frames > 0 ? s->current->last_ns : dao_clock_real_ns());
     shorten(s, s->current);
     shorten(s, s->next);
 }

@@ -181,6 +181,52 @@ END_TEST
 
 /* ---- ends that do not wait ---- */
 
+/* ---- other limits ---- */
+
+static void take_wish(struct rolling_limits limits)
+{
+    stream->wished_rolling = limits;
+    stream->wished_latency_ns = 1000000;
+    atomic_store(&stream->has_wishes, true);
+    handover_take_wishes(stream);
+    ck_assert(!atomic_load(&stream->has_wishes));
+}
+
+/* Between two boundaries of 10 s, 3 s behind the first. */
+START_TEST(a_file_ends_at_the_common_boundary_that_was_asked_for_while_it_was_written)
+{
+    const struct rolling_limits from[] = {{.time_ns = 3600 * SECOND, .together = true},
+                                          {.time_ns = 3600 * SECOND}};
+    const struct rolling_limits to = {.time_ns = 10 * SECOND, .together = true};
+    int64_t before_ns = dao_clock_real_ns() / (10 * SECOND) * 10 * SECOND;
+    struct record_file *file;
+
+    begin(from[_i]);
+    file = stream->current;
+    file->last_ns = before_ns - 7 * SECOND;
+    file->frames = 400;
+    stream->rate_hz = 10; /* 10 s: 125 frames and some; they are not to end it */
+    take_wish(to);
+    ck_assert_int_eq(file->boundary_ns, before_ns);
+    ck_assert_uint_gt(file->capacity, 1000);
+    ck_assert(handover_ensure_file(stream, before_ns - 1));
+    expect_current(file);
+    ck_assert(handover_ensure_file(stream, before_ns));
+    expect_ended(file, "ROLL");
+    end();
+}
+END_TEST
+
+START_TEST(a_file_whose_common_boundary_is_given_up_ends_by_its_age)
+{
+    begin((struct rolling_limits){.time_ns = 10 * SECOND, .together = true});
+    take_wish((struct rolling_limits){.time_ns = 10 * SECOND});
+    ck_assert_int_eq(stream->current->boundary_ns, INT64_MAX);
+    ck_assert_int_eq(stream->current->boundary_clock_ns, INT64_MAX);
+    end();
+}
+END_TEST
+
 START_TEST(a_file_that_is_full_or_has_failed_ends_though_there_is_no_other)
 {
     struct record_file *file;
@@ -206,6 +252,9 @@ int main(void)
     Suite *suite = suite_create("handover");
     TCase *tcase = tcase_create("ends");
 
+    tcase_add_loop_test(
+        tcase, a_file_ends_at_the_common_boundary_that_was_asked_for_while_it_was_written, 0, 2);
+    tcase_add_test(tcase, a_file_whose_common_boundary_is_given_up_ends_by_its_age);
     tcase_add_loop_test(tcase, a_limit_in_time_waits_until_another_file_can_be_had, 0, SCARCE);
     tcase_add_loop_test(tcase, whoever_asks_for_a_new_file_waits_for_it_and_is_answered_then, 0,
                         SCARCE);

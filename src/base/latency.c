@@ -13,6 +13,14 @@ void latency_read(struct latency *latency, struct latency_counts *ret)
     }
 }
 
+void latency_merge(struct latency_counts *to, const struct latency_counts *from)
+{
+    for (uint32_t i = 0; i < LATENCY_BUCKETS; i++)
+        to->bucket[i] += from->bucket[i];
+    to->count += from->count;
+    to->sum_ns += from->sum_ns;
+}
+
 uint64_t latency_last_of(uint32_t index)
 {
     uint32_t octave, within;

@@ -56,6 +56,9 @@ static inline void latency_add(struct latency *latency, int64_t ns)
 /* Any thread. The count is that of the buckets; the sum may be a frame or two off it. */
 void latency_read(struct latency *latency, struct latency_counts *ret);
 
+/* Add all that `from` has. */
+void latency_merge(struct latency_counts *to, const struct latency_counts *from);
+
 /* The largest value of a bucket, in ns. */
 uint64_t latency_last_of(uint32_t index);
 

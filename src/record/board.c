@@ -18,6 +18,8 @@ void board_init(struct board *board)
 void board_fini(struct board *board)
 {
     board_clear(board);
+    free(board->past);
+    board->past = NULL;
     pthread_mutex_destroy(&board->lock);
 }
 
@@ -63,22 +65,6 @@ void board_note(struct board *board, int64_t now_mono_ns)
     }
     board->sampled_ns[at] = now_mono_ns;
     board->sample_count++;
-    pthread_mutex_unlock(&board->lock);
-}
-
-void board_clear(struct board *board)
-{
-    pthread_mutex_lock(&board->lock);
-    free(board->samples);
-    free(board->told);
-    board->samples = NULL;
-    board->told = NULL;
-    board->sample_count = 0;
-    board->streams = NULL;
-    board->count = 0;
-    board->root = NULL;
-    board->books = NULL;
-    board->room = NULL;
     pthread_mutex_unlock(&board->lock);
 }
 
@@ -200,6 +186,66 @@ static int fill_stream(const struct board *board, unsigned stream, int64_t now_n
     return 0;
 }
 
+/* ---- its end ---- */
+
+/* Of a stream that was called so before, or a new one; NULL without memory. */
+static struct stream_totals *find_totals(struct board *board, const char *name)
+{
+    struct stream_totals *grown;
+
+    for (unsigned i = 0; i < board->past_count; i++)
+        if (strcmp(board->past[i].name, name) == 0)
+            return &board->past[i];
+    grown = realloc(board->past, (board->past_count + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    board->past = grown;
+    grown += board->past_count++;
+    *grown = (struct stream_totals){0};
+    snprintf(grown->name, sizeof grown->name, "%s", name);
+    return grown;
+}
+
+/* Without memory it is the counters that begin anew, not the recorder that fails. */
+static void keep_totals(struct board *board)
+{
+    for (unsigned i = 0; i < board->count; i++) {
+        struct stream_state state = {0};
+        struct stream_totals *totals = NULL;
+
+        if (fill_stream(board, i, 0, &state) == 0)
+            totals = find_totals(board, state.name);
+        free(state.segment);
+        if (!totals)
+            continue;
+        totals->frames += state.frames_most;
+        for (int k = 0; k < LEDGER_CAUSES; k++)
+            totals->lost_by[k] += state.lost_by_most[k];
+        totals->bytes_written += state.bytes_written;
+        latency_merge(&totals->latency, &state.latency);
+    }
+}
+
+void board_clear(struct board *board)
+{
+    pthread_mutex_lock(&board->lock);
+    if (board->books)
+        keep_totals(board);
+    free(board->samples);
+    free(board->told);
+    board->samples = NULL;
+    board->told = NULL;
+    board->sample_count = 0;
+    board->streams = NULL;
+    board->count = 0;
+    board->root = NULL;
+    board->books = NULL;
+    board->room = NULL;
+    pthread_mutex_unlock(&board->lock);
+}
+
+/* ---- the whole ---- */
+
 static double full_in_s(const struct room *room, double bytes_per_s)
 {
     uint64_t bytes = atomic_load_explicit(&room->to_fill_bytes, memory_order_relaxed);
@@ -232,19 +278,32 @@ static void fill_session(const struct board *board, struct session_state *ret)
     ret->condition = is_stopping ? SESSION_STOPPING : SESSION_RUNNING;
 }
 
+static int take_past(const struct board *board, struct session_state *ret)
+{
+    if (board->past_count == 0)
+        return 0;
+    ret->past = malloc(board->past_count * sizeof *ret->past);
+    if (!ret->past)
+        return -ENOMEM;
+    memcpy(ret->past, board->past, board->past_count * sizeof *ret->past);
+    ret->past_count = board->past_count;
+    return 0;
+}
+
 /* With the lock held. */
 static int take(const struct board *board, struct session_state *ret)
 {
-    if (!board->streams)
-        return 0;
+    int r = take_past(board, ret);
+
+    if (r < 0 || !board->streams)
+        return r;
     ret->condition = SESSION_WAITING;
     ret->root = strdup(board->root);
     ret->streams = calloc(board->count, sizeof *ret->streams);
     if (!ret->root || !ret->streams)
         return -ENOMEM;
     for (; ret->count < board->count; ret->count++) {
-        int r = fill_stream(board, ret->count, ret->now_mono_ns, &ret->streams[ret->count]);
-
+        r = fill_stream(board, ret->count, ret->now_mono_ns, &ret->streams[ret->count]);
         if (r < 0)
             return r;
     }

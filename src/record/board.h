@@ -39,6 +39,8 @@ struct board {
     int64_t sampled_ns[BOARD_SAMPLES]; /* monotonic */
     unsigned sample_count;
     struct board_told *told; /* [count]; NULL: no memory for them */
+    unsigned past_count;
+    struct stream_totals *past; /* of the streams of sessions that have ended, each name once */
 };
 
 void board_init(struct board *board);
@@ -52,7 +54,7 @@ void board_show_waiting(struct board *board, struct record_stream *const *stream
 void board_show_running(struct board *board, const struct books *books, struct room *room);
 /* About twice a second: for the rates. */
 void board_note(struct board *board, int64_t now_mono_ns);
-/* There is no session any more. */
+/* There is no session any more. What was counted in it stays for counters, which may not fall. */
 void board_clear(struct board *board);
 
 /* Any thread. 0, or -ENOMEM; release it with state_free(). */

@@ -26,6 +26,7 @@ void state_free(struct session_state *state)
     for (unsigned i = 0; i < state->count; i++)
         free(state->streams[i].segment);
     free(state->streams);
+    free(state->past);
     free(state->root);
     *state = (struct session_state){0};
 }

@@ -61,6 +61,14 @@ struct stream_state {
     struct latency_counts latency; /* RTIME - ATIME: from publication until it was taken */
 };
 
+/* What was counted of a stream in the sessions of this process that have ended. */
+struct stream_totals {
+    char name[FITS_STREAM_NAME_MAX + 1];
+    uint64_t frames, lost_by[LEDGER_CAUSES]; /* at their most, as above */
+    uint64_t bytes_written;
+    struct latency_counts latency;
+};
+
 struct session_state {
     enum session_condition condition;
     char name[TREE_SESSION_BYTES], uuid[40]; /* empty until its folder was made */
@@ -77,6 +85,8 @@ struct session_state {
     uint64_t buffer_bytes, buffer_used_bytes;
     unsigned count;
     struct stream_state *streams;
+    unsigned past_count;
+    struct stream_totals *past; /* also where there is no session */
 };
 
 /* Where a state is to be had: what whoever watches is given. */

@@ -33,8 +33,9 @@ char *metrics_escape(char *text, size_t bytes, const char *value)
 
 /* ---- samples ----
  *
- * A counter that falls is one that has begun anew to Prometheus, which then adds all of it to what
- * was counted before. */
+ * Counters count since the program began: what is scraped after a session has ended has all of it,
+ * its last seconds, too, and the next one goes on from there. A counter that falls is one that has
+ * begun anew to Prometheus, which then adds all of it to what was counted before. */
 
 struct metric {
     const char *name, *type, *help;
@@ -119,11 +120,9 @@ static void put_build(FILE *out, const char *name, const struct session_state *s
 
 static const struct metric metrics[] = {
     {"daorec_frames_recorded_total", "counter",
-     "Frames of the session that were taken from the segment and not lost since.", put_recorded,
-     NULL},
+     "Frames that were taken from the segment and not lost since.", put_recorded, NULL},
     {"daorec_frames_lost_total", "counter",
-     "Frames of the session that are in no file, by the reason that the ledger has.", put_lost,
-     NULL},
+     "Frames that are in no file, by the reason that the ledger has.", put_lost, NULL},
     {"daorec_bytes_written_total", "counter",
      "Bytes of pixels and rows that were written into files.", put_bytes, NULL},
     {"daorec_fifo_backlog_frames", "gauge",
@@ -137,20 +136,74 @@ static const struct metric metrics[] = {
     {"daorec_build_info", "gauge", "The program, as labels; the value is 1.", NULL, put_build},
 };
 
-static void put_metric(FILE *out, const struct metric *metric, const struct session_state *state)
+/* ---- over all sessions ---- */
+
+static const struct stream_totals *find_past(const struct session_state *state, const char *name)
 {
+    for (unsigned i = 0; i < state->past_count; i++)
+        if (strcmp(state->past[i].name, name) == 0)
+            return &state->past[i];
+    return NULL;
+}
+
+static bool is_in_session(const struct session_state *state, const char *name)
+{
+    for (unsigned i = 0; i < state->count; i++)
+        if (strcmp(state->streams[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void add_past(struct stream_state *to, const struct stream_totals *past)
+{
+    to->frames_most += past->frames;
+    for (int i = 0; i < LEDGER_CAUSES; i++)
+        to->lost_by_most[i] += past->lost_by[i];
+    to->bytes_written += past->bytes_written;
+    latency_merge(&to->latency, &past->latency);
+}
+
+/* With what was counted in earlier sessions, where it counts. */
+static void put_stream(FILE *out, const struct metric *metric, const struct session_state *state,
+                       const struct stream_state *stream)
+{
+    const struct stream_totals *past = find_past(state, stream->name);
+    struct stream_state sum = *stream;
     char label[LABEL_BYTES];
 
-    /* A stream whose segment is waited for has nothing to tell yet. */
-    if (metric->put && state->start_ns == 0)
+    if (past)
+        add_past(&sum, past);
+    metric->put(out, metric->name, metrics_escape(label, sizeof label, stream->name), &sum);
+}
+
+static void put_past(FILE *out, const struct metric *metric, const struct session_state *state,
+                     bool has_session)
+{
+    for (unsigned i = 0; i < state->past_count; i++) {
+        struct stream_state none = {0};
+
+        if (has_session && is_in_session(state, state->past[i].name))
+            continue;
+        memcpy(none.name, state->past[i].name, sizeof none.name);
+        put_stream(out, metric, state, &none);
+    }
+}
+
+static void put_metric(FILE *out, const struct metric *metric, const struct session_state *state)
+{
+    /* A stream whose segment is waited for has nothing to tell yet, but of earlier sessions. */
+    bool has_session = state->start_ns != 0, has_past = strcmp(metric->type, "gauge") != 0;
+
+    if (metric->put && !has_session && !(has_past && state->past_count > 0))
         return;
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
             metric->type);
     if (metric->put_session)
         metric->put_session(out, metric->name, state);
-    for (unsigned i = 0; i < state->count && metric->put; i++)
-        metric->put(out, metric->name, metrics_escape(label, sizeof label, state->streams[i].name),
-                    &state->streams[i]);
+    for (unsigned i = 0; i < state->count && metric->put && has_session; i++)
+        put_stream(out, metric, state, &state->streams[i]);
+    if (metric->put && has_past)
+        put_past(out, metric, state, has_session);
 }
 
 char *metrics_format(const struct session_state *state, size_t *ret_bytes)

@@ -158,6 +158,41 @@ def metrics_are_what_the_ledger_says():
     assert samples["daorec_disk_free_bytes", ()] > 0
 
 
+def counters_go_on_from_session_to_session():
+    path = h.segment("again")
+    source = s.Source(path)
+    control = os.path.join(h.segments, "again.ctl")
+    served = Served(f"--control={control}", path)
+    served.is_running()
+    stream = ("stream", h.stream_name(path))
+
+    def ctl(*words):
+        run = subprocess.run([h.DAOREC, "ctl", "--socket", control, "--json", *words],
+                             capture_output=True, text=True, timeout=90, check=False)
+        assert run.returncode == 0, run
+        return json.loads(run.stdout)
+
+    def counted():
+        text = served.ask("/metrics")[1]
+        promtool(text)
+        _, samples = parse(text)
+        return samples
+    total = 0
+    for frames in (30, 20):  # the second would not be seen to have begun anew at a later look
+        source.publish_many(frames)
+        total += sum(mine["recorded"] for mine in ctl("stop")["streams"])
+        samples = counted()
+        assert samples["daorec_frames_recorded_total", (stream,)] == total, samples
+        assert samples["daorec_frame_latency_seconds_count", (stream,)] == total, samples
+        assert ("daorec_fifo_backlog_frames", (stream,)) not in samples, samples
+        ctl("start")
+        assert counted()["daorec_frames_recorded_total", (stream,)] == total
+    assert total == 50, total
+    served.process.terminate()
+    served.process.communicate(timeout=60)
+    assert served.process.returncode == 0, served.errors()
+
+
 def bytes_written_are_those_of_the_files():
     path = h.segment("bytes")
     source, frames = s.Source(path, shape=(64, 64)), 100
@@ -495,7 +530,8 @@ if __name__ == "__main__":
         print("this daorec was built without libmicrohttpd")
         sys.exit(77)
     h.main([
-        f.together(metrics_are_what_the_ledger_says, bytes_written_are_those_of_the_files,
+        f.together(metrics_are_what_the_ledger_says, counters_go_on_from_session_to_session,
+                   bytes_written_are_those_of_the_files,
                    while_a_segment_is_waited_for_that_is_told,
                    a_metrics_file_is_whole_readable_by_all_and_gone_at_the_end,
                    of_two_recorders_the_second_is_refused_the_first_s_metrics_file,

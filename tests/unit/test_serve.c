@@ -161,6 +161,38 @@ START_TEST(each_stream_has_its_counts_and_a_latency_is_in_every_bucket_above_it)
 }
 END_TEST
 
+START_TEST(counts_go_on_from_those_of_earlier_sessions)
+{
+    static struct stream_state streams[1] = {
+        {.name = "wfs", .frames_most = 5, .backlog = 3, .bytes_written = 7, .latency.count = 5}};
+    static struct stream_totals past[2] = {
+        {.name = "dm", .frames = 30, .lost_by = {4}, .latency.count = 30},
+        {.name = "wfs", .frames = 20, .lost_by = {0, 1}, .bytes_written = 70, .latency.count = 20}};
+    struct session_state state = {.disk_free_bytes = STATE_UNKNOWN,
+                                  .count = 1,
+                                  .streams = streams,
+                                  .past_count = 2,
+                                  .past = past};
+    char *text;
+
+    state.start_ns = _i; /* 0: its segment is waited for, or there is none */
+    text = format(&state);
+    ck_assert_double_eq(value_of(text, "daorec_frames_recorded_total{stream=\"dm\"}"), 30);
+    ck_assert_double_eq(value_of(text, "daorec_frames_lost_total{stream=\"dm\",reason=\"lapped\"}"),
+                        4);
+    ck_assert_double_eq(value_of(text, "daorec_frames_recorded_total{stream=\"wfs\"}"),
+                        _i ? 25 : 20);
+    ck_assert_double_eq(value_of(text, "daorec_frames_lost_total{stream=\"wfs\",reason=\"disk\"}"),
+                        1);
+    ck_assert_double_eq(value_of(text, "daorec_bytes_written_total{stream=\"wfs\"}"), _i ? 77 : 70);
+    ck_assert_double_eq(value_of(text, "daorec_frame_latency_seconds_count{stream=\"wfs\"}"),
+                        _i ? 25 : 20);
+    ck_assert_double_eq(value_of(text, "daorec_fifo_backlog_frames{stream=\"wfs\"}"), _i ? 3 : -1);
+    ck_assert_ptr_null(strstr(text, "daorec_fifo_backlog_frames{stream=\"dm\"}"));
+    free(text);
+}
+END_TEST
+
 START_TEST(without_a_session_only_the_program_is_told_of)
 {
     struct session_state state = {.disk_free_bytes = STATE_UNKNOWN};
@@ -183,6 +215,7 @@ int main(void)
     tcase_add_test(tcase, a_taken_port_is_an_error);
     tcase_add_test(tcase, a_label_is_escaped_and_never_cut_within_an_escape);
     tcase_add_test(tcase, each_stream_has_its_counts_and_a_latency_is_in_every_bucket_above_it);
+    tcase_add_loop_test(tcase, counts_go_on_from_those_of_earlier_sessions, 0, 2);
     tcase_add_test(tcase, without_a_session_only_the_program_is_told_of);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

@@ -276,6 +276,63 @@ START_TEST(what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was)
     ck_assert_uint_eq(s.lost_by_most[LEDGER_DISK], 4);
     board_show_running(&board, &books, &room); /* another session */
     ck_assert_uint_eq(look_at_stream().frames_most, 6);
+    board_clear(&board);
+    board_fini(&board);
+    account_fini(&stream.account);
+}
+END_TEST
+
+/* One session more of this stream has ended; what is told then. The caller frees it. */
+static struct session_state end_session(struct record_stream *stream)
+{
+    struct record_stream *const streams[] = {stream};
+    struct books books = {.session = "s", .uuid = "u", .host = "h", .start_ns = 1};
+    struct room room = {0};
+    struct session_state state;
+
+    board_show_waiting(&board, streams, 1, "/r");
+    board_show_running(&board, &books, &room);
+    board_clear(&board);
+    ck_assert_int_eq(board_take(&board, &state), 0);
+    ck_assert_int_eq(state.condition, SESSION_IDLE);
+    ck_assert_uint_eq(state.count, 0);
+    return state;
+}
+
+START_TEST(what_was_counted_in_sessions_that_have_ended_is_kept_by_name)
+{
+    static char wfs[] = "/tmp/wfs.im.shm", dm[] = "/tmp/dm.im.shm";
+    static struct record_stream stream = {.path = wfs};
+    struct session_state state;
+
+    board_init(&board);
+    account_init(&stream.account);
+    account_begin_run(&stream.account, 1);
+    for (int64_t i = 1; i <= 10; i++)
+        account_take(&stream.account, i, false, 1);
+    account_lose(&stream.account, LEDGER_LAPPED, 11, 7, 1);
+    account_publish(&stream.account);
+    latency_add(&stream.latency, 1000);
+    atomic_store(&stream.bytes_written, 99);
+    state = end_session(&stream);
+    state_free(&state);
+    state = end_session(&stream);
+    state_free(&state);
+    stream.path = dm;
+    state = end_session(&stream);
+    ck_assert_uint_eq(state.past_count, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct stream_totals *past = &state.past[i];
+        uint64_t times = i == 0 ? 2 : 1;
+
+        ck_assert_str_eq(past->name, i == 0 ? "wfs" : "dm");
+        ck_assert_uint_eq(past->frames, times * 10);
+        ck_assert_uint_eq(past->lost_by[LEDGER_LAPPED], times * 7);
+        ck_assert_uint_eq(past->bytes_written, times * 99);
+        ck_assert_uint_eq(past->latency.count, times);
+        ck_assert_uint_eq(past->latency.sum_ns, times * 1000);
+    }
+    state_free(&state);
     board_fini(&board);
     account_fini(&stream.account);
 }
@@ -397,6 +454,7 @@ int main(void)
     tcase_add_test(tcase, a_reader_beside_the_drain_sees_one_moment_and_never_an_older_one);
     tcase_add_test(tcase, a_session_is_seen_from_waiting_for_its_segment_to_its_end);
     tcase_add_test(tcase, what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was);
+    tcase_add_test(tcase, what_was_counted_in_sessions_that_have_ended_is_kept_by_name);
     tcase_add_test(tcase, no_more_frames_wait_in_a_fifo_than_it_holds);
     tcase_add_test(tcase, a_state_as_json_has_all_losses_by_name_and_null_for_what_is_not_known);
     tcase_add_test(tcase, when_the_disk_will_be_full_is_told_where_it_will);

@@ -5,7 +5,8 @@
 #define FIRST_BYTES  (64ull << 20)
 #define FIRST_HZ     1e5 /* faster than any source that is to reach a boundary */
 
-#define FIRST_PART 16u /* of the room that is left */
+#define FIRST_PART  16u /* of the room that is left */
+#define FIRST_LEAST 32u /* frames: enough to know the rate */
 
 /* Frames of a file of a stream whose rate is not known yet. */
 static uint64_t first_capacity(const struct rolling_limits *limits, uint64_t frame_bytes)
@@ -42,15 +43,12 @@ uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits
 uint64_t rolling_fair(const struct rolling_limits *limits, const struct fits_parts *parts,
                       uint64_t capacity, uint64_t left_bytes)
 {
-    struct rolling_limits alone = *limits;
-    uint64_t fair, small;
+    uint64_t fair;
 
-    if (!limits->together || left_bytes == UINT64_MAX)
+    if (limits->frames || left_bytes == UINT64_MAX)
         return capacity;
-    alone.together = false;
-    small = rolling_capacity(&alone, parts, 0.0);
     fair = fits_plan_capacity_of(parts, left_bytes / FIRST_PART);
-    return rolling_smaller(capacity, fair > small ? fair : small);
+    return rolling_smaller(capacity, fair > FIRST_LEAST ? fair : FIRST_LEAST);
 }
 
 int64_t rolling_boundary(const struct rolling_limits *limits, int64_t at_ns)

@@ -204,6 +204,24 @@ START_TEST(a_first_file_that_is_to_end_with_others_reaches_the_boundary)
 }
 END_TEST
 
+/* The first files of so many streams, each made of what those before it left. */
+START_TEST(the_first_files_of_many_streams_find_room_on_a_small_disk)
+{
+    struct rolling_limits limits = {.time_ns = 60000000000ll, .together = _i};
+    const struct fits_parts *parts = &vector;
+    uint64_t left = 100u << 20, frames = 0;
+    struct fits_plan plan;
+
+    for (int i = 0; i < 40; i++) {
+        frames = rolling_fair(&limits, parts, rolling_capacity(&limits, parts, 0.0), left);
+        fits_plan_make(&plan, parts, frames);
+        ck_assert_uint_lt(plan.file_bytes, left);
+        left -= plan.file_bytes;
+    }
+    ck_assert_uint_ge(frames, 32);
+}
+END_TEST
+
 START_TEST(a_first_file_that_ends_with_others_leaves_them_room)
 {
     struct rolling_limits limits = {.time_ns = 60000000000ll, .together = true};
@@ -215,10 +233,13 @@ START_TEST(a_first_file_that_ends_with_others_leaves_them_room)
     ck_assert_uint_le(plan.file_bytes, (3ull << 30) / 16);
     ck_assert_uint_gt(fair, (64u << 20) / 1280000);
     ck_assert_uint_lt(fair, capacity);
-    ck_assert_uint_eq(rolling_fair(&limits, &camera, capacity, 100u << 20), (64u << 20) / 1280000);
+    ck_assert_uint_eq(rolling_fair(&limits, &camera, capacity, 100u << 20), 32);
     ck_assert_uint_eq(rolling_fair(&limits, &camera, capacity, 64ull << 30), capacity);
     ck_assert_uint_eq(rolling_fair(&limits, &camera, capacity, UINT64_MAX), capacity);
     limits.together = false;
+    ck_assert_uint_eq(rolling_fair(&limits, &camera, 50, 100u << 20), 32);
+    ck_assert_uint_eq(rolling_fair(&limits, &camera, 20, 1), 20);
+    limits.frames = 50;
     ck_assert_uint_eq(rolling_fair(&limits, &camera, 50, 1), 50);
 }
 END_TEST
@@ -657,6 +678,7 @@ int main(void)
     tcase_add_test(tcase, the_first_file_is_small_until_the_rate_is_known);
     tcase_add_test(tcase, a_first_file_that_is_to_end_with_others_reaches_the_boundary);
     tcase_add_test(tcase, a_first_file_that_ends_with_others_leaves_them_room);
+    tcase_add_loop_test(tcase, the_first_files_of_many_streams_find_room_on_a_small_disk, 0, 2);
     tcase_add_test(tcase, a_first_file_holds_two_frames_however_large_they_are);
     tcase_add_test(tcase, the_smallest_limit_gives_the_capacity);
     tcase_add_test(tcase, a_frame_larger_than_the_size_limit_still_gets_a_file);

@@ -147,7 +147,7 @@ static uint64_t last_capacity(const struct record_stream *s, uint64_t capacity, 
 static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
 {
     const struct fits_parts *parts = &s->shape->parts;
-    uint64_t capacity = rolling_capacity(&s->config.rolling, parts, s->rate_hz), granted;
+    uint64_t capacity = rolling_capacity(&s->config.rolling, parts, s->rate_hz), granted, left;
     uint64_t most =
         rolling_smaller(s->room->limits.file_bytes_max,
                         atomic_load_explicit(&s->file_bytes_most, memory_order_relaxed));
@@ -159,9 +159,11 @@ static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
         if (capacity == 0)
             return 0;
     }
+    left = atomic_load_explicit(&s->room->left_bytes, memory_order_relaxed);
     if (s->rate_hz <= 0.0)
-        capacity = rolling_fair(&s->config.rolling, parts, capacity,
-                                atomic_load_explicit(&s->room->left_bytes, memory_order_relaxed));
+        capacity = rolling_fair(&s->config.rolling, parts, capacity, left);
+    else if (!s->retention) /* of a ring what is old makes room */
+        capacity = rolling_share(&s->config.rolling, parts, capacity, left, s->room->streams);
     capacity = fit_ring(s, capacity);
     *ret_least = least_of(capacity);
     capacity = last_capacity(s, capacity, most);

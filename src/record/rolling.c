@@ -5,8 +5,8 @@
 #define FIRST_BYTES  (64ull << 20)
 #define FIRST_HZ     1e5 /* faster than any source that is to reach a boundary */
 
-#define FIRST_PART  16u /* of the room that is left */
-#define FIRST_LEAST 32u /* frames: enough to know the rate */
+#define FIRST_PART 16u /* of the room that is left */
+#define FAIR_LEAST 32u /* frames: enough to know the rate */
 
 /* Frames of a file of a stream whose rate is not known yet. */
 static uint64_t first_capacity(const struct rolling_limits *limits, uint64_t frame_bytes)
@@ -40,15 +40,21 @@ uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits
     return capacity ? capacity : 1;
 }
 
-uint64_t rolling_fair(const struct rolling_limits *limits, const struct fits_parts *parts,
-                      uint64_t capacity, uint64_t left_bytes)
+uint64_t rolling_share(const struct rolling_limits *limits, const struct fits_parts *parts,
+                       uint64_t capacity, uint64_t left_bytes, unsigned streams)
 {
     uint64_t fair;
 
-    if (limits->frames || left_bytes == UINT64_MAX)
+    if (limits->frames || left_bytes == UINT64_MAX || streams < 2)
         return capacity;
-    fair = fits_plan_capacity_of(parts, left_bytes / FIRST_PART);
-    return rolling_smaller(capacity, fair > FIRST_LEAST ? fair : FIRST_LEAST);
+    fair = fits_plan_capacity_of(parts, left_bytes / streams);
+    return rolling_smaller(capacity, fair > FAIR_LEAST ? fair : FAIR_LEAST);
+}
+
+uint64_t rolling_fair(const struct rolling_limits *limits, const struct fits_parts *parts,
+                      uint64_t capacity, uint64_t left_bytes)
+{
+    return rolling_share(limits, parts, capacity, left_bytes, FIRST_PART);
 }
 
 int64_t rolling_boundary(const struct rolling_limits *limits, int64_t at_ns)

@@ -31,6 +31,7 @@ struct room_limits {
 struct room {
     struct room_limits limits;
     int dir_fd;
+    unsigned streams;            /* that share it */
     _Atomic uint64_t left_bytes; /* UINT64_MAX: not known */
     _Atomic uint64_t promised;   /* claimed for files that have it not on the disk yet */
     _Atomic uint64_t returning;  /* ended files have more than they need, until they are closed */

@@ -95,6 +95,7 @@ static int make(struct session *session)
         realtime_lock_memory();
     else
         realtime_unlock_memory(); /* an earlier one may have wanted it */
+    session->room.streams = config->path_count;
     session->streams = calloc(config->path_count, sizeof(struct record_stream *));
     if (!session->streams)
         return -ENOMEM;

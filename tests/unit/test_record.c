@@ -222,6 +222,24 @@ START_TEST(the_first_files_of_many_streams_find_room_on_a_small_disk)
 }
 END_TEST
 
+START_TEST(a_file_takes_no_more_than_its_stream_s_part_of_what_is_left)
+{
+    struct rolling_limits limits = {.time_ns = 60000000000ll};
+    struct fits_plan plan;
+    uint64_t share = rolling_share(&limits, &camera, 700, 1000u << 20, 10);
+
+    fits_plan_make(&plan, &camera, share);
+    ck_assert_uint_le(plan.file_bytes, 100u << 20);
+    ck_assert_uint_gt(plan.file_bytes, 90u << 20);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 100ull << 30, 10), 700);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 1000u << 20, 1), 700);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, UINT64_MAX, 10), 700);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 1000, 10), 32);
+    limits.frames = 700;
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 1000u << 20, 10), 700);
+}
+END_TEST
+
 START_TEST(a_first_file_that_ends_with_others_leaves_them_room)
 {
     struct rolling_limits limits = {.time_ns = 60000000000ll, .together = true};
@@ -678,6 +696,7 @@ int main(void)
     tcase_add_test(tcase, the_first_file_is_small_until_the_rate_is_known);
     tcase_add_test(tcase, a_first_file_that_is_to_end_with_others_reaches_the_boundary);
     tcase_add_test(tcase, a_first_file_that_ends_with_others_leaves_them_room);
+    tcase_add_test(tcase, a_file_takes_no_more_than_its_stream_s_part_of_what_is_left);
     tcase_add_loop_test(tcase, the_first_files_of_many_streams_find_room_on_a_small_disk, 0, 2);
     tcase_add_test(tcase, a_first_file_holds_two_frames_however_large_they_are);
     tcase_add_test(tcase, the_smallest_limit_gives_the_capacity);

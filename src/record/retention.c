@@ -1,33 +1,21 @@
 /* retention.c - see retention.h. */
-#include "record/retention_inside.h"
+#include "record/retention.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/units.h"
 #include "lib/clock.h"
+#include "record/retention_going.h"
+#include "record/retention_which.h"
 
 #define LOOK_AGAIN_NS 30000000000ll /* at files that were left */
 #define SURVEY_PAUSE  50            /* times as long as it took */
 #define FRESH_NS      1000000000ll  /* so old a look may be when files are removed */
-
-static int64_t boot_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000ll + now.tv_nsec;
-}
-
-int64_t retention_steady_ns(const struct retention *retention)
-{
-    return retention->begin_real_ns + (boot_ns() - retention->begin_boot_ns);
-}
 
 static int look_for_files(struct retention *retention)
 {
@@ -86,8 +74,7 @@ int retention_start(struct retention *retention, struct dao_text *text)
 
     pthread_mutex_init(&retention->removing, NULL);
     pthread_mutex_init(&retention->lock, NULL);
-    retention->begin_real_ns = dao_clock_real_ns();
-    retention->begin_boot_ns = boot_ns();
+    retention_start_clock(retention);
     r = look_for_files(retention);
     if (r < 0) {
         snprintf(text->s, sizeof text->s, "%.200s: cannot look for files to be removed: %s",
@@ -296,6 +283,12 @@ bool retention_make_way(struct retention *retention, struct record_file *f, uint
     if (ret->fd < 0)
         pthread_mutex_unlock(&retention->removing);
     return ret->fd >= 0;
+}
+
+void retention_drop(struct retention *retention, struct retire *old)
+{
+    retention_remove_held(retention, old);
+    pthread_mutex_unlock(&retention->removing);
 }
 
 bool retention_should_wait(struct retention *retention, const struct record_file *f)

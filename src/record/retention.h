@@ -22,41 +22,12 @@
 #ifndef DAOREC_RECORD_RETENTION_H
 #define DAOREC_RECORD_RETENTION_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "record/books.h"
-#include "record/kept.h"
 #include "record/retention_limits.h"
+#include "record/retention_state.h"
 #include "recording/retire.h"
-
-#define RETENTION_TO_CLOSE 32u /* more are closed at once */
-
-struct retention {
-    /* set by the session; borrowed */
-    struct retention_limits limits;
-    const char *root, *session;
-    struct books *books;
-    struct room *room;
-    struct record_stream *const *streams;
-    unsigned count;
-    /* kept here */
-    int root_fd;
-    pthread_mutex_t removing; /* one at a time; taken before the other */
-    pthread_mutex_t lock;
-    struct kept_list *lists;          /* one a stream */
-    struct retention_stream *known;   /* the same; session's thread */
-    int to_close[RETENTION_TO_CLOSE]; /* files without a name */
-    unsigned to_close_count;
-    bool left_said, closed_said, trouble_said;
-    int64_t begin_real_ns, begin_boot_ns; /* the same instant, by two clocks */
-    int64_t looked_ns;                    /* monotonic: at files that were left */
-    int64_t survey_ns;                    /* how long that took */
-    uint64_t surveys;                     /* how often */
-    struct kept_file held; /* what retention_make_way() gave away last, for its folder */
-    unsigned held_stream;
-};
 
 /* One warning, where the disk has not room for what the limits allow. It was looked at. */
 void retention_say_room(const struct retention *retention);

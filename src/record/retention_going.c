@@ -1,6 +1,5 @@
-/* retention_going.c - how files of a ring go: first the ledger is told, then their names are gone.
- * See retention_inside.h. */
-#include "record/retention_inside.h"
+/* retention_going.c - see retention_going.h. */
+#include "record/retention_going.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -180,10 +179,9 @@ static void drop(struct retention *retention, struct retire *old, const struct k
         retire_folders(retention->root_fd, file->session, retention->streams[stream]->name);
 }
 
-void retention_drop(struct retention *retention, struct retire *old)
+void retention_remove_held(struct retention *retention, struct retire *old)
 {
     drop(retention, old, &retention->held, retention->held_stream);
-    pthread_mutex_unlock(&retention->removing);
 }
 
 /* Those in the batch; one of `stream` is held back in *ret_old, where there is none yet. */

@@ -1,7 +1,31 @@
-/* retention_which.c - which files of a ring go next. See retention_inside.h. */
-#include "record/retention_inside.h"
+/* retention_which.c - see retention_which.h. */
+#include "record/retention_which.h"
 
 #include <string.h>
+#include <time.h>
+
+#include "lib/clock.h"
+
+#define LEAST_KEPT 1u /* finished files of a stream: what is there to be read */
+
+static int64_t boot_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+void retention_start_clock(struct retention *retention)
+{
+    retention->begin_real_ns = dao_clock_real_ns();
+    retention->begin_boot_ns = boot_ns();
+}
+
+int64_t retention_steady_ns(const struct retention *retention)
+{
+    return retention->begin_real_ns + (boot_ns() - retention->begin_boot_ns);
+}
 
 uint64_t retention_part_bytes(const struct retention *retention)
 {
@@ -60,7 +84,7 @@ static struct kept_file *find_surplus_bytes(const struct retention *retention, u
 
     if (limit == 0 || bytes + retention_part_bytes(retention) <= limit)
         return NULL;
-    return retention_oldest(retention, bytes > limit ? 0 : RETENTION_LEAST_KEPT, ret_stream);
+    return retention_oldest(retention, bytes > limit ? 0 : LEAST_KEPT, ret_stream);
 }
 
 /* Of a stream that a file is to be made for, or not. */
@@ -129,7 +153,7 @@ bool retention_pick_spare(struct retention *retention, struct retention_batch *r
 
     pthread_mutex_lock(&retention->lock);
     if (retention_is_wanted(&retention->limits))
-        file = retention_oldest(retention, RETENTION_LEAST_KEPT, &ret->stream);
+        file = retention_oldest(retention, LEAST_KEPT, &ret->stream);
     ret->count = file != NULL;
     if (file) {
         ret->files[0] = *file;

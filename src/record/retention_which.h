@@ -1,15 +1,14 @@
 /*
- * retention_inside.h - what the files of retention share: retention.c (when, and for whom),
- * retention_which.c (which ones go next) and retention_going.c (how they go). For no one else.
- * Keepers' threads.
+ * retention_which.h - which files of a ring go next, and what the rest of them take. For
+ * retention.c and retention_going.c only. Keepers' threads.
  */
-#ifndef DAOREC_RECORD_RETENTION_INSIDE_H
-#define DAOREC_RECORD_RETENTION_INSIDE_H
+#ifndef DAOREC_RECORD_RETENTION_WHICH_H
+#define DAOREC_RECORD_RETENTION_WHICH_H
 
-#include "record/retention.h"
+#include "record/retention_state.h"
+#include "recording/retire.h"
 
-#define RETENTION_NO_STREAM  UINT32_MAX
-#define RETENTION_LEAST_KEPT 1u /* finished files of a stream: what is there to be read */
+#define RETENTION_NO_STREAM UINT32_MAX
 
 /* Files of one session and stream, oldest first. */
 struct retention_batch {
@@ -19,10 +18,13 @@ struct retention_batch {
     size_t count;
 };
 
-/* The wall clock, as if it had never been set since the beginning. */
+/* The recording begins. */
+void retention_start_clock(struct retention *retention);
+
+/* The wall clock, as if it had never been set since then. */
 int64_t retention_steady_ns(const struct retention *retention);
 
-/* ---- which ones: with retention->lock held ---- */
+/* ---- with retention->lock held ---- */
 
 /* What crashes left unfinished. */
 uint64_t retention_part_bytes(const struct retention *retention);
@@ -38,7 +40,7 @@ struct kept_file *retention_oldest(const struct retention *retention, uint64_t l
 /* Whenever files came or went, or limits did. */
 void retention_note_ring(const struct retention *retention);
 
-/* ---- which ones: without it ---- */
+/* ---- without it ---- */
 
 /* Is one beyond the limits, where a file is to be made for `stream` (or RETENTION_NO_STREAM)? */
 bool retention_has_surplus(struct retention *retention, unsigned stream);
@@ -48,12 +50,5 @@ bool retention_pick(struct retention *retention, unsigned stream, struct retenti
 
 /* The one that goes next since the disk is full. False: none may. */
 bool retention_pick_spare(struct retention *retention, struct retention_batch *ret);
-
-/* ---- how: with retention->removing held ---- */
-
-/* Those in the batch; one of `stream` is held back in *ret_old (NULL: none), where there is none
- * yet. What is left in the batch is gone, or held. */
-void retention_remove_batch(struct retention *retention, struct retention_batch *batch,
-                            unsigned stream, struct retire *ret_old);
 
 #endif

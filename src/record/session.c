@@ -1,5 +1,5 @@
-/* session.c - see session.h. What comes before the first frame is in start.c, the ledger in
- * books.c. */
+/* session.c - see session.h. What comes before the first frame is in start.c, what is looked at
+ * while it records in session_run.c, the summary in session_end.c, the ledger in books.c. */
 #include "record/session_inside.h"
 
 #include <errno.h>
@@ -16,13 +16,12 @@
 #include "base/realtime.h"
 #include "base/units.h"
 #include "lib/clock.h"
-#include "record/service.h"
+#include "record/session_end.h"
+#include "record/session_run.h"
 #include "record/setup.h"
 #include "record/start.h"
 
-#define TICK_NS       500000000ll
-#define PLAIN_LINE_NS 60000000000ll /* not on a terminal: one line a minute */
-#define WAIT_SAID_NS  50000000ll
+#define WAIT_SAID_NS 50000000ll
 
 /* ---- making and unmaking ---- */
 
@@ -170,27 +169,10 @@ static bool is_end_wanted(void *ctx, int wait_ms)
     return session->stopping;
 }
 
-/* A service manager takes it for the end of the process. */
-static void say_stopping(struct session *session)
-{
-    if (session->own.service && !session->own.stays)
-        service_stop(session->own.service);
-}
-
-static void ask_to_stop(struct session *session, const char *cause)
-{
-    session->stopping = true;
-    say_stopping(session);
-    for (unsigned i = 0; i < session->count; i++) {
-        atomic_store(&session->streams[i]->stop_cause_requested, cause);
-        atomic_store_explicit(&session->streams[i]->stop_requested, true, memory_order_release);
-    }
-}
-
 void session_stop(struct session *session, const char *cause)
 {
     if (!session->stopping) {
-        ask_to_stop(session, cause);
+        session_ask_to_stop(session, cause);
         return;
     }
     /* What is in memory is still written, what is in the FIFOs is given up. */
@@ -393,104 +375,6 @@ static int start_threads(struct session *session)
     return r;
 }
 
-/* ---- while it runs ---- */
-
-static bool all_over(const struct session *session)
-{
-    for (unsigned i = 0; i < session->count; i++)
-        if (!atomic_load_explicit(&session->streams[i]->is_over, memory_order_acquire))
-            return false;
-    return true;
-}
-
-static void look_at_disk(struct session *session)
-{
-    const char *cause = disk_look(&session->disk, dao_clock_mono_ns());
-
-    if (cause && !session->stopping)
-        ask_to_stop(session, cause);
-}
-
-/* Kernel threads count against the limits of the user, or the service, that records. */
-static void say_workers(struct session *session)
-{
-    if (session->workers_said || io_engine_refusals(session->engine) == 0)
-        return;
-    session->workers_said = true;
-    log_warning("the kernel had no thread to spare for io_uring: what it refuses is written with "
-                "pwrite; allow more with ulimit -u, LimitNPROC or TasksMax");
-}
-
-static void report_progress(struct session *session)
-{
-    bool terminal = isatty(STDERR_FILENO);
-    int64_t now = dao_clock_mono_ns();
-    struct session_state state;
-    char line[512];
-
-    if (session->own.quiet || (!terminal && now - session->last_line_ns < PLAIN_LINE_NS))
-        return;
-    session->last_line_ns = now;
-    if (board_take(session->board, &state) < 0)
-        return;
-    live_format(&session->live, line, sizeof line, &state);
-    state_free(&state);
-    if (terminal)
-        log_live(line);
-    else
-        log_info("%s", line);
-}
-
-static void tell_service(struct session *session, int64_t now)
-{
-    struct service *service = session->own.service;
-    struct session_state state;
-    char line[512] = "";
-
-    if (!service)
-        return;
-    service->streams = session->streams;
-    service->count = session->count;
-    service->writer = &session->writer;
-    if ((session->service_live.time_ns == 0 || service_is_due(service, now)) &&
-        board_take(session->board, &state) == 0) {
-        live_format(&session->service_live, line, sizeof line, &state);
-        state_free(&state);
-    }
-    service_look(service, line, now);
-}
-
-static void watch(struct session *session)
-{
-    int64_t next_ns = dao_clock_mono_ns();
-
-    session->last_line_ns = next_ns;
-    while (!all_over(session)) {
-        int64_t now = dao_clock_mono_ns();
-
-        if (now >= next_ns) {
-            say_workers(session);
-            teller_look(&session->teller, now, false);
-            look_at_disk(session);
-            crew_look(&session->crew, now);
-            hooks_look(session->hooks, now);
-            board_note(session->board, now);
-            report_progress(session);
-            tell_service(session, now);
-            next_ns = now + TICK_NS;
-        }
-        session->listener->listen(session->listener->ctx, session->over_fd,
-                                  (int)((next_ns - now) / 1000000) + 1);
-        if (eventfd_read(session->over_fd, &(eventfd_t){0}) == 0)
-            crew_look(&session->crew, dao_clock_mono_ns());
-    }
-    say_stopping(session);
-    say_workers(session);
-    teller_look(&session->teller, dao_clock_mono_ns(), true);
-    look_at_disk(session);
-    log_live(NULL);
-}
-
 static void stop_threads(struct session *session)
 {
     if (session->writer_started)
@@ -500,79 +384,7 @@ static void stop_threads(struct session *session)
     keeper_stop(&session->closer);
 }
 
-/* ---- end ---- */
-
-/* The folders of streams that never appeared, or are there and never became segments. */
-static void remove_empty_folders(struct session *session)
-{
-    for (unsigned i = 0; i < session->count; i++) {
-        struct record_stream *s = session->streams[i];
-        struct dao_segment segment;
-        struct dao_text text;
-        int r;
-
-        if (atomic_load(&s->condition) != STREAM_AWAITED)
-            continue;
-        unlinkat(session->dir_fd, s->name, AT_REMOVEDIR);
-        r = dao_segment_open(&segment, s->path, DAO_ACCESS_READ, &text);
-        if (r == 0) /* it has come too late */
-            dao_segment_close(&segment);
-        if (r == 0 || r == -ENOENT || r == -ENODATA)
-            log_warning("%s never appeared: nothing of it was recorded", s->path);
-        else
-            log_warning("%s; nothing of it was recorded", text.s);
-    }
-}
-
-static bool check_balance(const struct ledger *ledger)
-{
-    bool balanced = true;
-
-    for (size_t i = 0; i < ledger->stream_count; i++) {
-        const struct ledger_counts *counts = &ledger->streams[i].counts;
-
-        if (ledger_balances(counts))
-            continue;
-        balanced = false;
-        log_error("stream %s: the ledger does not balance: %llu expected, %llu recorded, %llu "
-                  "lost; this is a defect of daorec, please report it",
-                  ledger->streams[i].name, (unsigned long long)ledger_expected(counts),
-                  (unsigned long long)counts->recorded, (unsigned long long)ledger_lost(counts));
-    }
-    return balanced;
-}
-
-static void print_summary(struct session *session, const struct ledger *ledger)
-{
-    session->summary = ledger_to_json(ledger, true);
-    log_flush(); /* what was said of it is above it */
-    if (session->own.json)
-        printf("%s\n", session->summary ? session->summary : "{}");
-    else
-        live_print_summary(stdout, ledger, session->end_ns - session->begin_ns);
-    fflush(stdout); /* at once; whether it has arrived output_flush() tells */
-}
-
-static int conclude(struct session *session)
-{
-    struct ledger ledger;
-    bool lost = false, balanced;
-
-    remove_empty_folders(session);
-    session->books.end_ns = dao_clock_real_ns();
-    session->end_ns = dao_clock_mono_ns();
-    books_end(&session->books);
-    if (books_view(&session->books, &ledger) < 0)
-        return 1;
-    for (size_t i = 0; i < ledger.stream_count; i++)
-        lost = lost || ledger_lost(&ledger.streams[i].counts) > 0;
-    balanced = check_balance(&ledger);
-    print_summary(session, &ledger);
-    free(ledger.streams);
-    if (!balanced || !session->books.is_written)
-        return 1;
-    return lost ? 3 : session->books.failed || session->teller.any_unfit;
-}
+/* ---- its life ---- */
 
 int session_begin(struct session *session)
 {
@@ -636,10 +448,10 @@ int session_watch(struct session *session)
 {
     int status;
 
-    watch(session);
+    session_run(session);
     stop_threads(session);
     hooks_look(session->hooks, dao_clock_mono_ns());
-    status = conclude(session);
+    status = session_conclude(session);
     hooks_end(session->hooks);
     return status;
 }

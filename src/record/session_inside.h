@@ -1,6 +1,6 @@
 /*
- * session_inside.h - what a session is made of; for session.c and for asking.c, which answers what
- * is asked of it while it runs.
+ * session_inside.h - what a session is made of; for session.c and its parts, session_run.c and
+ * session_end.c, and for asking.c and apply.c, which do what is asked of it while it runs.
  */
 #ifndef DAOREC_RECORD_SESSION_INSIDE_H
 #define DAOREC_RECORD_SESSION_INSIDE_H

@@ -5,6 +5,7 @@
  * One frame: begin (is there one?), a file and blocks to put it in, encode straight from shared
  * memory into the block, finish (was it whole?), book it. Nothing here waits, allocates or logs.
  * When no block or file is free, frames stay in the FIFO; what is lapped then is the disk's fault.
+ * How a stream ends is in stopping.c.
  */
 #include "record/drain.h"
 
@@ -20,6 +21,7 @@
 #include "record/loss.h"
 #include "record/overload.h"
 #include "record/setup.h"
+#include "record/stopping.h"
 
 #define BATCH_FRAMES         64u
 #define BATCH_BYTES          (1u << 20) /* where others wait for their turn */
@@ -183,32 +185,13 @@ static void restart(struct record_stream *s, const struct dao_take *take)
     account_note_event(&s->account, ACCOUNT_RESTARTED);
 }
 
-/* What was there at the request to stop and cannot be taken any more is lost; the work is done. */
-static void give_up_wanted(struct record_stream *s, enum ledger_cause cause)
-{
-    uint64_t left_out = overload_book_at_end(s);
-    uint64_t lost = account_settle(&s->account).count; /* they are behind the frame last taken */
-    uint64_t after = s->reader.cnt0 + lost;
-
-    lost += left_out;
-    if (s->last_wanted_cnt0 > after) {
-        uint64_t rest = s->last_wanted_cnt0 - after;
-
-        account_lose(&s->account, cause, (int64_t)(after + 1), rest, dao_clock_real_ns());
-        lost += rest;
-    }
-    if (s->current && s->current->frames > 0)
-        s->current->lost += lost;
-    s->finished = true;
-}
-
 /* While stopping: is this candidate beyond what was there at the request? Then what was there and
  * is not any more is lost, and the work is done. */
 static bool is_beyond_stop(struct record_stream *s, const struct dao_take *take)
 {
     if (!s->stopping || take->cnt0 <= s->last_wanted_cnt0)
         return false;
-    give_up_wanted(s, cause_of(s, take));
+    stopping_give_up(s, cause_of(s, take));
     return true;
 }
 
@@ -230,19 +213,6 @@ static enum step starve(struct record_stream *s, const struct dao_take *take)
     return STEP_STARVED;
 }
 
-/* The recording ends with the frame last taken, as was asked for. A file that was filled waits for
- * its successor still. `why` is told to the session. */
-static void end_here(struct record_stream *s, atomic_bool *why)
-{
-    s->stopping = s->finished = true;
-    s->stop_cause = "STOP";
-    if (s->ending)
-        s->ending->end_cause = s->stop_cause;
-    s->last_wanted_cnt0 = s->reader.cnt0;
-    atomic_store(&s->is_stopping, true);
-    atomic_store(why, true);
-}
-
 /* A frame that is left out is passed by as one that is taken, without a copy. */
 static enum step pass_by(struct record_stream *s, struct dao_take *take)
 {
@@ -261,7 +231,7 @@ static bool ends_by_policy(struct record_stream *s, const struct dao_take *take)
 {
     if (s->config.overload != OVERLOAD_STOP || !overload_ends(s, take))
         return false;
-    end_here(s, &s->overloaded);
+    stopping_end_here(s, &s->overloaded);
     return true;
 }
 
@@ -318,39 +288,6 @@ static enum step take_frame(struct record_stream *s, int64_t now_ns)
 }
 
 /* ---- one turn ---- */
-
-static void begin_stop(struct record_stream *s, const char *cause)
-{
-    s->stopping = true;
-    s->stop_cause = cause;
-    atomic_store(&s->is_stopping, true);
-    s->last_wanted_cnt0 = s->reader.cnt0;
-    if (atomic_load(&s->condition) != STREAM_RUNNING)
-        return; /* what came back meanwhile is dealt with where it is waited for */
-    dao_reader_look(&s->reader);
-    s->last_wanted_cnt0 = s->reader.cnt0 + s->account.now.waiting.count;
-    if (s->last_wanted_cnt0 < s->reader.newest_seen)
-        s->last_wanted_cnt0 = s->reader.newest_seen;
-    s->finished = s->last_wanted_cnt0 <= s->reader.cnt0 && !dao_reader_is_ready(&s->reader);
-}
-
-static void check_for_stop(struct record_stream *s, int64_t now_ns)
-{
-    if (s->stopping && !s->finished && atomic_load(&s->hurry))
-        give_up_wanted(s, s->starved ? LEDGER_DISK : LEDGER_LAPPED);
-    if (s->stopping || s->finished)
-        return;
-    if (s->no_room && !s->current && !s->next && !handover_awaits_room(s)) {
-        end_here(s, &s->ran_out); /* the disk is as full as it may get */
-        return;
-    }
-    if (overload_has_ended(s))
-        end_here(s, &s->overloaded);
-    else if (atomic_load_explicit(&s->stop_requested, memory_order_acquire))
-        begin_stop(s, atomic_load(&s->stop_cause_requested));
-    else if (s->config.duration_ns && now_ns - s->start_ns >= s->config.duration_ns)
-        begin_stop(s, "STOP");
-}
 
 /* Frames in one turn at most; one in any case. */
 static unsigned batch_of(const struct record_stream *s)
@@ -506,29 +443,6 @@ static void begin(struct record_stream *s, int64_t now_ns)
     s->start_ns = s->last_flush_ns = s->last_look_ns = s->last_taken_ns = now_ns;
 }
 
-/* No row follows that tells of them. */
-static void book_left_out(struct record_stream *s)
-{
-    uint64_t count = overload_book_at_end(s);
-
-    if (s->current && s->current->frames > 0)
-        s->current->lost += count;
-}
-
-static void finish(struct record_stream *s)
-{
-    atomic_store(&s->is_stopping, true);
-    book_left_out(s);
-    handover_retire(s, s->stop_cause, dao_clock_mono_ns());
-    if (s->ending)
-        handover_end_pending(s, false);
-    account_wait(&s->account, NULL); /* lapped behind an end for want of room: not asked for */
-    account_note_file(&s->account, 0, 0);
-    account_publish(&s->account);
-    handover_send(s, &s->row_queue, (struct record_message){.kind = RECORD_DONE});
-    pulse_rest(&s->pulse);
-}
-
 int64_t drain_turn(struct record_stream *s, int64_t now_ns)
 {
     enum step step = STEP_NOTHING;
@@ -537,7 +451,7 @@ int64_t drain_turn(struct record_stream *s, int64_t now_ns)
     if (!s->is_begun)
         begin(s, now_ns);
     pulse_move(&s->pulse);
-    check_for_stop(s, now_ns);
+    stopping_check(s, now_ns);
     if (!s->finished) {
         step = look(s, now_ns, &taken);
         housekeeping(s, now_ns);
@@ -545,10 +459,10 @@ int64_t drain_turn(struct record_stream *s, int64_t now_ns)
             s->last_taken_ns = now_ns;
         /* Frames that were there at the request cannot be had any more: do not wait for ever. */
         if (!s->finished && now_ns - s->last_taken_ns > STOP_PATIENCE_NS)
-            give_up_wanted(s, LEDGER_LAPPED);
+            stopping_give_up(s, LEDGER_LAPPED);
     }
     if (!s->finished)
         return rest_ns(s, step, now_ns);
-    finish(s);
+    stopping_finish(s);
     return DRAIN_OVER;
 }

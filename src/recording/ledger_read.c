@@ -1,8 +1,8 @@
 /*
  * ledger_read.c - session.json back into numbers. See ledger.h.
  *
- * Nothing in it is believed: every member is looked at for its kind and range, lists and the file
- * itself are bounded, names that would lead out of their folder are refused.
+ * Nothing in it is believed: every member is looked at for its kind and range (ledger_members.h),
+ * lists and the file itself are bounded, names that would lead out of their folder are refused.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,157 +13,56 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/units.h"
 #include "recording/copies.h"
+#include "recording/ledger_members.h"
 
 #define TEXT_BYTES_MAX (64u << 20)
 #define STREAMS_MAX    1000u
 #define FILES_MAX      1000000u
 
-struct parser {
-    struct ledger_document *document;
-    struct dao_text *text;
-    int error;
-};
-
-static void fail(struct parser *p, const char *key, const char *what)
-{
-    if (p->error)
-        return;
-    p->error = -EBADMSG;
-    snprintf(p->text->s, sizeof p->text->s, "%s %s", key, what);
-}
-
-/* Memory that lives as long as the document. */
-static void *keep(struct parser *p, size_t count, size_t bytes)
-{
-    struct ledger_document *document = p->document;
-    void **grown, *block;
-
-    if (p->error)
-        return NULL;
-    grown = realloc(document->blocks, (document->block_count + 1) * sizeof *grown);
-    block = grown ? calloc(count ? count : 1, bytes) : NULL;
-    document->blocks = grown ? grown : document->blocks;
-    if (!block) {
-        p->error = -ENOMEM;
-        return NULL;
-    }
-    document->blocks[document->block_count++] = block;
-    return block;
-}
-
-/* ---- members ---- */
-
-static int64_t get_integer(struct parser *p, const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-
-    if (!json_is_integer(value))
-        fail(p, key, "is no whole number");
-    return p->error ? 0 : json_integer_value(value);
-}
-
-static uint64_t get_count(struct parser *p, const json_t *object, const char *key)
-{
-    int64_t value = get_integer(p, object, key);
-
-    if (value < 0)
-        fail(p, key, "is negative");
-    return value < 0 ? 0 : (uint64_t)value;
-}
-
-static const char *get_text(struct parser *p, const json_t *object, const char *key)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-    char *copy;
-
-    if (!value)
-        fail(p, key, "is no text");
-    if (p->error)
-        return "";
-    copy = keep(p, strlen(value) + 1, 1);
-    return copy ? strcpy(copy, value) : "";
-}
-
-/* A time, or null: 0. */
-static int64_t get_time(struct parser *p, const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    int64_t ns = 0;
-
-    if (json_is_null(value))
-        return 0;
-    if (!json_is_string(value) || units_parse_utc(json_string_value(value), &ns) < 0)
-        fail(p, key, "is no time");
-    return ns;
-}
-
-static const json_t *get_list(struct parser *p, const json_t *object, const char *key, size_t most)
-{
-    const json_t *value = json_object_get(object, key);
-
-    if (!json_is_array(value) || json_array_size(value) > most) {
-        fail(p, key, "is no list, or too long");
-        return NULL;
-    }
-    return value;
-}
-
-/* How many of a list that may have `most` entries are not in it: only a full one leaves any out. */
-static uint64_t get_left_out(struct parser *p, const json_t *object, const char *key, size_t count,
-                             size_t most)
-{
-    uint64_t left_out = get_count(p, object, key);
-
-    if (left_out > 0 && count < most)
-        fail(p, key, "is not 0 beside a list that is not full");
-    return p->error ? 0 : left_out;
-}
-
 /* ---- parts of a stream ---- */
 
-static void get_geometry(struct parser *p, const json_t *object, struct dao_geometry *ret)
+static void get_geometry(struct members *p, const json_t *object, struct dao_geometry *ret)
 {
     const json_t *list;
     const struct dao_dtype *dtype;
     struct dao_geometry geometry;
     uint32_t size[3] = {0};
-    uint64_t depth = get_count(p, object, "depth");
+    uint64_t depth = members_count(p, object, "depth");
     struct dao_text text;
     int naxis = 0;
 
-    dtype = dao_dtype_find(get_text(p, object, "type"));
-    list = get_list(p, object, "size", 3);
+    dtype = dao_dtype_find(members_text(p, object, "type"));
+    list = members_list(p, object, "size", 3);
     for (size_t i = 0; list && i < json_array_size(list); i++) {
         int64_t axis = json_integer_value(json_array_get(list, i));
 
         size[naxis++] = axis > 0 && axis <= UINT32_MAX ? (uint32_t)axis : 0;
     }
     if (!dtype || depth < 1 || depth > UINT32_MAX)
-        fail(p, "geometry", "is none");
+        members_fail(p, "geometry", "is none");
     if (p->error)
         return;
     if (dao_geometry_make(&geometry, naxis, size, dtype->atype, 1, 0, &text) < 0) {
-        fail(p, "geometry", "is none");
+        members_fail(p, "geometry", "is none");
         return;
     }
-    if (get_count(p, object, "frame_bytes") != geometry.frame_bytes)
-        fail(p, "frame_bytes", "is not what size and type make");
+    if (members_count(p, object, "frame_bytes") != geometry.frame_bytes)
+        members_fail(p, "frame_bytes", "is not what size and type make");
     geometry.depth = (uint32_t)depth;
     geometry.layout = NULL; /* only its name is told, and only its name is of use */
     if (!json_is_null(json_object_get(object, "layout"))) {
-        struct dao_layout *layout = keep(p, 1, sizeof *layout);
+        struct dao_layout *layout = members_keep(p, 1, sizeof *layout);
 
         if (layout)
-            layout->name = get_text(p, object, "layout");
+            layout->name = members_text(p, object, "layout");
         geometry.layout = layout;
     }
     *ret = geometry;
 }
 
 /* All the shapes the stream had; a ledger that lists none has the one of "geometry". */
-static void get_shapes(struct parser *p, const json_t *stream, struct ledger_stream *ret)
+static void get_shapes(struct members *p, const json_t *stream, struct ledger_stream *ret)
 {
     const json_t *list = json_object_get(stream, "geometries");
     size_t count = json_is_array(list) ? json_array_size(list) : 0;
@@ -176,71 +75,71 @@ static void get_shapes(struct parser *p, const json_t *stream, struct ledger_str
     ret->geometry_told = counts->shape.geometry;
     if (count == 0)
         return;
-    list = get_list(p, stream, "geometries", LEDGER_SHAPES_MAX + 1);
-    shapes = keep(p, count, sizeof *shapes);
+    list = members_list(p, stream, "geometries", LEDGER_SHAPES_MAX + 1);
+    shapes = members_keep(p, count, sizeof *shapes);
     for (size_t i = 0; list && i < count && !p->error; i++) {
         const json_t *object = json_array_get(list, i);
 
-        shapes[i].first_file = get_count(p, object, "first_file");
+        shapes[i].first_file = members_count(p, object, "first_file");
         get_geometry(p, object, &shapes[i].geometry);
     }
     if (p->error)
         return;
     counts->shape_count =
-        count + get_left_out(p, stream, "geometries_left_out", count, LEDGER_SHAPES_MAX + 1);
+        count + members_left_out(p, stream, "geometries_left_out", count, LEDGER_SHAPES_MAX + 1);
     counts->shape = shapes[count - 1];
     ret->shapes = shapes;
 }
 
-static void get_runs(struct parser *p, const json_t *stream, struct ledger_stream *ret)
+static void get_runs(struct members *p, const json_t *stream, struct ledger_stream *ret)
 {
-    const json_t *list = get_list(p, stream, "runs", LEDGER_RUNS_MAX + 1);
+    const json_t *list = members_list(p, stream, "runs", LEDGER_RUNS_MAX + 1);
     size_t count = list ? json_array_size(list) : 0;
-    struct ledger_run *runs = keep(p, count, sizeof *runs);
+    struct ledger_run *runs = members_keep(p, count, sizeof *runs);
 
     if (count == 0)
-        fail(p, "runs", "is empty");
+        members_fail(p, "runs", "is empty");
     for (size_t i = 0; i < count && !p->error; i++) {
         const json_t *run = json_array_get(list, i);
 
-        runs[i].first_cnt0 = get_integer(p, run, "first_cnt0");
-        runs[i].last_cnt0 = get_integer(p, run, "last_cnt0");
-        if ((int64_t)ledger_run_expected(&runs[i]) != get_integer(p, run, "expected"))
-            fail(p, "runs", "holds one whose numbers do not fit");
+        runs[i].first_cnt0 = members_integer(p, run, "first_cnt0");
+        runs[i].last_cnt0 = members_integer(p, run, "last_cnt0");
+        if ((int64_t)ledger_run_expected(&runs[i]) != members_integer(p, run, "expected"))
+            members_fail(p, "runs", "holds one whose numbers do not fit");
     }
     if (p->error)
         return;
     ret->runs = runs;
     ret->counts.run = runs[count - 1];
     ret->counts.run_count =
-        count + get_left_out(p, stream, "runs_left_out", count, LEDGER_RUNS_MAX + 1);
+        count + members_left_out(p, stream, "runs_left_out", count, LEDGER_RUNS_MAX + 1);
     ret->counts.past_runs =
-        get_count(p, stream, "expected") - ledger_run_expected(&ret->counts.run);
+        members_count(p, stream, "expected") - ledger_run_expected(&ret->counts.run);
 }
 
-static void get_gaps(struct parser *p, const json_t *stream, struct ledger_stream *ret)
+static void get_gaps(struct members *p, const json_t *stream, struct ledger_stream *ret)
 {
-    const json_t *list = get_list(p, stream, "gaps", LEDGER_GAPS_MAX + LEDGER_FAILED_MAX);
+    const json_t *list = members_list(p, stream, "gaps", LEDGER_GAPS_MAX + LEDGER_FAILED_MAX);
     size_t count = list ? json_array_size(list) : 0;
-    struct ledger_gap *gaps = keep(p, count, sizeof *gaps);
+    struct ledger_gap *gaps = members_keep(p, count, sizeof *gaps);
 
     for (size_t i = 0; i < count && !p->error; i++) {
         const json_t *gap = json_array_get(list, i);
         const char *cause = json_string_value(json_object_get(gap, "cause"));
         int which = 0;
 
-        gaps[i].first_cnt0 = get_integer(p, gap, "first_cnt0");
-        gaps[i].count = get_count(p, gap, "count");
-        gaps[i].time_ns = get_time(p, gap, "time");
+        gaps[i].first_cnt0 = members_integer(p, gap, "first_cnt0");
+        gaps[i].count = members_count(p, gap, "count");
+        gaps[i].time_ns = members_time(p, gap, "time");
         while (cause && which < LEDGER_CAUSES && strcmp(cause, ledger_cause_names[which]) != 0)
             which++;
         if (!cause || which == LEDGER_CAUSES)
-            fail(p, "cause", "is none that we know");
+            members_fail(p, "cause", "is none that we know");
         else
             gaps[i].cause = (enum ledger_cause)which;
     }
     ret->gaps = gaps;
-    ret->counts.gap_count = count + get_count(p, stream, "gaps_left_out");
+    ret->counts.gap_count = count + members_count(p, stream, "gaps_left_out");
     ret->gaps_listed = count;
 }
 
@@ -256,32 +155,33 @@ static bool has_past_runs(const struct ledger_counts *counts, const struct ledge
 }
 
 /* What the stream's numbers were at the end of a file. */
-static void get_so_far(struct parser *p, const json_t *object, const struct ledger_stream *stream,
+static void get_so_far(struct members *p, const json_t *object, const struct ledger_stream *stream,
                        struct ledger_counts *ret)
 {
-    struct ledger_counts counts = {.recorded = get_count(p, object, "recorded"),
-                                   .torn = get_count(p, object, "torn"),
-                                   .run_count = get_count(p, object, "runs"),
-                                   .gap_count = get_count(p, object, "gaps"),
-                                   .shape_count = get_count(p, object, "shapes")};
+    struct ledger_counts counts = {.recorded = members_count(p, object, "recorded"),
+                                   .torn = members_count(p, object, "torn"),
+                                   .run_count = members_count(p, object, "runs"),
+                                   .gap_count = members_count(p, object, "gaps"),
+                                   .shape_count = members_count(p, object, "shapes")};
     const json_t *run = json_object_get(object, "run");
 
     for (int i = 0; i < LEDGER_CAUSES; i++)
-        counts.lost_by[i] = get_count(p, json_object_get(object, "lost_by"), ledger_cause_names[i]);
-    counts.run.first_cnt0 = get_integer(p, run, "first_cnt0");
-    counts.run.last_cnt0 = get_integer(p, run, "last_cnt0");
-    counts.past_runs = get_count(p, object, "expected") - ledger_run_expected(&counts.run);
+        counts.lost_by[i] =
+            members_count(p, json_object_get(object, "lost_by"), ledger_cause_names[i]);
+    counts.run.first_cnt0 = members_integer(p, run, "first_cnt0");
+    counts.run.last_cnt0 = members_integer(p, run, "last_cnt0");
+    counts.past_runs = members_count(p, object, "expected") - ledger_run_expected(&counts.run);
     if (!p->error && (!ledger_balances(&counts) || counts.run_count < 1 || counts.shape_count < 1 ||
                       counts.run_count > stream->counts.run_count ||
                       counts.shape_count > stream->counts.shape_count ||
                       counts.gap_count > stream->counts.gap_count ||
                       counts.torn > counts.recorded || !has_past_runs(&counts, stream)))
-        fail(p, "so_far", "holds numbers that do not fit");
+        members_fail(p, "so_far", "holds numbers that do not fit");
     if (!p->error)
         *ret = counts;
 }
 
-static void get_file(struct parser *p, const json_t *object, const struct ledger_stream *stream,
+static void get_file(struct members *p, const json_t *object, const struct ledger_stream *stream,
                      struct ledger_file *ret)
 {
     const char *name = json_string_value(json_object_get(object, "name"));
@@ -290,28 +190,28 @@ static void get_file(struct parser *p, const json_t *object, const struct ledger
 
     if (!name || strncmp(name, stream->name, lead) != 0 || name[lead] != '/' ||
         strchr(name + lead + 1, '/') || strlen(name + lead + 1) >= sizeof ret->name) {
-        fail(p, "files", "holds a name that is none of this stream");
+        members_fail(p, "files", "holds a name that is none of this stream");
         return;
     }
     strcpy(ret->name, name + lead + 1);
     ret->closed = json_is_true(json_object_get(object, "closed"));
-    ret->frames = get_count(p, object, "frames");
-    ret->lost = get_count(p, object, "lost");
-    ret->cnt0_begin = get_integer(p, object, "cnt0_begin");
-    ret->cnt0_end = get_integer(p, object, "cnt0_end");
-    ret->begin_ns = get_time(p, object, "begin");
-    ret->end_ns = get_time(p, object, "end");
-    ret->end_cause = get_text(p, object, "end_cause");
+    ret->frames = members_count(p, object, "frames");
+    ret->lost = members_count(p, object, "lost");
+    ret->cnt0_begin = members_integer(p, object, "cnt0_begin");
+    ret->cnt0_end = members_integer(p, object, "cnt0_end");
+    ret->begin_ns = members_time(p, object, "begin");
+    ret->end_ns = members_time(p, object, "end");
+    ret->end_cause = members_text(p, object, "end_cause");
     if (so_far)
         get_so_far(p, so_far, stream, &ret->so_far);
 }
 
-static struct ledger_file *get_files(struct parser *p, const json_t *stream,
+static struct ledger_file *get_files(struct members *p, const json_t *stream,
                                      struct ledger_stream *ret)
 {
-    const json_t *list = get_list(p, stream, "files", FILES_MAX);
+    const json_t *list = members_list(p, stream, "files", FILES_MAX);
     size_t count = list ? json_array_size(list) : 0;
-    struct ledger_file *files = keep(p, count, sizeof *files);
+    struct ledger_file *files = members_keep(p, count, sizeof *files);
 
     for (size_t i = 0; i < count && !p->error; i++)
         get_file(p, json_array_get(list, i), ret, &files[i]);
@@ -321,15 +221,15 @@ static struct ledger_file *get_files(struct parser *p, const json_t *stream,
 }
 
 /* Not there where nothing was removed. */
-static void get_removed(struct parser *p, const json_t *object, struct ledger_stream *ret)
+static void get_removed(struct members *p, const json_t *object, struct ledger_stream *ret)
 {
     const json_t *so_far = json_object_get(object, "so_far");
 
     if (!object || p->error)
         return;
-    ret->removed.files = get_count(p, object, "files");
-    ret->removed.frames = get_count(p, object, "frames");
-    ret->removed.last_file = get_count(p, object, "last_file");
+    ret->removed.files = members_count(p, object, "files");
+    ret->removed.frames = members_count(p, object, "frames");
+    ret->removed.last_file = members_count(p, object, "last_file");
     if (so_far)
         get_so_far(p, so_far, ret, &ret->removed.counts);
     ret->removed.has_counts = so_far && !p->error;
@@ -346,62 +246,62 @@ static void fill_so_far(struct ledger_stream *stream, struct ledger_file *files)
     }
 }
 
-static void get_stream(struct parser *p, const json_t *object, struct ledger_stream *ret)
+static void get_stream(struct members *p, const json_t *object, struct ledger_stream *ret)
 {
     const json_t *lost_by = json_object_get(object, "lost_by");
     struct ledger_file *files;
 
-    ret->name = get_text(p, object, "name");
+    ret->name = members_text(p, object, "name");
     if (ret->name[0] == '\0' || ret->name[0] == '.' || strchr(ret->name, '/') ||
         strlen(ret->name) > FITS_STREAM_NAME_MAX)
-        fail(p, "name", "is no name of a stream");
-    ret->shm_path = get_text(p, object, "segment");
+        members_fail(p, "name", "is no name of a stream");
+    ret->shm_path = members_text(p, object, "segment");
     get_shapes(p, object, ret);
-    ret->counts.recorded = get_count(p, object, "recorded");
-    ret->counts.torn = get_count(p, object, "torn");
+    ret->counts.recorded = members_count(p, object, "recorded");
+    ret->counts.torn = members_count(p, object, "torn");
     for (int i = 0; i < LEDGER_CAUSES; i++)
-        ret->counts.lost_by[i] = get_count(p, lost_by, ledger_cause_names[i]);
+        ret->counts.lost_by[i] = members_count(p, lost_by, ledger_cause_names[i]);
     get_runs(p, object, ret);
     get_gaps(p, object, ret);
     files = get_files(p, object, ret);
     get_removed(p, json_object_get(object, "removed"), ret);
     if (p->error)
         return;
-    if (get_count(p, object, "lost") != ledger_lost(&ret->counts))
-        fail(p, "lost", "is not the sum of lost_by");
-    if (get_count(p, object, "restarts") != ret->counts.run_count - 1)
-        fail(p, "restarts", "do not fit the runs");
+    if (members_count(p, object, "lost") != ledger_lost(&ret->counts))
+        members_fail(p, "lost", "is not the sum of lost_by");
+    if (members_count(p, object, "restarts") != ret->counts.run_count - 1)
+        members_fail(p, "restarts", "do not fit the runs");
     if (!p->error)
         fill_so_far(ret, files);
 }
 
 /* A name that leads nowhere out of its folder, and a sum. */
-static void get_copy(struct parser *p, const json_t *object, struct ledger_copy *ret)
+static void get_copy(struct members *p, const json_t *object, struct ledger_copy *ret)
 {
-    const char *sum = get_text(p, object, "sha256"), *base;
+    const char *sum = members_text(p, object, "sha256"), *base;
 
-    ret->name = get_text(p, object, "name");
-    ret->source = get_text(p, object, "source");
-    ret->bytes = get_count(p, object, "bytes");
+    ret->name = members_text(p, object, "name");
+    ret->source = members_text(p, object, "source");
+    ret->bytes = members_count(p, object, "bytes");
     if (strlen(sum) != SHA256_TEXT_BYTES - 1 ||
         strspn(sum, "0123456789abcdef") != SHA256_TEXT_BYTES - 1)
-        fail(p, "sha256", "is no SHA-256");
+        members_fail(p, "sha256", "is no SHA-256");
     else
         memcpy(ret->sha256, sum, SHA256_TEXT_BYTES);
     base = strchr(ret->name, '/');
     if (strncmp(ret->name, COPIES_FOLDER "/", sizeof COPIES_FOLDER) != 0 || !base ||
         base[1] == '\0' || base[1] == '.' || strchr(base + 1, '/') ||
         strlen(base + 1) > COPIES_NAME_MAX)
-        fail(p, "name", "is no name of a copy");
+        members_fail(p, "name", "is no name of a copy");
 }
 
 /* Not there where no file was copied. */
-static void get_copies(struct parser *p, const json_t *root, struct ledger *ret)
+static void get_copies(struct members *p, const json_t *root, struct ledger *ret)
 {
     const json_t *list =
-        json_object_get(root, "copies") ? get_list(p, root, "copies", STREAMS_MAX) : NULL;
+        json_object_get(root, "copies") ? members_list(p, root, "copies", STREAMS_MAX) : NULL;
     size_t count = list ? json_array_size(list) : 0;
-    struct ledger_copy *copies = count > 0 ? keep(p, count, sizeof *copies) : NULL;
+    struct ledger_copy *copies = count > 0 ? members_keep(p, count, sizeof *copies) : NULL;
 
     for (size_t i = 0; i < count && !p->error; i++)
         get_copy(p, json_array_get(list, i), &copies[i]);
@@ -410,7 +310,7 @@ static void get_copies(struct parser *p, const json_t *root, struct ledger *ret)
 }
 
 /* Not there where nothing was noted. */
-static void get_marks(struct parser *p, const json_t *root, struct ledger *ledger)
+static void get_marks(struct members *p, const json_t *root, struct ledger *ledger)
 {
     const json_t *list = json_object_get(root, "marks");
     size_t count;
@@ -418,16 +318,16 @@ static void get_marks(struct parser *p, const json_t *root, struct ledger *ledge
 
     if (!list)
         return;
-    list = get_list(p, root, "marks", LEDGER_MARKS_MAX);
+    list = members_list(p, root, "marks", LEDGER_MARKS_MAX);
     count = list ? json_array_size(list) : 0;
-    marks = keep(p, count, sizeof *marks);
+    marks = members_keep(p, count, sizeof *marks);
     for (size_t i = 0; i < count && !p->error; i++) {
         const json_t *mark = json_array_get(list, i);
-        const char *text = get_text(p, mark, "text");
+        const char *text = members_text(p, mark, "text");
 
-        marks[i].time_ns = get_time(p, mark, "time");
+        marks[i].time_ns = members_time(p, mark, "time");
         if (strlen(text) >= sizeof marks[i].text)
-            fail(p, "marks", "holds one that is too long");
+            members_fail(p, "marks", "holds one that is too long");
         else
             strcpy(marks[i].text, text);
     }
@@ -436,7 +336,7 @@ static void get_marks(struct parser *p, const json_t *root, struct ledger *ledge
 }
 
 /* Not there where no configuration was read again, or it changed nothing. */
-static void get_changes(struct parser *p, const json_t *root, struct ledger *ledger)
+static void get_changes(struct members *p, const json_t *root, struct ledger *ledger)
 {
     const json_t *list = json_object_get(root, "changes");
     struct ledger_change *changes;
@@ -444,37 +344,37 @@ static void get_changes(struct parser *p, const json_t *root, struct ledger *led
 
     if (!list)
         return;
-    list = get_list(p, root, "changes", LEDGER_CHANGES_MAX);
+    list = members_list(p, root, "changes", LEDGER_CHANGES_MAX);
     count = list ? json_array_size(list) : 0;
-    changes = keep(p, count, sizeof *changes);
+    changes = members_keep(p, count, sizeof *changes);
     for (size_t i = 0; i < count && !p->error; i++) {
         const json_t *change = json_array_get(list, i);
 
-        changes[i].time_ns = get_time(p, change, "time");
-        changes[i].text = get_text(p, change, "text");
+        changes[i].time_ns = members_time(p, change, "time");
+        changes[i].text = members_text(p, change, "text");
     }
     ledger->changes = changes;
-    ledger->changes_left_out = get_count(p, root, "changes_left_out");
+    ledger->changes_left_out = members_count(p, root, "changes_left_out");
     ledger->change_count = p->error ? 0 : count;
 }
 
-static void get_ledger(struct parser *p, const json_t *root)
+static void get_ledger(struct members *p, const json_t *root)
 {
     struct ledger *ledger = &p->document->ledger;
-    const json_t *list = get_list(p, root, "streams", STREAMS_MAX);
+    const json_t *list = members_list(p, root, "streams", STREAMS_MAX);
     size_t count = list ? json_array_size(list) : 0;
 
-    ledger->session = get_text(p, root, "session");
-    ledger->uuid = get_text(p, root, "uuid");
-    ledger->host = get_text(p, root, "host");
-    ledger->version = get_text(p, root, "version");
-    ledger->start_ns = get_time(p, root, "start");
-    ledger->end_ns = get_time(p, root, "end");
+    ledger->session = members_text(p, root, "session");
+    ledger->uuid = members_text(p, root, "uuid");
+    ledger->host = members_text(p, root, "host");
+    ledger->version = members_text(p, root, "version");
+    ledger->start_ns = members_time(p, root, "start");
+    ledger->end_ns = members_time(p, root, "end");
     ledger->recovered = json_is_true(json_object_get(root, "recovered"));
     ledger->root = "";
     get_marks(p, root, ledger);
     get_changes(p, root, ledger);
-    ledger->streams = keep(p, count, sizeof *ledger->streams);
+    ledger->streams = members_keep(p, count, sizeof *ledger->streams);
     for (size_t i = 0; i < count && !p->error; i++)
         get_stream(p, json_array_get(list, i), &ledger->streams[i]);
     ledger->stream_count = p->error ? 0 : count;
@@ -517,7 +417,7 @@ static int read_text(struct ledger_document *document, int dir_fd, struct dao_te
 
 int ledger_document_read(struct ledger_document *ret, int dir_fd, struct dao_text *text)
 {
-    struct parser parser = {.document = ret, .text = text};
+    struct members parser = {.document = ret, .text = text};
     json_error_t why;
     json_t *root;
     int r;
@@ -530,7 +430,7 @@ int ledger_document_read(struct ledger_document *ret, int dir_fd, struct dao_tex
     if (root)
         get_ledger(&parser, root);
     else
-        fail(&parser, "it", "is no JSON");
+        members_fail(&parser, "it", "is no JSON");
     json_decref(root);
     if (parser.error) {
         if (parser.error != -EBADMSG)

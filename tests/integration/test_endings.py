@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 
-import numpy as np
 from astropy.io import fits
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))

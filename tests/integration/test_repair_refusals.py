@@ -234,7 +234,7 @@ def a_flipped_bit_in_a_header_is_undone():
             "restores what is damaged in its headers" in looked.stdout, looked
         name = key.split(b" ")[0].split(b"=")[0].decode()
         said = run("repair", folder).stdout
-        assert f"would be restored: " in said and name in said, (key, said)
+        assert "would be restored: " in said and name in said, (key, said)
         expect_repaired(folder)
         assert rows_of(part[:-5]) == kept
         files.append(part[:-5])

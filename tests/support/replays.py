@@ -14,8 +14,7 @@ import numpy as np
 from astropy.io import fits
 
 import harness as h
-import python_face  # noqa: F401 - the module over this build's library
-from python_face import daoShm, shm
+from python_face import daoShm, shm  # over this build's library
 
 TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
          "float32", "float64", "complex64", "complex128"]

@@ -38,7 +38,7 @@ void log_plain(const char *text);
 int log_start_thread(void);
 
 /* Wait until all is written that was logged before, for a second at most: before standard output,
- * which may be the same terminal, is written to. Without the thread there is nothing to wait for. */
+ * which may be the same terminal, is written to. Without the thread nothing is waited for. */
 void log_flush(void);
 
 /* The end of the process: as log_flush(), and no more thread. Was it in vain, then nothing is

@@ -1,7 +1,7 @@
 /*
  * notify.h - telling the service manager how a service stands, by the protocol of sd_notify(3): a
- * datagram of VARIABLE=VALUE lines to the socket that $NOTIFY_SOCKET names. It is public, stable and
- * a page of code; libsystemd would bring its dependencies along for it. Main thread.
+ * datagram of VARIABLE=VALUE lines to the socket that $NOTIFY_SOCKET names. It is public, stable
+ * and a page of code; libsystemd would bring its dependencies along for it. Main thread.
  */
 #ifndef DAOREC_BASE_NOTIFY_H
 #define DAOREC_BASE_NOTIFY_H

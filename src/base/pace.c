@@ -8,7 +8,7 @@
 #define IDLE_SLEEP_MIN_NS    250000.0
 #define SILENCE_NS           10000000000ll /* then it is to cost next to nothing */
 #define SILENCE_SLEEP_MIN_NS 1000000.0
-#define FASTEST_NS           10000.0 /* from frame to frame, of a source that begins after a pause */
+#define FASTEST_NS           10000.0 /* from frame to frame, of one that begins after a pause */
 #define FIRST_NS             1000.0  /* the same, where it is not known how fast it goes on */
 #define FASTEST_BYTES_PER_NS 8.0
 #define SLOWER_BY            1.05

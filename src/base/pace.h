@@ -33,8 +33,8 @@ void pace_note(struct pace *pace, uint64_t frames, bool is_all, int64_t now_ns);
  * on faster at any moment; not longer, above 4 ms, than bytes_max take; and at most sleep_max_ns.
  * Where none is known: half of the time it would take at 1 MHz, or at 8 GB/s, so that not even the
  * beginning is lapped. Where nothing came for a second, at 100 kHz, or at its pace if that was
- * faster. After ten seconds at 100 kHz, and a millisecond at least where its pace leaves half of the
- * FIFO for that: one that is silent for long costs little.
+ * faster. After ten seconds at 100 kHz, and a millisecond at least where its pace leaves half of
+ * the FIFO for that: one that is silent for long costs little.
  */
 int64_t pace_sleep_ns(struct pace *pace, uint32_t depth, uint64_t frame_bytes, int64_t now_ns);
 

@@ -26,7 +26,7 @@ bool place_is_cpu(double cpu);
 /* "0-3,8" of a set of CPUs; "" of an empty one. Returns buf. */
 const char *place_format_cpus(const cpu_set_t *set, char *buf, size_t buf_bytes);
 
-/* The same of those among them that this process may not run on; "" also where that is not known. */
+/* The same of those among them that this process may not run on; "" also where nobody knows. */
 const char *place_missing_cpus(const cpu_set_t *set, char *buf, size_t buf_bytes);
 
 #endif

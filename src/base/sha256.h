@@ -1,7 +1,8 @@
 /*
- * sha256.h - the SHA-256 of bytes (FIPS 180-4), as sha256sum prints it: so that whoever has a session
- * can prove its copies of files without this program. None of the libraries that it is built on has it; a
- * library of cryptography would be one more for a page of code. Any thread, one sum each.
+ * sha256.h - the SHA-256 of bytes (FIPS 180-4), as sha256sum prints it: so that whoever has a
+ * session can prove its copies of files without this program. None of the libraries that it is
+ * built on has it; a library of cryptography would be one more for a page of code. Any thread, one
+ * sum each.
  */
 #ifndef DAOREC_BASE_SHA256_H
 #define DAOREC_BASE_SHA256_H

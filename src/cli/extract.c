@@ -107,7 +107,7 @@ static void catch_signals(void)
 
 /* ---- options ---- */
 
-/* The suffix of a name, with its dot: the end of the same string; its very end where there is none. */
+/* The suffix of a name, with its dot: the end of the same string; its very end: there is none. */
 static const char *suffix_of(const char *path)
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');

@@ -4,8 +4,8 @@
 
 #include "cli/tables.h"
 
-/* Write daorec.1, daorec-VERB.1 for every verb and daorec.yaml.5 into `folder`, which is made where it is missing.
- * 0, or -errno after a message. */
+/* Write daorec.1, daorec-VERB.1 for every verb and daorec.yaml.5 into `folder`, which is made where
+ * it is missing. 0, or -errno after a message. */
 int manual_write(const struct verb_table *table, const char *folder);
 
 #endif

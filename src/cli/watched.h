@@ -26,7 +26,7 @@ struct watched {
 /* Is what the options say possible at all? EXIT_DONE, or EXIT_WRONG_USAGE after a line. */
 int watched_check(const struct watched_options *options);
 
-/* Before the session. EXIT_DONE; or an exit status after a line, with nothing left to be stopped. */
+/* Before the session. EXIT_DONE; or an exit status after a line, with nothing left to stop. */
 int watched_start(struct watched *watched, const struct watched_options *options);
 
 /* After it. */

@@ -2,8 +2,8 @@
  * disk_trial.h - how fast the disk takes what a recorder writes: blocks of 4 MiB, 16 in flight,
  * through io/, into a preallocated file without a name, a sync a second. One thread, blocking.
  *
- * The room that it takes for a moment is bounded by the caller; nothing stays, however it ends. Where
- * that is full before the time is over another file takes its place, as often as it takes.
+ * The room that it takes for a moment is bounded by the caller; nothing stays, however it ends.
+ * Where that is full before the time is over another file takes its place, as often as it takes.
  */
 #ifndef DAOREC_DOCTOR_DISK_TRIAL_H
 #define DAOREC_DOCTOR_DISK_TRIAL_H

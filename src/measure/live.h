@@ -5,8 +5,8 @@
  *
  * What can fail: a segment is not there (or it is waited for), is none, or cannot be opened; a
  * thread cannot be started. Then nothing is watched. What happens to segments later is counted and
- * told: see watch.h. Lines, screen or JSON cannot be written any more (| head, a full disk): then it
- * ends at once, having failed.
+ * told: see watch.h. Lines, screen or JSON cannot be written any more (| head, a full disk): then
+ * it ends at once, having failed.
  */
 #ifndef DAOREC_MEASURE_LIVE_H
 #define DAOREC_MEASURE_LIVE_H

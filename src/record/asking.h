@@ -39,8 +39,8 @@ json_t *asking_end(const struct session *session, int status);
 /* Begin the next files, without an answer. */
 void asking_roll(struct session *session);
 
-/* Take what can be taken of a new configuration while it records, and say so in lines. NULL: there is
- * no session, only what the program began with stays. */
+/* Take what can be taken of a new configuration while it records, and say so in lines. NULL: there
+ * is no session, only what the program began with stays. */
 void asking_apply_and_say(struct session *session, const struct session_config *fresh);
 
 #endif

@@ -115,7 +115,7 @@ static void fill_running(struct record_stream *s, struct stream_state *ret)
     ret->backlog = view.backlog < view.depth ? view.backlog : view.depth;
     ret->buffer_bytes = pool_bytes(&s->data_pool, &ret->buffer_used_bytes) +
                         pool_bytes(&s->row_pool, &ret->buffer_used_bytes);
-    /* acquire: pairs with the release in report.c; what is closed has been written, so it is first */
+    /* acquire: pairs with the release in report.c; what is closed was written, so it is first */
     ret->files_closed = atomic_load_explicit(&s->files_closed, memory_order_acquire);
     ret->bytes_written = atomic_load_explicit(&s->bytes_written, memory_order_relaxed);
     ret->restarts = view.counts.run_count > 0 ? view.counts.run_count - 1 : 0;

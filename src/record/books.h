@@ -107,8 +107,8 @@ bool books_write(struct books *books);
 /* The same for the last time. */
 void books_end(struct books *books);
 
-/* Is there anything that session.json does not tell of - closed files, frames lost to the disk -, and
- * is it time to write it again? */
+/* Is there anything that session.json does not tell of - closed files, frames lost to the disk -,
+ * and is it time to write it again? */
 bool books_is_behind(struct books *books);
 /* Then write it; also where a mark waits for it. */
 void books_catch_up(struct books *books);

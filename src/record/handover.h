@@ -19,8 +19,8 @@ void handover_blocks(struct record_stream *s, bool force);
 void handover_flush(struct record_stream *s);
 
 /* Plan the next file ahead (s->next is NULL, and then it) and have it prepared. The last one that
- * is free may hold more than a limit in time says: as much as there is memory for. s->next stays NULL
- * where none of the files is free, and where there is no room for it: then s->no_room is set. */
+ * is free may hold more than a limit in time says: as much as there is memory for. s->next stays
+ * NULL where no file is free, and where there is no room for it: then s->no_room is set. */
 void handover_plan(struct record_stream *s);
 
 /* In a ring of files, without a file and without room for one: is it worth while to wait? A file

@@ -91,8 +91,8 @@ struct hooks {
 
 /*
  * The session's thread, once `books` know its name. The texts of the configuration are borrowed
- * until hooks_stop(), books and room until hooks_end(). 0, with *ret NULL where there is no command;
- * or negative errno. All of the following are safe on NULL.
+ * until hooks_stop(), books and room until hooks_end(). 0, with *ret NULL where there is no
+ * command; or negative errno. All of the following are safe on NULL.
  */
 int hooks_start(struct hooks **ret, const struct hooks_config *config, const struct books *books,
                 const struct room *room);

@@ -14,8 +14,8 @@ int32_t loss_flags(enum ledger_cause cause);
 /* `count` frames from `first` on (of the run that is being booked) are lost; 0: nothing is. */
 void loss_book(struct record_stream *s, enum ledger_cause cause, uint64_t first, uint64_t count);
 
-/* Frames that were left out since the disk did not keep up (record/overload.h), so that the next row
- * tells of them. */
+/* Frames that were left out since the disk did not keep up (record/overload.h), so that the next
+ * row tells of them. */
 void loss_book_left_out(struct record_stream *s);
 
 /* A run is over, and `count` frames behind the one last taken, `first` the first of them, are known

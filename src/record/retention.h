@@ -42,8 +42,8 @@ void retention_fini(struct retention *retention); /* safe on a zeroed one */
 int retention_check(const struct retention *retention, const struct retention_limits *limits,
                     struct dao_text *text);
 
-/* Session's thread: other limits from here on, that were checked; without any nothing is removed any
- * more. `configs`: what the streams are to roll by now, one each. */
+/* Session's thread: other limits from here on, that were checked; without any nothing is removed
+ * any more. `configs`: what the streams are to roll by now, one each. */
 void retention_set_limits(struct retention *retention, const struct retention_limits *limits,
                           const struct stream_config *configs);
 
@@ -65,8 +65,8 @@ void retention_drop(struct retention *retention, struct retire *old);
  * that it had; 0: none may go. */
 uint64_t retention_remove_one(struct retention *retention);
 
-/* Keeper: would a file that is about to be closed cost an old one, whose blocks the next file, about
- * to be prepared, has use for? Then that may be waited for, a while. */
+/* Keeper: would a file that is about to be closed cost an old one, whose blocks the next file,
+ * about to be prepared, has use for? Then that may be waited for, a while. */
 bool retention_should_wait(struct retention *retention, const struct record_file *file);
 
 /* Keeper: before a file is closed, and is one more. */

@@ -60,8 +60,8 @@ void room_look(struct room *room, int dir_fd);
 /* Keeper: the same beside others, when a file has given back what it did not need. */
 void room_look_again(struct room *room);
 
-/* A file of so many bytes is to be made, for which they were claimed: until it has them on the disk,
- * or is given up (room_fulfil(), of as many), no look at the disk takes them for free. Any thread. */
+/* A file of so many bytes is to be made, which were claimed: until it has them on the disk, or is
+ * given up (room_fulfil(), of as many), no look at the disk takes them for free. Any thread. */
 void room_promise(struct room *room, uint64_t bytes);
 void room_fulfil(struct room *room, uint64_t bytes);
 

@@ -30,8 +30,8 @@ struct service {
 void service_open(struct service *service);
 void service_close(struct service *service);
 
-/* Nothing is recorded, since what `line` says is waited for: a constant text, told at once when it is
- * another. May be called as often as one likes. */
+/* Nothing is recorded, since what `line` says is waited for: a constant text, told at once when it
+ * is another. May be called as often as one likes. */
 void service_wait(struct service *service, const char *line, int64_t now_ns);
 
 /* Is a line wanted, at the next call of the following? */

@@ -8,7 +8,7 @@
 
 struct session;
 
-/* All streams end, with this ENDCAUSE, once they have taken what is there by now. Returns at once. */
+/* Have all streams end, with this ENDCAUSE, once they have taken what is there. Never waits. */
 void session_ask_to_stop(struct session *session, const char *cause);
 
 /* Its threads were started: until all of its streams are over and all they had is written. */

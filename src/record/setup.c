@@ -85,8 +85,8 @@ static struct buffer_plan plan_buffers(uint64_t frame, uint64_t buffer_bytes, ui
     }
 }
 
-/* While a segment is there whose frames wait: rather somewhat fewer blocks than memory that has to be
- * had and touched first, which takes longer than a shallow FIFO lasts. */
+/* While a segment is there whose frames wait: rather somewhat fewer blocks than memory that has to
+ * be had and touched first, which takes longer than a shallow FIFO lasts. */
 static void keep_to_memory(const struct record_stream *s, uint64_t frame, struct buffer_plan *plan)
 {
     uint64_t blocks = s->data_pool.memory_bytes / plan->block_bytes;

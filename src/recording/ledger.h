@@ -168,9 +168,9 @@ struct ledger_retired {
 };
 
 /*
- * In the JSON text of a ledger: these files of `stream` are to be removed; one that is not listed was
- * told before. malloc'ed, or NULL with a negative errno in *ret_error: -EBADMSG: it is no ledger, or
- * does not know the stream; -EUCLEAN: it never knew one of them; -EALREADY: it was told of all.
+ * In the JSON text of a ledger: these files of `stream` are to be removed; one that is not listed
+ * was told before. malloc'ed, or NULL with a negative errno in *ret_error: -EBADMSG: no ledger,
+ * or one without the stream; -EUCLEAN: it never knew one of them; -EALREADY: it was told of all.
  */
 char *ledger_retire_files(const char *json, const char *stream, const struct ledger_retired *files,
                           size_t count, int *ret_error);

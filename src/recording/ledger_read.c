@@ -143,8 +143,8 @@ static void get_gaps(struct members *p, const json_t *stream, struct ledger_stre
     ret->gaps_listed = count;
 }
 
-/* Runs that were over at the end of a file are the first of those that are listed; behind as many as
- * a ledger lists nobody knows. */
+/* Runs that were over at the end of a file are the first of those that are listed; behind as many
+ * as a ledger lists nobody knows. */
 static bool has_past_runs(const struct ledger_counts *counts, const struct ledger_stream *stream)
 {
     uint64_t sum = 0;

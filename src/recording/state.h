@@ -47,7 +47,7 @@ struct stream_state {
     uint64_t torn;   /* of them; depth 1 only */
     uint64_t lost_by[LEDGER_CAUSES], lost, gaps;
     /* The most that these have been in this session, for counters, which may not fall: frames that
-     * fail on their way to the disk are taken back, and a loss may turn out to have another cause. */
+     * fail on their way to the disk are taken back, and a loss may get another cause. */
     uint64_t frames_most, lost_by_most[LEDGER_CAUSES];
     uint64_t backlog; /* frames in the FIFO and not yet taken */
     uint64_t buffer_bytes, buffer_used_bytes;
@@ -103,7 +103,7 @@ void state_free(struct session_state *state);
 /* "float 64x64". Returns text. */
 char *state_format_shape(char *text, size_t bytes, const struct dao_geometry *geometry);
 
-/* Append ", full in 22 h" as units_append() does; nothing where that is not known, or too far off. */
+/* Append ", full in 22 h" as units_append() does; nothing where that is unknown, or too far off. */
 size_t state_append_full(char *line, size_t line_bytes, size_t at, double full_in_s);
 
 /* One line of JSON text without a newline, malloc'ed; NULL without memory. The README of the

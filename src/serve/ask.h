@@ -8,9 +8,9 @@
 
 #include "lib/layout.h"
 
-/* Of the time that is given so much, and a quarter at most, is for the answer: the recorder is asked
- * to answer before, that it is not done yet if need be. Without an answer nobody knows: it may be
- * done later, and the text says so. */
+/* Of the time that is given so much, and a quarter at most, is for the answer: the recorder is
+ * asked to answer before, that it is not done yet if need be. Without an answer nobody knows: it
+ * may be done later, and the text says so. */
 #define ASK_PATIENCE_NS 2000000000ll
 
 /*

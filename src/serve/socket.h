@@ -39,8 +39,8 @@ int socket_listen(struct socket_place *ret, const char *path, struct dao_text *t
 void socket_remove(const struct socket_place *place);
 
 /* Connect to whoever listens at `path` (NULL: the default one), waiting for timeout_ns at most
- * (above 0) where too many do. A descriptor that blocks, or negative errno with a text; -EAGAIN: the
- * time is up. */
+ * (above 0) where too many do. A descriptor that blocks, or negative errno with a text; -EAGAIN:
+ * the time is up. */
 int socket_connect(const char *path, int64_t timeout_ns, struct dao_text *text);
 
 #endif

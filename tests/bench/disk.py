@@ -53,7 +53,7 @@ def fio(bed):
 
 
 def record_lossless(bed, bare_rate, *options, most=MEGABYTES, high=None):
-    """The highest lossless rate in bytes a second, searched around the bare one, or up to `high`."""
+    """The highest lossless rate in bytes a second, around the bare one, or up to `high`."""
     frame_bytes = t.CAMERA.frame_bytes
     frames = (megabytes(bed, most) << 20) // frame_bytes
     bare_hz = bare_rate / frame_bytes

@@ -1,4 +1,4 @@
-"""ring.py - what the disk takes where a ring of files is kept: blocks that were written once already.
+"""ring.py - what the disk takes where a ring of files is kept: blocks that were written before.
 
 The bare loop writes a file of as many bytes, whose blocks are allocated, and then writes it again;
 the recorder keeps two files of 256 MiB, so that all but its first files are such blocks. Searched

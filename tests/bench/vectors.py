@@ -1,9 +1,9 @@
 """vectors.py - the highest lossless rate of small frames, against a loop that only copies them.
 
 97 float32 in a FIFO 4096 deep. Both readers are tried with the source as fast as it goes first, and
-if that loses frames, the rate is searched below. The recorder's is counted until all is on disk. The
-FIFO lasts for four milliseconds at a million a second, so whatever else the machine does can lap
-either reader: a rate counts where nothing is lost in two turns of three.
+if that loses frames, the rate is searched below. The recorder's is counted until all is on disk.
+The FIFO lasts for four milliseconds at a million a second, so whatever else the machine does can
+lap either reader: a rate counts where nothing is lost in two turns of three.
 """
 import turns as t
 from table import at_least

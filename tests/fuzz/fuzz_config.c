@@ -1,8 +1,8 @@
 /*
  * fuzz_config.c - a configuration file of any bytes.
  *
- * What must hold: no crash; what is wrong is told in lines without control characters; what is right
- * is printed as a file that is right, and is printed the same again; every number is in its range.
+ * What must hold: no crash; what is wrong is told in lines without control characters; what is
+ * right is printed as a file that is right, and the same again; every number is in its range.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -123,7 +123,7 @@ def frames_of(session, path):
 
 
 def what_others_leave_of_the_disk_is_used_by_smaller_files():
-    """Files of 600 frames are planned, 4 MB; when two are there the disk is filled but for 2 MiB."""
+    """Files of 600 frames are planned, 4 MB; with two there the disk is filled but for 2 MiB."""
     def record(options):
         root = mount(f.new_root(), 16)
         recorder = f.start(root, *options, "--keep-free", "0", "--buffer", "1MiB", "--roll-frames",
@@ -171,8 +171,8 @@ def the_end_comes_before_less_is_free_than_is_to_be_kept():
 
 
 def room_that_files_of_the_old_shape_hold_is_waited_for():
-    """Of 10 MiB 2 are kept, and a file of 6 is being filled when frames of another size come: two of
-    1 MiB fit in once that is closed, two of 4 MiB never do."""
+    """Of 10 MiB 2 are kept, and a file of 6 is being filled when frames of another size come: two
+    of 1 MiB fit in once that is closed, two of 4 MiB never do."""
     def record(shape):
         path, root = h.segment(f"shape{shape[0]}"), mount(f.new_root(), 10)
         fits_in = shape[0] == 512
@@ -210,9 +210,9 @@ def room_that_files_of_the_old_shape_hold_is_waited_for():
 
 
 def loop_device(what, maker, mib, back_mib, mount_options="noatime"):
-    """(root, back): a file system on a file in a memory file system `back`, which may have less room
-    than it says. None where the machine has no such device, or cannot make or mount it: then `what`
-    is not tested."""
+    """(root, back): a file system on a file in a memory file system `back`, which may have less
+    room than it says. None where the machine has no such device, or cannot make or mount it: then
+    `what` is not tested."""
     back, root = mount(f.new_root(), back_mib), f.new_root()
     image = os.path.join(back, "image")
     with open(image, "wb") as file:
@@ -336,8 +336,8 @@ def without_a_way_to_reserve_what_was_written_stays_valid():
 
 
 def files_that_were_ended_early_give_back_what_they_do_not_need():
-    """Each file takes room for its 600 frames, 4 MB, until it is closed: rolls, one after the other,
-    are not what fills the disk."""
+    """Each file takes room for its 600 frames, 4 MB, until it is closed: rolls, one after the
+    other, are not what fills the disk."""
     def record(options):
         root = mount(f.new_root(), 16)
         recorder = f.start(root, *options, "--keep-free", "1MiB", "--roll-frames", 600, "-n", 1500,

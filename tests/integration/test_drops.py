@@ -105,8 +105,8 @@ def a_reader_that_is_held_up_counts_what_it_has_not_seen_and_says_what_depth_it_
     watching.seen(last)
     stream, = watching.end(3)["streams"]
     assert stream["expected"] == last and stream["lost"] == stream["lost_by"]["lapped"], stream
-    # It had seen no more than `held`, and went on within the FIFO; a busy machine may hold it up once
-    # more.
+    # It had seen no more than `held`, and went on within the FIFO; a busy machine may hold it up
+    # once more.
     assert any(gap["first_cnt0"] <= held + 1 and
                gap["first_cnt0"] + gap["count"] > held + 4 * depth for gap in stream["gaps"]), (
         held, stream["gaps"])

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The manual pages that daorec writes from its tables of options, and those that are written by hand:
-# every verb has one, it tells every option, and mandoc and groff find nothing wrong with any.
+# The manual pages that daorec writes from its tables of options, and those that are written by
+# hand: every verb has one, it tells every option, and mandoc and groff find nothing wrong with any.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 

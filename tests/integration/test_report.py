@@ -196,7 +196,7 @@ def check_numbers(found, session):
 
 
 def check_rate(bins, stream):
-    """Frames over time: of a part in which the stream began or ended, the time that it was there."""
+    """Frames over time: of a part in which the stream began or ended, the time it was there."""
     rate, edges = stream.per_second(stream.taken, 1)
     assert len(edges) == bins.count + 1
     begin, end = ((t - bins.begin_ns) / 1e9 for t in (stream.first_ns, stream.last_ns))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Only so many files, so many bytes or so long a time are kept: what goes, what never does, what the
-ledger tells of it, and that no row or pixel of a file that went is ever taken for a new one."""
+"""Only so many files, so many bytes or so long a time are kept: what goes, what never does, what
+the ledger tells of it, and that no row or pixel of a file that went is ever taken for a new one."""
 import fcntl
 import glob
 import json
@@ -92,7 +92,7 @@ class Watch:
 
 
 def ended(recorder, path=CAMERA):
-    """Its ledger's entry, after the books, every file that is left, and every pixel were checked."""
+    """Its ledger's entry, after the books, every file left, and every pixel were checked."""
     out, _ = recorder.process.communicate(timeout=120)
     assert recorder.process.returncode in (0, 3), recorder.errors()
     summary = json.loads(out)

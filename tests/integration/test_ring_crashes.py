@@ -127,8 +127,8 @@ def finished_files_of_a_crashed_session_go_and_repair_makes_the_same_of_it():
     whole, before, parts = copy_of(session), files_of(root), files_of(root, ".part")
     assert parts and len(before) >= 6, (parts, before)
     content = {part: open(part, "rb").read() for part in parts}
-    # All but the last two, then all of them: 'follows' from each of the files that lost frames. On a
-    # slow disk there are hundreds, since the ledger is written seldom and was waited for.
+    # All but the last two, then all of them: 'follows' from each of the files that lost frames. On
+    # a slow disk there are hundreds, since the ledger is written seldom and was waited for.
     for keep in range(len(before) - 1, 0, -max(4, len(before) // 6)):
         run("record", "-q", "-o", root, "--keep-files", keep, "--roll-frames", 1000, "-n", 50,
             CAMERA)

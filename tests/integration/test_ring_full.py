@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A ring of files on a disk that has not room for it: it is said, and the ring is what fits, while
-what is to be kept free stays so, and nothing goes that must not. Small file systems of our own, in a
-mount namespace of the test's own, so that nothing is ever left mounted."""
+what is to be kept free stays so, and nothing goes that must not. Small file systems of our own, in
+a mount namespace of the test's own, so that nothing is ever left mounted."""
 import glob
 import json
 import os

@@ -1,6 +1,6 @@
 /*
- * gate.h - a disk that takes as many writes as the test allows it, for a recorder of recorder.h with
- * IO_ENGINE_PWRITE. Further ones wait until they are allowed.
+ * gate.h - a disk that takes as many writes as the test allows it, for a recorder of recorder.h
+ * with IO_ENGINE_PWRITE. Further ones wait until they are allowed.
  */
 #ifndef TESTS_GATE_H
 #define TESTS_GATE_H

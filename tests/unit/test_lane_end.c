@@ -30,7 +30,7 @@ int sem_post(sem_t *bell)
     return real(bell);
 }
 
-/* The session's thread calls it for a lane: attached to the segments it has, and none is given yet. */
+/* The session's thread calls it for a lane: attached to the segments it has, none is given yet. */
 int pthread_setname_np(pthread_t named, const char *name)
 {
     int (*real)(pthread_t, const char *) =
@@ -105,7 +105,7 @@ START_TEST(what_is_booked_as_gone_is_not_booked_again_when_it_is_given_up)
 }
 END_TEST
 
-/* A FIFO holds one frame less than it is deep. _i: of those that come late none is lost, or some. */
+/* A FIFO holds a frame less than it is deep. _i: of those that come late none is lost, or some. */
 START_TEST(a_backlog_is_what_is_still_there_at_the_first_turn)
 {
     static const unsigned late[] = {5, DEPTH - 1, DEPTH + 9};

@@ -1,5 +1,5 @@
-/* test_realtime.c - memory that is locked where that is allowed, what is told of CPUs and priorities
- * that cannot be had, and NUMA nodes of CPUs. */
+/* test_realtime.c - memory that is locked where that is allowed, what is told of CPUs and
+ * priorities that cannot be had, and NUMA nodes of CPUs. */
 #include <check.h>
 #include <errno.h>
 #include <linux/mempolicy.h>

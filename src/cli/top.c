@@ -1,8 +1,8 @@
 /*
  * top.c - the verb `top`: a recorder on a terminal, asked over its control socket.
  *
- * The main thread has the terminal and the keys. Another one asks for the state once a second, and
- * one more, while there is something to be done, asks for that: a roll may take its time.
+ * The main thread has the terminal and the keys; but for the first answer, which there is no screen
+ * without, it waits for none: see asker.h.
  *
  * What can happen: nobody answers at the start - a line, exit status 1; nobody answers any more -
  * that is said, what was last known stays, and it is asked again; a terminal that is small, or made
@@ -15,32 +15,25 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/output.h"
+#include "cli/asker.h"
 #include "cli/cli.h"
 #include "cli/top.h"
 
 #ifdef HAVE_NCURSES
 
-#include <jansson.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <ncurses.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "lib/clock.h"
-#include "serve/ask.h"
 #include "serve/socket.h"
 #include "serve/view.h"
 
-#define STATUS_NS  4000000000ll  /* for an answer about the state */
-#define DONE_NS    30000000000ll /* until something has happened */
-#define KEY_MS     100
-#define MARK_BYTES 200
-#define TAIL_ROWS  5 /* a line, two of the stream, the message, the keys */
-#define KEY_ROWS   2
-#define HEAD_ROWS  4
+#define KEY_MS    100
+#define TAIL_ROWS 5 /* a line, two of the stream, the message, the keys */
+#define KEY_ROWS  2
+#define HEAD_ROWS 4
 
 struct top_options {
     const char *socket;
@@ -64,143 +57,15 @@ static const struct verb_usage usage = {
     .specs = specs,
 };
 
-/* One thing that is to be done. */
-struct errand {
-    const char *verb;
-    char text[MARK_BYTES];
-};
-
 struct top {
     struct top_options options;
-    pthread_mutex_t lock; /* of the next six */
-    pthread_cond_t wake;
-    char *answer;      /* the newest, not taken over yet; NULL: none */
-    char silence[400]; /* why there is none; empty: there is */
-    char message[400];
-    bool is_busy; /* with the errand */
-    bool ending;
-    /* the main thread's */
-    struct errand errand;
+    struct asker asker;
     struct view view;
-    char why[400];
-    unsigned selected, first; /* streams: that one, and the first one that is shown */
+    char why[ASKER_WHY_BYTES]; /* nothing new comes; empty: it does */
+    unsigned selected, first;  /* streams: that one, and the first one that is shown */
     enum { KEYS_PLAIN, KEYS_MARK, KEYS_STOP } keys;
-    char mark[MARK_BYTES];
+    char mark[ASKER_TEXT_BYTES];
 };
-
-/* ---- asking ---- */
-
-/* Sleeps that long, unless it ends. With the lock held. */
-static void rest(struct top *top, int64_t ns)
-{
-    int64_t until_ns = dao_clock_mono_ns() + ns;
-    struct timespec until = {until_ns / 1000000000ll, until_ns % 1000000000ll};
-
-    while (!top->ending && dao_clock_mono_ns() < until_ns)
-        pthread_cond_timedwait(&top->wake, &top->lock, &until);
-}
-
-static void *ask_again_and_again(void *arg)
-{
-    struct top *top = arg;
-
-    pthread_mutex_lock(&top->lock);
-    while (!top->ending) {
-        struct dao_text why = {""};
-        char *answer;
-
-        pthread_mutex_unlock(&top->lock);
-        answer = ask(top->options.socket, "status", NULL, STATUS_NS, &why);
-        pthread_mutex_lock(&top->lock);
-        top->silence[0] = '\0';
-        if (!answer)
-            snprintf(top->silence, sizeof top->silence,
-                     "no answer, and this is what it said last: %.300s", why.s);
-        if (answer) {
-            free(top->answer);
-            top->answer = answer;
-        }
-        rest(top, top->options.every_ns);
-    }
-    pthread_mutex_unlock(&top->lock);
-    return NULL;
-}
-
-/* What an answer says for people. */
-static void read_outcome(char *ret, size_t bytes, const char *verb, const char *line)
-{
-    json_t *answer = json_loads(line, 0, NULL);
-    const char *error = json_string_value(json_object_get(answer, "error"));
-    const char *note = json_string_value(json_object_get(answer, "note"));
-
-    if (json_is_true(json_object_get(answer, "ok")))
-        snprintf(ret, bytes, "%s: done%s%s", verb, note ? ", " : "", note ? note : "");
-    else
-        snprintf(ret, bytes, "%s: %s", verb, error ? error : "it was not done");
-    json_decref(answer);
-}
-
-static void *run_errand(void *arg)
-{
-    struct top *top = arg;
-    struct errand *errand = &top->errand;
-    struct dao_text why = {""};
-    char *answer = ask(top->options.socket, errand->verb, errand->text[0] ? errand->text : NULL,
-                       DONE_NS, &why);
-
-    pthread_mutex_lock(&top->lock);
-    if (answer)
-        read_outcome(top->message, sizeof top->message, errand->verb, answer);
-    else
-        snprintf(top->message, sizeof top->message, "%s: %.300s", errand->verb, why.s);
-    top->is_busy = false;
-    pthread_mutex_unlock(&top->lock);
-    free(answer);
-    return NULL;
-}
-
-/* What was done was read. */
-static void clear_message(struct top *top)
-{
-    pthread_mutex_lock(&top->lock);
-    if (!top->is_busy)
-        top->message[0] = '\0';
-    pthread_mutex_unlock(&top->lock);
-}
-
-/* One that nobody waits for: at the end an answer may be seconds away. */
-static bool start_thread(void *(*run)(void *), struct top *top)
-{
-    pthread_t thread;
-
-    if (pthread_create(&thread, NULL, run, top) != 0)
-        return false;
-    pthread_detach(thread);
-    return true;
-}
-
-static void start_errand(struct top *top, const char *verb, const char *text)
-{
-    struct errand *errand = &top->errand;
-    bool is_busy;
-
-    pthread_mutex_lock(&top->lock);
-    is_busy = top->is_busy;
-    top->is_busy = true;
-    if (!is_busy)
-        snprintf(top->message, sizeof top->message, "%s ...", verb);
-    pthread_mutex_unlock(&top->lock);
-    if (is_busy)
-        return;
-    errand->verb = verb;
-    snprintf(errand->text, sizeof errand->text, "%s", text);
-    if (!start_thread(run_errand, top)) {
-        pthread_mutex_lock(&top->lock);
-        top->is_busy = false;
-        snprintf(top->message, sizeof top->message, "%s: no thread can be started", verb);
-        pthread_mutex_unlock(&top->lock);
-    }
-}
 
 /* ---- the screen ---- */
 
@@ -312,7 +177,7 @@ static void draw_streams(struct top *top)
 
 static void draw_keys(const struct top *top, const char *message)
 {
-    char line[MARK_BYTES + 64];
+    char line[ASKER_TEXT_BYTES + 64];
 
     if (top->keys == KEYS_MARK) {
         snprintf(line, sizeof line, "mark: %s_", top->mark);
@@ -334,11 +199,9 @@ static void draw_keys(const struct top *top, const char *message)
 static void draw(struct top *top)
 {
     struct view_cell lines[2];
-    char message[sizeof top->message];
+    char message[ASKER_WHY_BYTES];
 
-    pthread_mutex_lock(&top->lock);
-    snprintf(message, sizeof message, "%s", top->message);
-    pthread_mutex_unlock(&top->lock);
+    asker_copy_message(&top->asker, message);
     view_session_lines(&top->view, lines);
     erase();
     put(0, 0, "daorec", A_BOLD);
@@ -359,7 +222,7 @@ static void type_mark(struct top *top, int key)
 
     if (key == '\n' || key == '\r' || key == KEY_ENTER) {
         if (length > 0)
-            start_errand(top, "mark", top->mark);
+            asker_do(&top->asker, "mark", top->mark);
         top->keys = KEYS_PLAIN;
     } else if (key == 27) {
         top->keys = KEYS_PLAIN;
@@ -383,12 +246,12 @@ static bool press(struct top *top, int key)
     if (top->keys == KEYS_STOP) {
         top->keys = KEYS_PLAIN;
         if (key == 'y' || key == 'Y')
-            start_errand(top, "stop", "");
+            asker_do(&top->asker, "stop", "");
         return true;
     }
-    clear_message(top);
+    asker_clear_message(&top->asker);
     if (key == 'r')
-        start_errand(top, "roll", "");
+        asker_do(&top->asker, "roll", "");
     if (key == 'm')
         top->keys = KEYS_MARK;
     if (key == 's')
@@ -406,15 +269,9 @@ static bool press(struct top *top, int key)
 /* What the asker has got. Is it worth drawing? */
 static bool take_answer(struct top *top)
 {
-    char *answer;
     bool is_new;
+    char *answer = asker_take(&top->asker, top->why, &is_new);
 
-    pthread_mutex_lock(&top->lock);
-    answer = top->answer;
-    top->answer = NULL;
-    is_new = answer || strcmp(top->why, top->silence) != 0 || top->message[0];
-    snprintf(top->why, sizeof top->why, "%s", top->silence);
-    pthread_mutex_unlock(&top->lock);
     if (answer && view_update(&top->view, answer) < 0)
         snprintf(top->why, sizeof top->why, "what answers there is no recorder");
     free(answer);
@@ -425,7 +282,7 @@ static bool take_answer(struct top *top)
 static int ask_first(struct top *top)
 {
     struct dao_text why = {""};
-    char *answer = ask(top->options.socket, "status", NULL, STATUS_NS, &why);
+    char *answer = asker_ask(&top->asker, &why);
     int r = answer ? view_update(&top->view, answer) : 0;
 
     free(answer);
@@ -434,18 +291,6 @@ static int ask_first(struct top *top)
     else if (r < 0)
         log_error("top: what answers there is no recorder");
     return answer && r == 0 ? EXIT_DONE : EXIT_FAILED;
-}
-
-static bool start_asker(struct top *top)
-{
-    pthread_condattr_t monotonic;
-
-    pthread_mutex_init(&top->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&top->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    return start_thread(ask_again_and_again, top);
 }
 
 static void run_screen(struct top *top)
@@ -496,18 +341,17 @@ int cli_top(int argc, char **argv)
     }
     setlocale(LC_CTYPE, "");
     top.view.is_plain = strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    top.asker.socket = top.options.socket;
+    top.asker.every_ns = top.options.every_ns;
     if (ask_first(&top) != EXIT_DONE)
         return EXIT_FAILED;
-    if (!start_asker(&top)) {
+    if (!asker_start(&top.asker)) {
         log_error("top: no thread can be started");
         view_free(&top.view);
         return EXIT_FAILED;
     }
     run_screen(&top);
-    pthread_mutex_lock(&top.lock);
-    top.ending = true;
-    pthread_cond_signal(&top.wake);
-    pthread_mutex_unlock(&top.lock);
+    asker_end(&top.asker);
     view_free(&top.view);
     return EXIT_DONE;
 }

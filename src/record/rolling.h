@@ -41,8 +41,8 @@ uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits
                           double rate_hz);
 
 /* A capacity that was planned without knowing the rate, of which so much room is left (UINT64_MAX:
- * not known): a sixteenth of it at most, so that the other streams find some, too, but enough frames
- * to know the rate. A limit in frames is kept. */
+ * not known): a sixteenth of it at most, so that the other streams find some, too, but enough
+ * frames to know the rate. A limit in frames is kept. */
 uint64_t rolling_fair(const struct rolling_limits *limits, const struct fits_parts *parts,
                       uint64_t capacity, uint64_t left_bytes);
 

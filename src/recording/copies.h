@@ -14,9 +14,9 @@
 #ifndef DAOREC_RECORDING_COPIES_H
 #define DAOREC_RECORDING_COPIES_H
 
+#include "recording/find.h"
 #include "recording/ledger.h"
 
-#define COPIES_FOLDER   "files.d"
 #define COPIES_NAME_MAX 200 /* of a file's name, without its folders */
 
 struct copies {

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "recording/copies.h"
-
 static bool ends_with(const char *name, const char *tail)
 {
     size_t length = strlen(name), tail_length = strlen(tail);

@@ -18,6 +18,9 @@
 #define FIND_FOLDERS_MAX 200000u
 #define FIND_NAMES_MAX   4000000u
 
+/* Of a session's copies (copies.h): what is in it may be FITS, too, and is passed by. */
+#define COPIES_FOLDER "files.d"
+
 /* A folder with *.fits or *.fits.part in it, or a session.json. */
 struct find_folder {
     char *path;

@@ -11,8 +11,8 @@
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* malloc'ed, NUL-terminated; NULL without memory. Without a session only what is of the program, and
- * the counts of those that have ended. */
+/* malloc'ed, NUL-terminated; NULL without memory. Without a session only what is of the program,
+ * and the counts of those that have ended. */
 char *metrics_format(const struct session_state *state, size_t *ret_bytes);
 
 /* A label's value as it stands between its quotes, cut to bytes - 1, never within an escape.

@@ -112,7 +112,7 @@ def wait_for_count(recorder, path, expected):
 
 
 def wait_for_newest(recorder, path, restarts):
-    """Until the source has been seen to restart so often, and nothing of its FIFO is left to take."""
+    """Until so many restarts of the source were seen, and nothing of its FIFO is left to take."""
     def is_there():
         told = _status(recorder)[h.stream_name(path)]
         return told["restarts"] == restarts and told["frames"] > 0 and told["fifo_backlog"] == 0

@@ -163,7 +163,8 @@ static uint64_t plan_capacity(struct record_stream *s, uint64_t *ret_least)
     if (s->rate_hz <= 0.0)
         capacity = rolling_fair(&s->config.rolling, parts, capacity, left);
     else if (!s->retention) /* of a ring what is old makes room */
-        capacity = rolling_share(&s->config.rolling, parts, capacity, left, s->room->streams);
+        capacity =
+            rolling_share(&s->config.rolling, parts, capacity, s->rate_hz, left, s->room->streams);
     capacity = fit_ring(s, capacity);
     *ret_least = least_of(capacity);
     capacity = last_capacity(s, capacity, most);

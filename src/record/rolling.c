@@ -7,6 +7,7 @@
 
 #define FIRST_PART 16u /* of the room that is left */
 #define FAIR_LEAST 32u /* frames: enough to know the rate */
+#define FAIR_S     1.0 /* and so long at least, once it is known */
 
 /* Frames of a file of a stream whose rate is not known yet. */
 static uint64_t first_capacity(const struct rolling_limits *limits, uint64_t frame_bytes)
@@ -41,20 +42,23 @@ uint64_t rolling_capacity(const struct rolling_limits *limits, const struct fits
 }
 
 uint64_t rolling_share(const struct rolling_limits *limits, const struct fits_parts *parts,
-                       uint64_t capacity, uint64_t left_bytes, unsigned streams)
+                       uint64_t capacity, double rate_hz, uint64_t left_bytes, unsigned streams)
 {
-    uint64_t fair;
+    double second = rate_hz * FAIR_S;
+    uint64_t fair, least = FAIR_LEAST;
 
     if (limits->frames || left_bytes == UINT64_MAX || streams < 2)
         return capacity;
+    if (second > (double)least)
+        least = second < (double)capacity ? (uint64_t)second : capacity;
     fair = fits_plan_capacity_of(parts, left_bytes / streams);
-    return rolling_smaller(capacity, fair > FAIR_LEAST ? fair : FAIR_LEAST);
+    return rolling_smaller(capacity, fair > least ? fair : least);
 }
 
 uint64_t rolling_fair(const struct rolling_limits *limits, const struct fits_parts *parts,
                       uint64_t capacity, uint64_t left_bytes)
 {
-    return rolling_share(limits, parts, capacity, left_bytes, FIRST_PART);
+    return rolling_share(limits, parts, capacity, 0.0, left_bytes, FIRST_PART);
 }
 
 int64_t rolling_boundary(const struct rolling_limits *limits, int64_t at_ns)

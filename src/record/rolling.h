@@ -47,9 +47,10 @@ uint64_t rolling_fair(const struct rolling_limits *limits, const struct fits_par
                       uint64_t capacity, uint64_t left_bytes);
 
 /* The same of a file whose rate is known, of so many streams: where there is less than one for each
- * of them, such a part of what is left. */
+ * of them, such a part of what is left, but a second's frames at least: a fast stream among many
+ * slow ones is not to roll many times a second while the disk fills. */
 uint64_t rolling_share(const struct rolling_limits *limits, const struct fits_parts *parts,
-                       uint64_t capacity, uint64_t left_bytes, unsigned streams);
+                       uint64_t capacity, double rate_hz, uint64_t left_bytes, unsigned streams);
 
 /* The first boundary behind `at_ns` (both POSIX) where files are to end together, or INT64_MAX. */
 int64_t rolling_boundary(const struct rolling_limits *limits, int64_t at_ns);

@@ -226,17 +226,19 @@ START_TEST(a_file_takes_no_more_than_its_stream_s_part_of_what_is_left)
 {
     struct rolling_limits limits = {.time_ns = 60000000000ll};
     struct fits_plan plan;
-    uint64_t share = rolling_share(&limits, &camera, 700, 1000u << 20, 10);
+    uint64_t share = rolling_share(&limits, &camera, 700, 10, 1000u << 20, 10);
 
     fits_plan_make(&plan, &camera, share);
     ck_assert_uint_le(plan.file_bytes, 100u << 20);
     ck_assert_uint_gt(plan.file_bytes, 90u << 20);
-    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 100ull << 30, 10), 700);
-    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 1000u << 20, 1), 700);
-    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, UINT64_MAX, 10), 700);
-    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 1000, 10), 32);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 10, 100ull << 30, 10), 700);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 10, 1000u << 20, 1), 700);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 10, UINT64_MAX, 10), 700);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 10, 1000, 10), 32);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 500, 1000u << 20, 10), 500);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 1e300, 1000u << 20, 10), 700);
     limits.frames = 700;
-    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 1000u << 20, 10), 700);
+    ck_assert_uint_eq(rolling_share(&limits, &camera, 700, 10, 1000u << 20, 10), 700);
 }
 END_TEST
 

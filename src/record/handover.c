@@ -391,8 +391,23 @@ static void shorten(const struct record_stream *s, struct record_file *f)
     atomic_store_explicit(&f->most, f->capacity, memory_order_relaxed);
 }
 
+/* What is read again may be all the same: then a file whose end is due, and waits for another one,
+ * is not to go on to the boundary behind it. */
+static void move_boundary(struct record_stream *s, const struct rolling_limits *before)
+{
+    const struct rolling_limits *now = &s->config.rolling;
+    struct record_file *f = s->current;
+
+    if (!f || (before->together == now->together && before->time_ns == now->time_ns))
+        return;
+    /* the frame that comes next, where it has none, is published by now or so */
+    begin_boundary(s, f->frames > 0 ? f->last_ns : dao_clock_real_ns());
+}
+
 void handover_take_wishes(struct record_stream *s)
 {
+    struct rolling_limits before = s->config.rolling;
+
     if (pthread_mutex_trylock(&s->wish_lock) != 0)
         return;
     s->config.rolling = s->wished_rolling;
@@ -400,8 +415,7 @@ void handover_take_wishes(struct record_stream *s)
     atomic_store_explicit(&s->has_wishes, false, memory_order_relaxed); /* the lock orders it */
     pthread_mutex_unlock(&s->wish_lock);
     s->pace.sleep_max_ns = s->config.latency_ns;
-    if (s->current) /* the frame that comes next, where it has none, is published by then or so */
-        begin_boundary(s, s->current->frames > 0 ? s->current->last_ns : dao_clock_real_ns());
+    move_boundary(s, &before);
     shorten(s, s->current);
     shorten(s, s->next);
 }

@@ -179,8 +179,6 @@ START_TEST(a_frame_behind_the_boundary_goes_into_the_file_before_it_while_there_
 }
 END_TEST
 
-/* ---- ends that do not wait ---- */
-
 /* ---- other limits ---- */
 
 static void take_wish(struct rolling_limits limits)
@@ -227,6 +225,28 @@ START_TEST(a_file_whose_common_boundary_is_given_up_ends_by_its_age)
 }
 END_TEST
 
+/* The boundary has passed, and frames go on behind it for want of another file. */
+START_TEST(an_end_that_is_due_waits_no_longer_when_the_same_limits_are_read_again)
+{
+    struct rolling_limits limits = {.time_ns = 10 * SECOND, .together = true};
+    int64_t boundary_ns = dao_clock_real_ns() / (10 * SECOND) * 10 * SECOND;
+    struct record_file *file;
+
+    begin(limits);
+    file = stream->current;
+    file->boundary_ns = file->boundary_clock_ns = boundary_ns;
+    file->last_ns = boundary_ns + 1;
+    limits.bytes = 1ull << 30;
+    take_wish(limits);
+    ck_assert_int_eq(file->boundary_ns, boundary_ns);
+    ck_assert(handover_ensure_file(stream, boundary_ns + 2));
+    expect_ended(file, "ROLL");
+    end();
+}
+END_TEST
+
+/* ---- ends that do not wait ---- */
+
 START_TEST(a_file_that_is_full_or_has_failed_ends_though_there_is_no_other)
 {
     struct record_file *file;
@@ -255,6 +275,7 @@ int main(void)
     tcase_add_loop_test(
         tcase, a_file_ends_at_the_common_boundary_that_was_asked_for_while_it_was_written, 0, 2);
     tcase_add_test(tcase, a_file_whose_common_boundary_is_given_up_ends_by_its_age);
+    tcase_add_test(tcase, an_end_that_is_due_waits_no_longer_when_the_same_limits_are_read_again);
     tcase_add_loop_test(tcase, a_limit_in_time_waits_until_another_file_can_be_had, 0, SCARCE);
     tcase_add_loop_test(tcase, whoever_asks_for_a_new_file_waits_for_it_and_is_answered_then, 0,
                         SCARCE);

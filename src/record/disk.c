@@ -85,15 +85,19 @@ static const char *end_for_room(const struct disk *disk)
     return "STOP";
 }
 
-/* Every frame up to here is there; what else there is of the policy is in overload.h. */
+/* Every frame up to here is there; what else there is of the policy is in overload.h. Of a stream
+ * whose end somebody has asked for before, or its time, what was there then is wanted. */
 static const char *end_for_overload(const struct disk *disk)
 {
     for (unsigned i = 0; i < disk->count; i++) {
-        atomic_store(&disk->streams[i]->all_end_for_overload, true);
-        if (atomic_load(&disk->streams[i]->overloaded))
+        struct record_stream *s = disk->streams[i];
+
+        if (!atomic_load(&s->stop_requested) && !atomic_load(&s->is_stopping))
+            atomic_store(&s->all_end_for_overload, true);
+        if (atomic_load(&s->overloaded))
             log_error("stream %s: the disk does not keep up, and memory and FIFO are full: the "
                       "recording ends here before a frame is lost, by the overload policy",
-                      disk->streams[i]->name);
+                      s->name);
     }
     return "STOP";
 }

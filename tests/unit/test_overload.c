@@ -2,7 +2,10 @@
  * test_overload.c - record/overload.h by itself: a stream without threads, whose pool and FIFO are
  * set by hand, so that every threshold can be stood on.
  */
+#include <fcntl.h>
+
 #include "fits/rows.h"
+#include "record/disk.h"
 #include "record/loss.h"
 #include "record/overload.h"
 #include "tests/support/testbed.h"
@@ -221,6 +224,35 @@ START_TEST(it_stops_before_a_frame_is_lost_and_for_the_disk_only)
 }
 END_TEST
 
+/* What the session's thread sees, half a second later perhaps. */
+START_TEST(only_streams_that_nobody_has_ended_by_then_end_with_one_that_did_for_the_disk)
+{
+    static struct record_stream streams[4];
+    struct record_stream *all[4];
+    struct room room = {0};
+    struct books books = {0};
+    struct disk disk = {.room = &room, .books = &books, .streams = all, .count = 4};
+
+    memset(streams, 0, sizeof streams);
+    for (unsigned i = 0; i < 4; i++)
+        all[i] = &streams[i];
+    disk.dir_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert_int_ge(disk.dir_fd, 0);
+    atomic_store(&disk.is_asked, true); /* for the ledger: nobody writes one here */
+    atomic_store(&streams[1].stop_requested, true);
+    atomic_store(&streams[2].is_stopping, true); /* its time is over */
+    ck_assert_ptr_null(disk_look(&disk, 1));
+    atomic_store(&streams[3].overloaded, true);
+    atomic_store(&streams[3].is_stopping, true);
+    ck_assert_str_eq(disk_look(&disk, 1), "STOP");
+    ck_assert(atomic_load(&streams[0].all_end_for_overload));
+    ck_assert(!atomic_load(&streams[1].all_end_for_overload));
+    ck_assert(!atomic_load(&streams[2].all_end_for_overload));
+    ck_assert(books.failed);
+    close(disk.dir_fd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("overload");
@@ -236,6 +268,8 @@ int main(void)
     tcase_add_test(tcase, what_is_missing_before_a_frame_that_is_left_out_has_its_own_cause);
     tcase_add_test(tcase, what_waits_to_be_booked_goes_on_waiting_where_nothing_was_left_out);
     tcase_add_loop_test(tcase, it_stops_before_a_frame_is_lost_and_for_the_disk_only, 0, 2);
+    tcase_add_test(tcase,
+                   only_streams_that_nobody_has_ended_by_then_end_with_one_that_did_for_the_disk);
     suite_add_tcase(suite, tcase);
     return testbed_run(suite);
 }

@@ -33,7 +33,7 @@ static int refuse_kind(const struct config_key *key, const char *text, char *why
 
 /* ---- numbers ---- */
 
-/* What a number alone is, since who wrote it may have meant something else. */
+/* What a bare number is, since who wrote it may have meant something else. */
 static const char *unit_of(const struct config_key *key, const char *text)
 {
     if (strpbrk(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
@@ -45,15 +45,22 @@ static const char *unit_of(const struct config_key *key, const char *text)
     return "";
 }
 
+static int refuse_number(const struct config_key *key, const char *text, const char *what,
+                         char *why)
+{
+    char line[64];
+
+    snprintf(line, sizeof line, "is too %s%s", what, unit_of(key, text));
+    return refuse(why, text, line);
+}
+
 static int check_range(const struct config_key *key, const char *text, double value, char *why)
 {
-    char what[64];
-
     if (key->max <= 0 || (key->zero && value == 0.0) || (value >= key->min && value <= key->max))
         return 0;
-    snprintf(what, sizeof what, "is too %s%s", value < key->min ? "small" : "large",
-             value == 0.0 ? "" : unit_of(key, text));
-    return refuse(why, text, what);
+    if (value == 0.0)
+        return refuse(why, text, "is too small");
+    return refuse_number(key, text, value < key->min ? "small" : "large", why);
 }
 
 /* 010 is ten here, eight to YAML 1.1, and a mistake to who reads it. */
@@ -74,7 +81,7 @@ static int parse_number(const struct config_key *key, const char *text, void *pl
                                         : units_parse_count(text, &number);
 
     if (r == -ERANGE)
-        return refuse(why, text, "is too large");
+        return refuse_number(key, text, "large", why);
     if (r < 0)
         return refuse_kind(key, text, why);
     if (check_zero(text, why) < 0)

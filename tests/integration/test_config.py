@@ -95,6 +95,8 @@ VALUES = (
     ("latency: 0", f"latency: '0' is too small; allowed: {TIME}10us to 1s"),
     ("latency: 100",
      f"latency: '100' is too large (without a unit it is seconds); allowed: {TIME}10us to 1s"),
+    ("wait: 99999999999", "wait: '99999999999' is too large (without a unit it is seconds); "
+     "allowed: no, forever, or a duration such as 10s"),
     ("latency: 2s", f"latency: '2s' is too large; allowed: {TIME}10us to 1s"),
     ("wait: long",
      "wait: 'long' is no duration; allowed: no, forever, or a duration such as 10s"),

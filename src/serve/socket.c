@@ -43,8 +43,8 @@ int socket_check_path(const char *path, struct dao_text *text)
 
     if (length > 0 && length < SOCKET_PATH_BYTES)
         return 0;
-    dao_text_set(text, "'%s' has %zu bytes, and a socket's path 1 to %u: give another one", path,
-                 length, SOCKET_PATH_BYTES - 1);
+    dao_text_set(text, "'%.300s' has %zu bytes, and a socket's path 1 to %u: give another one",
+                 path, length, SOCKET_PATH_BYTES - 1);
     return -ENAMETOOLONG;
 }
 

@@ -736,10 +736,13 @@ def a_socket_that_cannot_be_is_named_in_one_line():
         run = subprocess.run([h.DAOREC, "ctl", "--socket", os.path.join(h.segments, "nobody"),
                               *words], capture_output=True, text=True, check=False)
         assert run.returncode == status and run.stderr.count("\n") == 1, (words, run.stderr)
-    run = subprocess.run([h.DAOREC, "ctl", "--socket", long, "status"], capture_output=True,
-                         text=True, check=False)
-    assert run.returncode == 2, run
-    assert run.stderr.startswith(f"daorec: ctl: '{long}' has {len(long)} bytes, "), run.stderr
+    for path in (long, "x" * 2000):
+        run = subprocess.run([h.DAOREC, "ctl", "--socket", path, "status"], capture_output=True,
+                             text=True, check=False)
+        assert run.returncode == 2, run
+        assert run.stderr.startswith(f"daorec: ctl: '{path[:300]}"), run.stderr
+        assert run.stderr.endswith(f"' has {len(path)} bytes, and a socket's path 1 to 107: give "
+                                   "another one\n"), run.stderr
     run = subprocess.run([h.DAOREC, "record", "--idle", h.segment("none")], capture_output=True,
                          text=True, check=False)
     assert run.returncode == 2 and "--control" in run.stderr, run.stderr

@@ -112,8 +112,8 @@ def every_type_comes_out_in_every_format_and_goes_in_again():
     for path in (f"{out}/c_{h.stream_name(paths['uint16'])}.fits",
                  f"{out}/u_{h.stream_name(paths['uint16'])}.fits"):
         told = subprocess.run([h.DAOREC, "info", path], capture_output=True, text=True, check=True)
-        assert told.stdout.splitlines()[0] == (f"{path}: FITS file, frames that daorec extract took "
-                                               "out of a recording"), told.stdout
+        assert told.stdout.splitlines()[0] == (
+            f"{path}: FITS file, frames that daorec extract took out of a recording"), told.stdout
     units = []
     for dtype, path in paths.items():
         name = h.stream_name(path)

@@ -21,7 +21,7 @@ import harness as h  # noqa: E402
 LONG = "--long" in sys.argv
 CAMERA, ACTUATORS, STILL = h.segment("cam"), h.segment("dm"), h.segment("still")
 PATIENT = h.segment("patient")  # a FIFO that lasts 16 s: nothing of it is lapped
-ROOMY = h.segment("roomy")  # 8 s, so that a busy machine may be slow to make files
+ROOMY = h.segment("roomy")  # 20 s, so that a busy machine may be slow to make files
 SHAPES = {CAMERA: ((64, 48), "uint16"), ACTUATORS: ((97,), "float32"),
           STILL: ((16, 16), "uint16"), PATIENT: ((97,), "float32"),
           ROOMY: ((64, 48), "uint16")}
@@ -43,7 +43,7 @@ def begin_sources():
           "ramp", "-n", 500).wait(timeout=60)
     h.sim(PATIENT, "--size", "97", "--type", "float32", "--rate", 1000, "--depth", 16384, "--pattern",
           "ramp")
-    h.sim(ROOMY, "--size", "64x48", "--type", "uint16", "--rate", 500, "--depth", 4096,
+    h.sim(ROOMY, "--size", "64x48", "--type", "uint16", "--rate", 200, "--depth", 4096,
           "--pattern", "ramp")
     h.wait_for(lambda: all(os.path.exists(path) for path in (CAMERA, ACTUATORS, PATIENT, ROOMY)),
                what="segments")

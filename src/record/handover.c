@@ -444,6 +444,12 @@ static void answer_roll(struct record_stream *s, const struct record_file *ended
     atomic_store_explicit(&s->roll_requested, false, memory_order_release);
 }
 
+/* While frames wait for a file, or for memory, it is not known yet whether one follows. */
+static bool is_successor_awaited(const struct record_stream *s)
+{
+    return s->starved && atomic_load(&s->condition) == STREAM_RUNNING;
+}
+
 void handover_roll_if_due(struct record_stream *s, int64_t now_ns)
 {
     bool asked = atomic_load_explicit(&s->roll_requested, memory_order_relaxed);
@@ -462,6 +468,6 @@ void handover_roll_if_due(struct record_stream *s, int64_t now_ns)
         answer_roll(s, f);
     else if (asked && (!f || f->frames == 0)) /* else it is ended as soon as there is another */
         answer_roll(s, NULL);
-    if (s->ending && now_ns - s->ending_since_ns > ENDING_NS)
+    if (s->ending && !is_successor_awaited(s) && now_ns - s->ending_since_ns > ENDING_NS)
         handover_end_pending(s, false);
 }

@@ -1,6 +1,8 @@
 /* stopping.c - see stopping.h. */
 #include "record/stopping.h"
 
+#include <string.h>
+
 #include "lib/clock.h"
 #include "record/handover.h"
 #include "record/overload.h"
@@ -76,13 +78,22 @@ static void book_left_out(struct record_stream *s)
         s->current->lost += count;
 }
 
+/* A file that was to have a successor, and has none since the recording ends, is the last one. */
+static void end_pending(struct record_stream *s)
+{
+    if (!s->ending)
+        return;
+    if (strcmp(s->ending->end_cause, "ROLL") == 0)
+        s->ending->end_cause = s->stop_cause;
+    handover_end_pending(s, false);
+}
+
 void stopping_finish(struct record_stream *s)
 {
     atomic_store(&s->is_stopping, true);
     book_left_out(s);
     handover_retire(s, s->stop_cause, dao_clock_mono_ns());
-    if (s->ending)
-        handover_end_pending(s, false);
+    end_pending(s);
     account_wait(&s->account, NULL); /* lapped behind an end for want of room: not asked for */
     account_note_file(&s->account, 0, 0);
     account_publish(&s->account);

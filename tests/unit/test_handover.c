@@ -8,6 +8,7 @@
 #include "lib/clock.h"
 #include "record/handover.h"
 #include "record/setup.h"
+#include "record/stopping.h"
 #include "tests/support/testbed.h"
 
 #define SECOND 1000000000ll
@@ -267,6 +268,66 @@ START_TEST(a_file_that_is_full_or_has_failed_ends_though_there_is_no_other)
 }
 END_TEST
 
+/* ---- the last one ---- */
+
+/* Full, and ended at mono_ns. */
+static struct record_file *end_full_file(void)
+{
+    struct record_file *file = stream->current;
+
+    file->frames = file->capacity;
+    handover_roll_if_due(stream, mono_ns);
+    expect_ended(file, "ROLL");
+    return file;
+}
+
+START_TEST(a_full_file_is_not_closed_as_one_among_others_while_it_may_be_the_last)
+{
+    struct record_file *file;
+
+    begin((struct rolling_limits){.frames = 100});
+    file = end_full_file();
+    stream->starved = true; /* a frame waits for the next file */
+    handover_roll_if_due(stream, mono_ns + 60 * SECOND);
+    expect_ended(file, "ROLL");
+    stream->stop_cause = "STOP";
+    stopping_finish(stream);
+    ck_assert_ptr_null(stream->ending);
+    ck_assert_str_eq(file->end_cause, "STOP");
+    end();
+}
+END_TEST
+
+START_TEST(a_full_file_that_no_frame_follows_is_closed_after_a_second)
+{
+    struct record_file *file;
+
+    begin((struct rolling_limits){.frames = 100});
+    file = end_full_file();
+    handover_roll_if_due(stream, mono_ns + SECOND / 2);
+    expect_ended(file, "ROLL");
+    handover_roll_if_due(stream, mono_ns + 2 * SECOND);
+    ck_assert_ptr_null(stream->ending);
+    ck_assert_str_eq(file->end_cause, "ROLL");
+    end();
+}
+END_TEST
+
+START_TEST(what_ended_a_file_before_the_recording_stays_its_cause)
+{
+    struct record_file *file;
+
+    begin((struct rolling_limits){.frames = 100});
+    file = stream->current;
+    handover_retire(stream, "SHMGONE", mono_ns);
+    expect_ended(file, "SHMGONE");
+    stream->stop_cause = "SIGNAL";
+    stopping_finish(stream);
+    ck_assert_str_eq(file->end_cause, "SHMGONE");
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("handover");
@@ -276,6 +337,9 @@ int main(void)
         tcase, a_file_ends_at_the_common_boundary_that_was_asked_for_while_it_was_written, 0, 2);
     tcase_add_test(tcase, a_file_whose_common_boundary_is_given_up_ends_by_its_age);
     tcase_add_test(tcase, an_end_that_is_due_waits_no_longer_when_the_same_limits_are_read_again);
+    tcase_add_test(tcase, a_full_file_is_not_closed_as_one_among_others_while_it_may_be_the_last);
+    tcase_add_test(tcase, a_full_file_that_no_frame_follows_is_closed_after_a_second);
+    tcase_add_test(tcase, what_ended_a_file_before_the_recording_stays_its_cause);
     tcase_add_loop_test(tcase, a_limit_in_time_waits_until_another_file_can_be_had, 0, SCARCE);
     tcase_add_loop_test(tcase, whoever_asks_for_a_new_file_waits_for_it_and_is_answered_then, 0,
                         SCARCE);

@@ -18,6 +18,7 @@
 
 #include "lib/clock.h"
 #include "lib/writer.h"
+#include "record/board.h"
 #include "record/supervisor.h"
 #include "tests/support/ramp.h"
 #include "tests/support/takes.h"
@@ -126,6 +127,18 @@ static inline int wait_for_end(void)
         rest_until(hang_ns, "the recorder does not end");
     pthread_join(thread, NULL);
     return atomic_load(&status);
+}
+
+/* What whoever watches sees of its first stream. */
+static inline struct stream_state look_at_stream(struct board *board)
+{
+    struct session_state state;
+    struct stream_state stream;
+
+    ck_assert_int_eq(board_take(board, &state), 0);
+    stream = state.streams[0];
+    state_free(&state);
+    return stream;
 }
 
 /* The session's folder, as a descriptor; waited for. */

@@ -4,7 +4,6 @@
  */
 #include <signal.h>
 
-#include "record/board.h"
 #include "recording/ledger.h"
 #include "tests/support/gate.h"
 #include "tests/support/suite.h"
@@ -114,26 +113,15 @@ START_TEST(stop_ends_the_recording_before_a_frame_is_lost)
 }
 END_TEST
 
-static struct stream_state look(void)
-{
-    struct session_state state;
-    struct stream_state stream;
-
-    ck_assert_int_eq(board_take(&board, &state), 0);
-    stream = state.streams[0];
-    state_free(&state);
-    return stream;
-}
-
 static uint64_t lost_so_far(void)
 {
-    return look().lost_by[LEDGER_DISK];
+    return look_at_stream(&board).lost_by[LEDGER_DISK];
 }
 
 /* And give the drain the time to fill what it has given back. It may be too little for a frame. */
 static void let_one_write_through(void)
 {
-    struct stream_state before = look(), now = before;
+    struct stream_state before = look_at_stream(&board), now = before;
     int64_t hang_ns = hang_after();
 
     gate_allow(1);
@@ -141,7 +129,7 @@ static void let_one_write_through(void)
         rest_until(hang_ns, "the recorder writes nothing");
     for (int i = 0; i < 200 && now.frames == before.frames && now.lost == before.lost; i++) {
         rest();
-        now = look();
+        now = look_at_stream(&board);
     }
 }
 

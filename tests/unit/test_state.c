@@ -232,16 +232,6 @@ START_TEST(a_session_is_seen_from_waiting_for_its_segment_to_its_end)
 END_TEST
 
 /* A session of one stream that records nothing: what it counts is the test's. */
-static struct stream_state look_at_stream(void)
-{
-    struct session_state state;
-    struct stream_state s;
-
-    ck_assert_int_eq(board_take(&board, &state), 0);
-    s = state.streams[0];
-    state_free(&state);
-    return s;
-}
 
 START_TEST(what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was)
 {
@@ -262,20 +252,20 @@ START_TEST(what_is_taken_back_of_frames_and_losses_was_once_as_much_as_it_was)
     account_publish(&stream.account);
     board_show_waiting(&board, streams, 1, "/r");
     board_show_running(&board, &books, &room);
-    s = look_at_stream();
+    s = look_at_stream(&board);
     ck_assert_uint_eq(s.frames, 10);
     ck_assert_uint_eq(s.lost_by[LEDGER_LAPPED], 7);
     account_fail(&stream.account, 1, 4, 1);
     account_wait(&stream.account, NULL);
     account_publish(&stream.account);
-    s = look_at_stream();
+    s = look_at_stream(&board);
     ck_assert_uint_eq(s.frames, 6);
     ck_assert_uint_eq(s.frames_most, 10);
     ck_assert_uint_eq(s.lost_by[LEDGER_LAPPED], 0);
     ck_assert_uint_eq(s.lost_by_most[LEDGER_LAPPED], 7);
     ck_assert_uint_eq(s.lost_by_most[LEDGER_DISK], 4);
     board_show_running(&board, &books, &room); /* another session */
-    ck_assert_uint_eq(look_at_stream().frames_most, 6);
+    ck_assert_uint_eq(look_at_stream(&board).frames_most, 6);
     board_clear(&board);
     board_fini(&board);
     account_fini(&stream.account);
@@ -354,7 +344,7 @@ START_TEST(no_more_frames_wait_in_a_fifo_than_it_holds)
     for (uint64_t backlog = 1020; backlog < 1030; backlog++) {
         stream.account.now.backlog = backlog;
         account_publish(&stream.account);
-        ck_assert_uint_eq(look_at_stream().backlog, backlog < 1024 ? backlog : 1024);
+        ck_assert_uint_eq(look_at_stream(&board).backlog, backlog < 1024 ? backlog : 1024);
     }
     board_fini(&board);
     account_fini(&stream.account);
